@@ -1,0 +1,1 @@
+"""The service: decides when and why, and owns every side effect."""

@@ -1,0 +1,156 @@
+"""What travels through the service: frozen values, standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class MediaKind(StrEnum):
+    PHOTO = "photo"
+    COVER = "cover"  # the cover image of a video or reel
+
+
+class Mode(StrEnum):
+    """How a reply is published."""
+
+    POST = "post"
+    STORY = "story"
+    DM = "dm"
+
+
+class TrackKind(StrEnum):
+    HASHTAG = "hashtag"
+    PROFILE = "profile"
+    MENTIONS = "mentions"  # posts that tag or mention our own account
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """A person on a platform. `user_id` is stable; `username` may change at any time."""
+
+    platform: str
+    user_id: str
+    username: str
+    full_name: str = ""
+    is_private: bool = False
+    is_bot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One image of a post. Pixels are fetched later, from `url`."""
+
+    index: int
+    url: str
+    kind: MediaKind = MediaKind.PHOTO
+    width: int = 0  # as the platform states it; 0 when unknown
+    height: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UserTag:
+    """A person tagged in an image. `x`, `y` in [0, 1] from the top left; None when not placed."""
+
+    user_id: str
+    username: str
+    x: float | None = None
+    y: float | None = None
+    media_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    name: str
+    place_id: str = ""
+    lat: float | None = None
+    lng: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A post as the platform showed it at one moment. `taken_at` is aware, UTC."""
+
+    platform: str
+    post_id: str
+    author: Author
+    taken_at: datetime
+    url: str
+    caption: str = ""
+    hashtags: tuple[str, ...] = ()  # lower case, without '#'
+    mentions: tuple[str, ...] = ()  # lower-case user names found in the caption, without '@'
+    usertags: tuple[UserTag, ...] = ()
+    place: Place | None = None
+    media: tuple[Media, ...] = ()
+    like_count: int | None = None
+    comment_count: int | None = None
+    pinned: bool = False
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a listing, newest first (pinned posts may come before newer ones)."""
+
+    posts: tuple[Post, ...]
+    cursor: str | None = None  # None: there is no further page
+
+
+class StepKind(StrEnum):
+    """One network write of a reply; each is a row of its own in `reply_steps`."""
+
+    UPLOAD = "upload"  # bytes to the platform; shows nothing to anybody, so it may be repeated
+    POST = "post"  # turns an upload into a feed post
+    STORY = "story"  # turns an upload into a story
+    DM_TEXT = "dm_text"  # opens the thread where there is none
+    DM_UPLOAD = "dm_upload"
+    DM_PHOTO = "dm_photo"
+    COMMENT = "comment"  # a text comment under the source post
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Everything needed to send one write, fixed and stored before it is sent.
+
+    `token` identifies the write to the platform wherever it takes such a thing (upload id, idempotence
+    token, client context); `inputs` holds what earlier steps gave (thread_id, upload_id, ...).
+    """
+
+    kind: StepKind
+    token: str
+    source_post_id: str
+    source_url: str
+    author: Author
+    text: str = ""  # caption, comment or message
+    alt_text: str = ""
+    image: bytes | None = None  # JPEG, for uploads only
+    size: tuple[int, int] = (0, 0)  # (width, height) of the image
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    started_at: datetime | None = None  # when the write was first sent; None before that
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The platform confirmed a write. `outputs` feed later steps of the same reply."""
+
+    remote_id: str
+    url: str = ""
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+
+class Verdict(StrEnum):
+    """What reading the platform back said about a write of unknown outcome."""
+
+    APPLIED = "applied"
+    ABSENT = "absent"  # a complete, trustworthy reading did not show it
+    UNKNOWN = "unknown"  # the reading was partial, failed, or cannot tell
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    verdict: Verdict
+    receipt: Receipt | None = None  # set when APPLIED
+    detail: str = ""

@@ -1,0 +1,63 @@
+"""What every platform offers the service, and the rules an adapter keeps.
+
+Errors: an adapter raises only classes of `bot.errors`. Reads raise `Unavailable`, `RateLimited`,
+`AuthError`, `TargetGone` or `TargetPrivate`; a failed read is never an empty page. Writes raise
+`OutcomeUnknown` unless the platform definitely refused, and are never sent twice by the adapter or
+by anything below it.
+
+Threads: one adapter belongs to one thread.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+from bot.events import Author, Media, Mode, Page, Post, Reading, Receipt, Step, StepKind
+
+
+class Platform(Protocol):
+    """One account on one platform."""
+
+    name: str
+    account: str
+
+    def login(self) -> Author:
+        """Make the session usable (reuse, else log in once) and say who we are."""
+
+    def hashtag(self, tag: str, cursor: str | None = None) -> Page:
+        """Recent posts of a hashtag (without '#')."""
+
+    def profile(self, username: str, cursor: str | None = None) -> Page:
+        """Posts of a profile. Raises TargetPrivate or TargetGone."""
+
+    def mentions(self, cursor: str | None = None) -> Page:
+        """Posts in which our own account is tagged or mentioned."""
+
+    def post(self, post_id: str) -> Post:
+        """One post, fresh. Raises TargetGone when it was deleted."""
+
+    def download(self, media: Media, max_bytes: int) -> bytes:
+        """The original bytes. Raises Refused for a host that is not allowed or a body too large."""
+
+    def plan(self, mode: Mode, *, comment: bool) -> tuple[StepKind, ...]:
+        """The writes a reply of this mode needs, in order."""
+
+    def send(self, step: Step) -> Receipt:
+        """Send one write, once."""
+
+    def find(self, step: Step, since: datetime) -> Reading:
+        """Look on the platform whether a write of unknown outcome, sent at `since`, was applied."""
+
+    def close(self) -> None:
+        """Release connections; the session file is already on disk."""
+
+
+class Gate(Protocol):
+    """Asked before every request; the ledger in the database answers (see `platforms.pacing`)."""
+
+    def before(self, action: str) -> None:
+        """Wait for a token of this action class. Raises RateLimited while the circuit is open."""
+
+    def after(self, action: str, error: Exception | None) -> None:
+        """Tell the ledger how it went."""

@@ -1,0 +1,63 @@
+"""Types and protocols of the image stages.
+
+Image: (H, W, 3) uint8, RGB, 0..255.  Probability: (H, W) float32 in [0, 1].  Mask: (H, W) bool.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image: TypeAlias = NDArray[np.uint8]
+Probability: TypeAlias = NDArray[np.float32]
+Mask: TypeAlias = NDArray[np.bool_]
+Embedding: TypeAlias = NDArray[np.float32]  # (D,), L2-normalised
+
+
+class WeightsError(Exception):
+    """Weights are missing, damaged (sha256) or of a format this version cannot read."""
+
+
+class ImageRejected(Exception):  # noqa: N818 - the field's word is rejected, and it is caught as such
+    """Bytes that are no image we handle. `reason` is a short stable word (see models.images)."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """One run of a segmenter over one image."""
+
+    probability: Probability  # at the input's size
+    mask: Mask  # probability over the network's threshold; all False: no clear object
+    confidence: float  # in [0, 1]: how sure the network is that the mask shows one clear object
+    embedding: Embedding
+
+
+class Upscaler(Protocol):
+    scale: int
+    version: str  # name and hash of the weights: part of every cache key
+
+    def __call__(self, image: Image) -> Image:
+        """(H, W, 3) -> (H*scale, W*scale, 3), tiled without seams, any H, W >= 1."""
+
+
+class Segmenter(Protocol):
+    version: str
+
+    def __call__(self, image: Image) -> Segmentation:
+        """Find the main object of an image of any size and aspect."""
+
+
+class Composer(Protocol):
+    style: str
+    version: str
+    needs_mask: bool
+
+    def __call__(self, image: Image, mask: Mask, *, seed: int) -> Image:
+        """Overlay a generated mask; same size out. Deterministic in its arguments."""

@@ -1,0 +1,1 @@
+"""Durable state: tables, blobs, outbox. Knows neither the service nor the networks."""
