@@ -1,0 +1,103 @@
+"""Bytes by SHA-256: files on disk, reference counts in the database.
+
+A file is written before its row is committed and removed after its row is gone, so a crash leaves
+at most a file without a row, which `sweep` removes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from sqlmodel import Session, select
+
+from bot.errors import StorageError
+from storage.tables import BlobRow
+
+
+class BlobStore:
+    """Files named by the hash of their content, `ab/cd/<sha256>`; mode 0600."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, sha256: str) -> Path:
+        return self.root / sha256[:2] / sha256[2:4] / sha256
+
+    def put(self, data: bytes) -> str:
+        """Store bytes durably and return their hash. Storing the same bytes again costs a stat."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        path = self.path(sha256)
+        try:
+            if path.exists() and path.stat().st_size == len(data):
+                os.utime(path)  # keeps `sweep` away until the row is committed
+                return sha256
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".put-", delete=False) as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(file.name).replace(path)
+        except OSError as error:
+            raise StorageError(f"cannot store {len(data)} bytes: {error}") from error
+        return sha256
+
+    def get(self, sha256: str) -> bytes:
+        """The bytes. Raises StorageError when the file is missing or is not what its name says."""
+        try:
+            data = self.path(sha256).read_bytes()
+        except OSError as error:
+            raise StorageError(f"blob {sha256[:12]} cannot be read: {error}") from error
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise StorageError(f"blob {sha256[:12]} is damaged on disk")
+        return data
+
+    def remove(self, hashes: Iterable[str]) -> None:
+        for sha256 in hashes:
+            self.path(sha256).unlink(missing_ok=True)
+
+    def sweep(self, session: Session, older_than: float = 3600.0) -> int:
+        """Remove files that no row names and that are older than `older_than` seconds."""
+        removed, horizon = 0, time.time() - older_than
+        for path in self._files():
+            if path.stat().st_mtime > horizon:
+                continue
+            if path.name.startswith(".put-") or session.get(BlobRow, path.name) is None:
+                path.unlink(missing_ok=True)
+                removed += 1
+        return removed
+
+    def _files(self) -> Iterator[Path]:
+        return (path for path in self.root.glob("??/??/*") if path.is_file())
+
+
+def link(session: Session, sha256: str, size: int, mime: str, now: datetime) -> None:
+    """One more row refers to this blob."""
+    row = session.get(BlobRow, sha256, with_for_update=True)
+    if row is None:
+        session.add(BlobRow(sha256=sha256, size=size, mime=mime, refs=1, created=now))
+        session.flush()
+    else:
+        row.refs += 1
+
+
+def unlink(session: Session, hashes: Iterable[str]) -> list[str]:
+    """One row less refers to each. Returns those left without: remove their files after commit."""
+    dead = []
+    for sha256 in hashes:
+        row = session.exec(
+            select(BlobRow).where(BlobRow.sha256 == sha256).with_for_update()
+        ).one_or_none()
+        if row is None:
+            continue
+        row.refs -= 1
+        if row.refs <= 0:
+            session.delete(row)
+            dead.append(sha256)
+    session.flush()
+    return dead

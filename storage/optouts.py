@@ -1,0 +1,80 @@
+"""People who must not come back: a keyed hash of who they are, nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from datetime import datetime
+from pathlib import Path
+
+from sqlmodel import Session, select
+
+from bot.errors import StorageError
+from storage.tables import Control, OptOut
+
+_CHECK = "optout-key-check"
+
+
+class OptOuts:
+    """Tombstones under a secret key that lies beside the database, 0600.
+
+    User ids are short numbers, so a plain hash could be tried through; the key prevents that. The
+    database remembers a check value: a lost key is an error, not a silent return of everybody.
+    """
+
+    def __init__(self, key_file: Path) -> None:
+        self._key_file = key_file
+        self._key = b""
+
+    def open(self, session: Session, now: datetime) -> None:
+        """Read or make the key. Raises StorageError when the tombstones have another one."""
+        row = session.get(Control, _CHECK)
+        if self._key_file.exists():
+            self._key = self._key_file.read_bytes()
+        elif row is None:
+            self._key = _create_key(self._key_file)
+        else:
+            raise StorageError(
+                f"{self._key_file} is missing: without it people who opted out would come back. "
+                "Restore it from the backup the database came from."
+            )
+        check = self._digest("check", "check")
+        if row is None:
+            session.add(Control(key=_CHECK, value=check, changed=now))
+        elif not hmac.compare_digest(row.value, check):
+            raise StorageError(f"{self._key_file} does not belong to this database")
+
+    def add(self, session: Session, platform: str, user_id: str, now: datetime) -> None:
+        digest = self._digest(platform, user_id)
+        if session.get(OptOut, digest) is None:
+            session.add(OptOut(digest=digest, created=now))
+            session.flush()
+
+    def has(self, session: Session, platform: str, user_id: str) -> bool:
+        return session.get(OptOut, self._digest(platform, user_id)) is not None
+
+    def among(self, session: Session, platform: str, user_ids: set[str]) -> set[str]:
+        """Those of `user_ids` who opted out."""
+        digests = {self._digest(platform, user_id): user_id for user_id in user_ids}
+        statement = select(OptOut.digest).where(OptOut.digest.in_(digests))  # type: ignore[attr-defined]
+        return {digests[digest] for digest in session.exec(statement)}
+
+    def _digest(self, platform: str, user_id: str) -> str:
+        message = f"{platform}/{user_id}".encode()
+        return hmac.new(self._key, message, hashlib.sha256).hexdigest()
+
+
+def _create_key(path: Path) -> bytes:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key = secrets.token_bytes(32)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:  # another process was faster
+        return path.read_bytes()
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key)
+        file.flush()
+        os.fsync(file.fileno())
+    return key

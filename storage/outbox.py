@@ -1,0 +1,324 @@
+"""Replies and their network writes: every change of state is one committed row.
+
+The database is the queue. `move` compares and sets, so two processes cannot both take a reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, col, select, update
+
+from bot.errors import UsageError
+from storage import steps
+from storage.tables import Reply, ReplyEvent, ReplyState, ReplyStep, StepState
+from storage.text import storable
+
+S = ReplyState
+# What may follow what. Terminal states have no entry.
+NEXT: Mapping[ReplyState, frozenset[ReplyState]] = {
+    S.QUEUED: frozenset({S.RENDERING, S.FAILED, S.CANCELLED, S.EXPIRED}),
+    S.RENDERING: frozenset(
+        {S.AWAITING_APPROVAL, S.APPROVED, S.QUEUED, S.FAILED, S.CANCELLED, S.DRY_RUN}
+    ),
+    S.AWAITING_APPROVAL: frozenset({S.APPROVED, S.REJECTED, S.EXPIRED, S.CANCELLED, S.DRY_RUN}),
+    S.APPROVED: frozenset({S.SENDING, S.REJECTED, S.EXPIRED, S.CANCELLED, S.DRY_RUN, S.FAILED}),
+    S.SENDING: frozenset({S.SENT, S.UNKNOWN, S.FAILED, S.APPROVED}),
+    S.UNKNOWN: frozenset({S.SENT, S.APPROVED, S.REJECTED}),
+}
+TERMINAL = frozenset(set(ReplyState) - set(NEXT))
+# Those that used up a place under the caps: something of them is, or may be, on the network.
+COUNTED = (S.SENDING, S.SENT, S.UNKNOWN)
+
+
+def queue(
+    session: Session,
+    *,
+    platform: str,
+    account: str,
+    source_post: str,
+    post: int,
+    author_id: str,
+    track: str,
+    trigger: str,
+    style: str,
+    media_index: int,
+    seed: int,
+    now: datetime,
+    expires_at: datetime,
+) -> int | None:
+    """The one reply of this account to this post; None when there is one already."""
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    statement = (
+        insert(Reply)
+        .values(
+            platform=platform,
+            account=account,
+            source_post=source_post,
+            post=post,
+            author_id=author_id,
+            track=track,
+            trigger=trigger,
+            style=style,
+            media_index=media_index,
+            seed=seed,
+            state=S.QUEUED,
+            reason="",
+            created=now,
+            updated=now,
+            expires_at=expires_at,
+            not_before=now,
+            approved_by="",
+            mode="",
+            url="",
+            attempts=0,
+            facts={},
+        )
+        .on_conflict_do_nothing(index_elements=["platform", "account", "source_post"])
+        .returning(col(Reply.id))
+    )
+    reply_id = session.exec(statement).scalar_one_or_none()
+    if reply_id is None:
+        return None
+    _log(session, reply_id, "", S.QUEUED, "trigger", trigger, now)
+    return int(reply_id)
+
+
+def move(
+    session: Session,
+    reply_id: int,
+    old: ReplyState,
+    new: ReplyState,
+    *,
+    who: str,
+    why: str = "",
+    now: datetime,
+    **values: Any,
+) -> bool:
+    """Take a reply from one state to the next, if it is still in the first. Other columns by name.
+
+    Raises ValueError for a step the states do not allow: that is a mistake in the program.
+    """
+    if new not in NEXT.get(old, frozenset()):
+        raise ValueError(f"a reply never goes from {old} to {new}")
+    changed = session.exec(
+        update(Reply)
+        .where(col(Reply.id) == reply_id, col(Reply.state) == old)
+        .values(state=new, reason=storable(why), updated=now, **values)
+    )
+    if changed.rowcount != 1:
+        return False
+    _log(session, reply_id, old, new, who, why, now)
+    return True
+
+
+def hold(session: Session, reply_id: int, until: datetime, why: str, now: datetime) -> None:
+    """Keep a reply where it is until then, and say why; no event, since nothing changed."""
+    session.exec(
+        update(Reply)
+        .where(col(Reply.id) == reply_id)
+        .values(not_before=until, reason=storable(why), updated=now)
+    )
+
+
+def due(
+    session: Session, state: ReplyState, now: datetime, account: str | None = None, limit: int = 1
+) -> list[Reply]:
+    """Replies in this state whose time has come, oldest first."""
+    statement = select(Reply).where(Reply.state == state, Reply.not_before <= now)
+    if account is not None:
+        statement = statement.where(Reply.account == account)
+    return list(session.exec(statement.order_by(col(Reply.id)).limit(limit)))
+
+
+def sent_since(
+    session: Session, account: str, since: datetime, author_id: str | None = None
+) -> int:
+    """How many replies of this account left, or may have left, since then."""
+    statement = select(func.count()).where(
+        Reply.account == account,
+        col(Reply.state).in_(COUNTED),
+        col(Reply.sending_at) >= since,
+    )
+    if author_id is not None:
+        statement = statement.where(Reply.author_id == author_id)
+    return session.exec(statement).one()
+
+
+def recover(session: Session, account: str, now: datetime) -> dict[str, int]:
+    """After a crash: renders go back to the queue, writes in the air become unknown.
+
+    Call it while holding the account's lock, before any worker starts.
+    """
+    renders = session.exec(
+        select(Reply).where(Reply.account == account, Reply.state == S.RENDERING)
+    ).all()
+    for reply in renders:
+        move(session, _id(reply), S.RENDERING, S.QUEUED, who="start", why="interrupted", now=now)
+    sending = list(
+        session.exec(select(Reply).where(Reply.account == account, Reply.state == S.SENDING))
+    )
+    for reply in sending:
+        _recover_sending(session, reply, now)
+    return {"requeued": len(renders), "unsettled": len(sending)}
+
+
+def release(session: Session, reply_id: int, by: str, now: datetime) -> ReplyState:
+    """A person says yes: an awaiting reply may go out; one of unknown outcome is sent again."""
+    reply = _get(session, reply_id)
+    old = ReplyState(reply.state)
+    if old not in (S.AWAITING_APPROVAL, S.UNKNOWN):
+        raise UsageError(
+            f"reply {reply_id} is {old}: only awaiting_approval and unknown can be approved"
+        )
+    if old is S.UNKNOWN:
+        for step in steps.of_reply(session, reply_id):
+            if step.state == StepState.UNKNOWN:
+                steps.replan(session, _id(step), f"{by} saw that it is not there")
+    _must(
+        move(
+            session,
+            reply_id,
+            old,
+            S.APPROVED,
+            who=by,
+            why="approved",
+            now=now,
+            approved_by=by,
+            not_before=now,
+        ),
+        reply_id,
+    )
+    return S.APPROVED
+
+
+def reject(session: Session, reply_id: int, by: str, why: str, now: datetime) -> ReplyState:
+    """A person says no; an unknown one is given up as it stands."""
+    reply = _get(session, reply_id)
+    old = ReplyState(reply.state)
+    if S.REJECTED not in NEXT.get(old, frozenset()):
+        raise UsageError(f"reply {reply_id} is {old} and can no longer be rejected")
+    _must(
+        move(session, reply_id, old, S.REJECTED, who=by, why=why or "rejected", now=now), reply_id
+    )
+    return S.REJECTED
+
+
+def expire(session: Session, now: datetime) -> int:
+    """Replies that waited too long: nothing goes out after its time."""
+    waiting = (S.QUEUED, S.AWAITING_APPROVAL, S.APPROVED)
+    rows = session.exec(
+        select(Reply).where(col(Reply.state).in_(waiting), Reply.expires_at <= now)
+    ).all()
+    done = 0
+    for reply in rows:
+        if _has_done_step(session, _id(reply)):
+            continue  # half sent: the rest follows, an expiry would leave it in pieces
+        done += move(
+            session,
+            _id(reply),
+            ReplyState(reply.state),
+            S.EXPIRED,
+            who="clock",
+            why="waited too long",
+            now=now,
+        )
+    return done
+
+
+def cancel_waiting(
+    session: Session,
+    platform: str,
+    *,
+    source_post: str | None = None,
+    author_id: str | None = None,
+    why: str,
+    now: datetime,
+) -> int:
+    """Cancel what has not left yet for a deleted post or a person who opted out."""
+    waiting = (S.QUEUED, S.RENDERING, S.AWAITING_APPROVAL, S.APPROVED)
+    statement = select(Reply).where(Reply.platform == platform, col(Reply.state).in_(waiting))
+    if source_post is not None:
+        statement = statement.where(Reply.source_post == source_post)
+    if author_id is not None:
+        statement = statement.where(Reply.author_id == author_id)
+    return sum(
+        move(session, _id(r), ReplyState(r.state), S.CANCELLED, who="flow", why=why, now=now)
+        for r in session.exec(statement).all()
+    )
+
+
+def states(session: Session) -> dict[str, int]:
+    """Replies by state, every state named."""
+    found = dict(session.exec(select(Reply.state, func.count()).group_by(col(Reply.state))).all())
+    return {state.value: found.get(state.value, 0) for state in ReplyState}
+
+
+def listing(
+    session: Session, state: str | None = None, account: str | None = None, limit: int = 50
+) -> list[Reply]:
+    statement = select(Reply)
+    if state is not None:
+        statement = statement.where(Reply.state == state)
+    if account is not None:
+        statement = statement.where(Reply.account == account)
+    return list(session.exec(statement.order_by(col(Reply.id).desc()).limit(limit)))
+
+
+def history(session: Session, reply_id: int) -> list[ReplyEvent]:
+    statement = select(ReplyEvent).where(ReplyEvent.reply == reply_id).order_by(col(ReplyEvent.id))
+    return list(session.exec(statement))
+
+
+def _recover_sending(session: Session, reply: Reply, now: datetime) -> None:
+    """The process died between `begin_step` and the answer, or between two steps."""
+    reply_id = _id(reply)
+    rows = steps.of_reply(session, reply_id)
+    in_air = [step for step in rows if step.state == StepState.SENDING]
+    for step in in_air:
+        steps.doubt(session, _id(step), "the process ended while this was being sent", now)
+    if in_air:
+        move(session, reply_id, S.SENDING, S.UNKNOWN, who="start", why="interrupted", now=now)
+    else:
+        move(
+            session,
+            reply_id,
+            S.SENDING,
+            S.APPROVED,
+            who="start",
+            why="interrupted",
+            now=now,
+            not_before=now,
+        )
+
+
+def _has_done_step(session: Session, reply_id: int) -> bool:
+    return any(step.state == StepState.DONE for step in steps.of_reply(session, reply_id))
+
+
+def _log(
+    session: Session, reply_id: int, old: str, new: str, who: str, why: str, now: datetime
+) -> None:
+    session.add(ReplyEvent(reply=reply_id, at=now, old=old, new=new, who=who, why=storable(why)))
+
+
+def _get(session: Session, reply_id: int) -> Reply:
+    reply = session.get(Reply, reply_id)
+    if reply is None:
+        raise UsageError(f"there is no reply {reply_id}")
+    return reply
+
+
+def _must(moved: bool, reply_id: int) -> None:
+    if not moved:
+        raise UsageError(f"reply {reply_id} changed meanwhile: look again")
+
+
+def _id(row: Reply | ReplyStep) -> int:
+    if row.id is None:
+        raise ValueError("row has no id yet: flush first")
+    return row.id

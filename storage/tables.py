@@ -1,0 +1,333 @@
+"""Every table, one class each. What a row is and when it changes stands in its docstring.
+
+Text keys are the platform's own ids; integer keys are ours. All times are aware and UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, Index, Text, TypeDecorator, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC in Python, UTC in the database; SQLite forgets the zone, so it is put back."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("naive datetime: every time in the database is aware")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class MediaState(StrEnum):
+    PENDING = "pending"  # bytes not fetched yet
+    STORED = "stored"
+    QUARANTINED = "quarantined"  # fetched, but no image we handle; the reason says why
+    GONE = "gone"  # the platform no longer serves it
+
+
+class ReplyState(StrEnum):
+    QUEUED = "queued"
+    RENDERING = "rendering"
+    AWAITING_APPROVAL = "awaiting_approval"
+    APPROVED = "approved"
+    SENDING = "sending"
+    SENT = "sent"
+    UNKNOWN = "unknown"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    DRY_RUN = "dry_run"
+
+
+class StepState(StrEnum):
+    PLANNED = "planned"
+    SENDING = "sending"  # committed before the request leaves
+    DONE = "done"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+class Health(StrEnum):
+    NEW = "new"  # never polled
+    OK = "ok"
+    QUIET = "quiet"  # polls work and bring nothing new for long
+    FAILING = "failing"
+
+
+class AuthorRow(SQLModel, table=True):
+    """A person, keyed by the platform's user id; `username` is the latest one seen."""
+
+    __tablename__ = "authors"
+    platform: str = Field(primary_key=True)
+    user_id: str = Field(primary_key=True)
+    username: str = Field(index=True)
+    full_name: str = ""
+    is_private: bool = False
+    first_seen: datetime = Field(sa_type=UtcDateTime)
+    last_seen: datetime = Field(sa_type=UtcDateTime)
+
+
+class AuthorName(SQLModel, table=True):
+    """A user name somebody had, and since when we know."""
+
+    __tablename__ = "author_names"
+    platform: str = Field(primary_key=True)
+    user_id: str = Field(primary_key=True)
+    username: str = Field(primary_key=True)
+    first_seen: datetime = Field(sa_type=UtcDateTime)
+
+
+class PostRow(SQLModel, table=True):
+    """A post as first seen. Later edits are `post_revisions`; only `*_latest` counts move."""
+
+    __tablename__ = "posts"
+    __table_args__ = (
+        UniqueConstraint("platform", "post_id"),
+        Index("ix_posts_author", "platform", "author_id"),
+        Index("ix_posts_taken", "platform", "taken_at"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    platform: str
+    post_id: str
+    author_id: str
+    url: str = Field(sa_type=Text)
+    caption: str = Field(sa_type=Text)
+    place: dict[str, Any] | None = Field(default=None, sa_type=JSON)
+    like_count: int | None = None
+    comment_count: int | None = None
+    like_count_latest: int | None = None
+    comment_count_latest: int | None = None
+    pinned: bool = False
+    taken_at: datetime = Field(sa_type=UtcDateTime)
+    first_seen: datetime = Field(sa_type=UtcDateTime)
+    last_seen: datetime = Field(sa_type=UtcDateTime)
+    deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # when we noticed
+    content_hash: str  # of the fields whose change is an edit
+    raw: dict[str, Any] = Field(sa_type=JSON)
+
+
+class PostHashtag(SQLModel, table=True):
+    __tablename__ = "post_hashtags"
+    post: int = Field(primary_key=True, foreign_key="posts.id", ondelete="CASCADE")
+    hashtag: str = Field(primary_key=True, index=True)
+
+
+class PostMention(SQLModel, table=True):
+    """A person named in the caption (user_id empty) or tagged in an image (x, y in [0, 1])."""
+
+    __tablename__ = "post_mentions"
+    post: int = Field(primary_key=True, foreign_key="posts.id", ondelete="CASCADE")
+    media_index: int = Field(primary_key=True)  # -1: in the caption
+    username: str = Field(primary_key=True, index=True)
+    user_id: str = ""
+    x: float | None = None
+    y: float | None = None
+
+
+class PostTrack(SQLModel, table=True):
+    """Which track found a post, for which dataset, and what was decided about a reply."""
+
+    __tablename__ = "post_tracks"
+    post: int = Field(primary_key=True, foreign_key="posts.id", ondelete="CASCADE")
+    track: str = Field(primary_key=True, index=True)
+    dataset: str = Field(default="", index=True)
+    found_at: datetime = Field(sa_type=UtcDateTime)
+    decision: str = ""  # the trigger, or why there was none
+
+
+class PostRevision(SQLModel, table=True):
+    """A change noticed after the post was first stored. `field` is 'deleted' for a deletion."""
+
+    __tablename__ = "post_revisions"
+    id: int | None = Field(default=None, primary_key=True)
+    post: int = Field(foreign_key="posts.id", ondelete="CASCADE", index=True)
+    seen_at: datetime = Field(sa_type=UtcDateTime)
+    field: str
+    old: Any = Field(default=None, sa_type=JSON)
+    new: Any = Field(default=None, sa_type=JSON)
+
+
+class BlobRow(SQLModel, table=True):
+    """Bytes on disk by SHA-256; the file goes when `refs` falls to 0."""
+
+    __tablename__ = "blobs"
+    sha256: str = Field(primary_key=True)
+    size: int
+    mime: str
+    refs: int
+    created: datetime = Field(sa_type=UtcDateTime)
+
+
+class MediaRow(SQLModel, table=True):
+    """One image of a post and where its bytes are."""
+
+    __tablename__ = "media"
+    __table_args__ = (UniqueConstraint("post", "index"),)
+    id: int | None = Field(default=None, primary_key=True)
+    post: int = Field(foreign_key="posts.id", ondelete="CASCADE")
+    index: int
+    kind: str
+    url: str = Field(sa_type=Text)
+    state: str = Field(default=MediaState.PENDING, index=True)
+    reason: str = Field(default="", sa_type=Text)
+    attempts: int = 0
+    sha256: str | None = Field(default=None, index=True)
+    width: int = 0  # of the stored image, upright
+    height: int = 0
+    notes: str = ""  # what decoding remarked: exif-rotated, cmyk, first-frame ...
+
+
+class Artifact(SQLModel, table=True):
+    """An intermediate image by the hash of what made it, so nothing is computed twice."""
+
+    __tablename__ = "artifacts"
+    key: str = Field(primary_key=True)
+    stage: str
+    sha256: str = Field(index=True)
+    source_sha256: str = Field(index=True)  # the original it derives from
+    facts: dict[str, Any] = Field(sa_type=JSON)
+    created: datetime = Field(sa_type=UtcDateTime)
+
+
+class Reply(SQLModel, table=True):
+    """The one reply of an account to a source post."""
+
+    __tablename__ = "replies"
+    __table_args__ = (
+        UniqueConstraint("platform", "account", "source_post"),
+        Index("ix_replies_state", "account", "state"),
+        Index("ix_replies_author", "account", "author_id", "sending_at"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    platform: str
+    account: str
+    source_post: str  # the platform's post id
+    post: int | None = Field(default=None, foreign_key="posts.id", ondelete="SET NULL", index=True)
+    author_id: str
+    track: str
+    trigger: str
+    style: str
+    media_index: int = 0
+    state: str = ReplyState.QUEUED
+    reason: str = Field(default="", sa_type=Text)  # why it is where it is
+    seed: int = 0
+    created: datetime = Field(sa_type=UtcDateTime)
+    updated: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    not_before: datetime = Field(sa_type=UtcDateTime)  # holds and back-off
+    approved_by: str = ""
+    sending_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    mode: str = ""  # the way it was (or is being) sent
+    url: str = ""
+    attempts: int = 0  # failed renders
+    before_sha256: str | None = None
+    mask_sha256: str | None = None
+    after_sha256: str | None = None
+    facts: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)  # stages, versions, timings
+
+
+class ReplyStep(SQLModel, table=True):
+    """One network write of a reply. The token is committed before the write leaves."""
+
+    __tablename__ = "reply_steps"
+    __table_args__ = (UniqueConstraint("reply", "way", "seq"),)
+    id: int | None = Field(default=None, primary_key=True)
+    reply: int = Field(foreign_key="replies.id", ondelete="CASCADE")
+    way: int  # 0: the configured mode; 1..: fallbacks
+    seq: int
+    mode: str
+    kind: str
+    token: str
+    text: str = Field(default="", sa_type=Text)
+    state: str = StepState.PLANNED
+    started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    sends: int = 0
+    remote_id: str = ""
+    outputs: dict[str, str] = Field(default_factory=dict, sa_type=JSON)
+    error: str = Field(default="", sa_type=Text)
+    readings: list[dict[str, str]] = Field(default_factory=list, sa_type=JSON)
+    next_read_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class ReplyEvent(SQLModel, table=True):
+    """One change of state of a reply: the reply log."""
+
+    __tablename__ = "reply_events"
+    id: int | None = Field(default=None, primary_key=True)
+    reply: int = Field(foreign_key="replies.id", ondelete="CASCADE", index=True)
+    at: datetime = Field(sa_type=UtcDateTime)
+    old: str
+    new: str
+    who: str
+    why: str = Field(default="", sa_type=Text)
+
+
+class TrackState(SQLModel, table=True):
+    """Health of a track: 'nothing new' told apart from 'broken'."""
+
+    __tablename__ = "track_states"
+    track: str = Field(primary_key=True)
+    health: str = Health.NEW
+    last_attempt: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_ok: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_new: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    failing_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    error: str = Field(default="", sa_type=Text)
+    polls: int = 0
+    found: int = 0
+
+
+class Bucket(SQLModel, table=True):
+    """A token bucket of an account and action class."""
+
+    __tablename__ = "buckets"
+    account: str = Field(primary_key=True)
+    action: str = Field(primary_key=True)
+    tokens: float
+    updated: datetime = Field(sa_type=UtcDateTime)
+
+
+class Breaker(SQLModel, table=True):
+    """A circuit breaker of an account and action class ('*': all of them)."""
+
+    __tablename__ = "breakers"
+    account: str = Field(primary_key=True)
+    action: str = Field(primary_key=True)
+    open_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    latched: bool = False  # open until a person resumes
+    failures: int = 0
+    reason: str = Field(default="", sa_type=Text)
+
+
+class OptOut(SQLModel, table=True):
+    """A person who must not come back: keyed hash of platform and user id, nothing else."""
+
+    __tablename__ = "optouts"
+    digest: str = Field(primary_key=True)
+    created: datetime = Field(sa_type=UtcDateTime)
+
+
+class Control(SQLModel, table=True):
+    """Switches the CLI turns and the daemon reads: 'pause', 'pause:ACCOUNT'."""
+
+    __tablename__ = "controls"
+    key: str = Field(primary_key=True)
+    value: str = Field(sa_type=Text)
+    changed: datetime = Field(sa_type=UtcDateTime)
