@@ -16,7 +16,8 @@ TagechoError                 1
 │       ├── TargetGone
 │       ├── TargetPrivate
 │       └── RecipientRefused     this way of replying is closed; another may be open
-├── RateLimited              6   429, please wait
+├── RateLimited              6   429
+│   ├── PleaseWait               "please wait a few minutes": the whole account rests
 │   └── ActionBlocked            feedback_required: that action is frozen, never retried
 ├── ModelError               7   weights missing, broken or of another format
 ├── NothingToDo              8
@@ -107,6 +108,10 @@ class RateLimited(TagechoError):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class PleaseWait(RateLimited):
+    """The platform wants the whole account to rest, not only this kind of action."""
 
 
 class ActionBlocked(RateLimited):

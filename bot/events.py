@@ -154,3 +154,13 @@ class Reading:
     verdict: Verdict
     receipt: Receipt | None = None  # set when APPLIED
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """A circuit breaker of an account and action class; this default is closed, no history."""
+
+    open_until: datetime | None = None  # aware
+    failures: int = 0  # in a row; makes the next pause longer
+    latched: bool = False  # open until a person closes it, whatever `open_until` says
+    reason: str = ""

@@ -57,7 +57,10 @@ class Gate(Protocol):
     """Asked before every request; the ledger in the database answers (see `platforms.pacing`)."""
 
     def before(self, action: str) -> None:
-        """Wait for a token of this action class. Raises RateLimited while the circuit is open."""
+        """Wait for a token of this action class.
+
+        Raises RateLimited while the circuit is open, AuthError while it waits for a person.
+        """
 
     def after(self, action: str, error: Exception | None) -> None:
         """Tell the ledger how it went."""

@@ -1,0 +1,279 @@
+"""Pacing: token buckets, circuit breakers, and the retry policy of reads.
+
+Both are kept in a `Ledger`, per (account, action class), so that a restart forgets nothing.
+Action classes: read, media, login, upload, publish, comment, dm; `ACCOUNT` stands for all of them.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import tenacity
+
+from bot.errors import (
+    ActionBlocked,
+    AuthError,
+    LoginRequired,
+    PleaseWait,
+    RateLimited,
+    Unavailable,
+)
+from bot.events import Breaker
+
+ACCOUNT = "*"  # the breaker that stops every action of an account
+DAY = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How fast an action may go: on average `per_hour`, at most `burst` at once."""
+
+    per_hour: float
+    burst: int
+
+
+# Careful guesses: no safe rate is published. None: not limited, but its breaker still counts.
+RATES: Mapping[str, Rate | None] = {
+    "read": Rate(per_hour=240, burst=40),
+    "media": None,
+    "login": Rate(per_hour=2, burst=2),
+    "upload": Rate(per_hour=20, burst=5),
+    "publish": Rate(per_hour=10, burst=3),
+    "comment": Rate(per_hour=10, burst=3),
+    "dm": Rate(per_hour=8, burst=4),
+}
+
+
+class Ledger(Protocol):
+    """Where buckets and breakers live. Every method is atomic and may be called from any thread.
+
+    Times are aware datetimes. Raises StorageError.
+    """
+
+    def take(self, account: str, action: str, *, now: datetime, rate: float, burst: int) -> float:
+        """Take one token of a bucket that gains `rate` tokens a second and holds `burst` at most.
+
+        Returns 0.0 when a token was taken, else the seconds until there is one, and takes nothing.
+        An unknown bucket is full. A clock that went backwards adds no tokens.
+        """
+
+    def state(self, account: str, action: str) -> Breaker:
+        """The breaker, or `Breaker()` when there is none."""
+
+    def trip(self, account: str, action: str, breaker: Breaker) -> None:
+        """Store `merged(what was there, breaker)`: a pause gets no shorter, a latch stays."""
+
+    def close(self, account: str, action: str) -> None:
+        """Forget the breaker and its failures, latched or not."""
+
+    def breakers(self, account: str) -> Mapping[str, Breaker]:
+        """All breakers of an account that have a history, by action."""
+
+
+def merged(old: Breaker, new: Breaker) -> Breaker:
+    """Both at once: the longer pause, the larger count, latched when either is."""
+    pauses = [until for until in (old.open_until, new.open_until) if until is not None]
+    return Breaker(
+        open_until=max(pauses, default=None),
+        failures=max(old.failures, new.failures),
+        latched=old.latched or new.latched,
+        reason=old.reason if old.latched and not new.latched else new.reason,
+    )
+
+
+def refill(tokens: float, elapsed: float, rate: float, burst: int) -> float:
+    """Tokens of a bucket after `elapsed` seconds."""
+    return min(float(burst), tokens + max(0.0, elapsed) * rate)
+
+
+@dataclass
+class MemoryLedger:
+    """A Ledger that lives as long as the process: for tests and for tools without a database."""
+
+    _buckets: dict[tuple[str, str], tuple[float, datetime]] = field(default_factory=dict)
+    _breakers: dict[tuple[str, str], Breaker] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, account: str, action: str, *, now: datetime, rate: float, burst: int) -> float:
+        with self._lock:
+            tokens, at = self._buckets.get((account, action), (float(burst), now))
+            tokens = refill(tokens, (now - at).total_seconds(), rate, burst)
+            if tokens < 1.0:
+                return (1.0 - tokens) / rate
+            self._buckets[account, action] = (tokens - 1.0, now)
+            return 0.0
+
+    def state(self, account: str, action: str) -> Breaker:
+        with self._lock:
+            return self._breakers.get((account, action), Breaker())
+
+    def trip(self, account: str, action: str, breaker: Breaker) -> None:
+        with self._lock:
+            old = self._breakers.get((account, action), Breaker())
+            self._breakers[account, action] = merged(old, breaker)
+
+    def close(self, account: str, action: str) -> None:
+        with self._lock:
+            self._breakers.pop((account, action), None)
+
+    def breakers(self, account: str) -> Mapping[str, Breaker]:
+        with self._lock:
+            return {action: b for (owner, action), b in self._breakers.items() if owner == account}
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Pauses that double with every failure in a row, in seconds, with jitter on top."""
+
+    first: float
+    longest: float
+    jitter: float = 0.25  # up to this share is added
+
+    def __call__(self, failures: int, retry_after: float | None, rng: random.Random) -> float:
+        """The pause after `failures` >= 1 in a row: what was asked for (at most a day), else grown."""
+        grown = min(self.longest, self.first * 2.0 ** min(failures - 1, 30))
+        pause = min(DAY, retry_after) if retry_after and retry_after > 0 else grown
+        return pause * (1.0 + self.jitter * rng.random())
+
+
+THROTTLED = Backoff(first=60, longest=4 * 3600)
+PLEASE_WAIT = Backoff(first=30 * 60, longest=12 * 3600)
+BLOCKED = Backoff(first=DAY, longest=7 * DAY)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class PacedGate:
+    """The Gate of one account (see `bot.platforms.base.Gate`), on a ledger. Safe across threads.
+
+    `rates` replaces single entries of RATES. `before` waits at most `max_wait` seconds for a token
+    and gives up early when `stop` is set. `clock` and `sleep` may be replaced in tests; `sleep`
+    returns True when it was interrupted.
+    """
+
+    def __init__(
+        self,
+        account: str,
+        ledger: Ledger,
+        rates: Mapping[str, Rate | None] | None = None,
+        *,
+        max_wait: float = 30.0,
+        stop: threading.Event | None = None,
+        clock: Callable[[], datetime] = _utc_now,
+        sleep: Callable[[float], bool] | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._account = account
+        self._ledger = ledger
+        self._rates = {**RATES, **(rates or {})}
+        self._max_wait = max_wait
+        self._clock = clock
+        self._sleep = sleep or (stop or threading.Event()).wait
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+
+    def before(self, action: str) -> None:
+        """Wait for a token. Raises RateLimited (open, or too long to wait) or AuthError (latched)."""
+        self._check(ACCOUNT)
+        self._check(action)
+        rate = self._rates[action]
+        if rate is None:
+            return
+        waited = 0.0
+        while (wait := self._take(action, rate)) > 0.0:
+            if waited + wait > self._max_wait:
+                raise RateLimited(f"{action}: our own limit is reached", retry_after=wait)
+            if self._sleep(wait):
+                raise RateLimited(f"{action}: stopped while waiting for our own limit", wait)
+            waited += wait
+
+    def after(self, action: str, error: Exception | None) -> None:
+        """Open breakers on what the platform said; success closes this action's breaker."""
+        if error is None:
+            self._succeeded(action)
+        elif isinstance(error, ActionBlocked):
+            self._trip(action, BLOCKED, error)
+        elif isinstance(error, PleaseWait):
+            self._trip(ACCOUNT, PLEASE_WAIT, error)
+        elif isinstance(error, RateLimited):
+            self._trip(action, THROTTLED, error)
+        elif isinstance(error, AuthError) and _needs_person(action, error):
+            self._hold(error)
+
+    def resume(self) -> None:
+        """A person looked at the account: close all its breakers."""
+        for action in self._ledger.breakers(self._account):
+            self._ledger.close(self._account, action)
+
+    def _take(self, action: str, rate: Rate) -> float:
+        return self._ledger.take(
+            self._account,
+            action,
+            now=self._clock(),
+            rate=rate.per_hour / 3600.0,
+            burst=rate.burst,
+        )
+
+    def _check(self, action: str) -> None:
+        breaker = self._ledger.state(self._account, action)
+        if breaker.latched:
+            raise AuthError(f"account {self._account} waits for a person: {breaker.reason}")
+        left = self._seconds_left(breaker)
+        if left > 0:
+            raise RateLimited(f"{action}: paused for {left:.0f} s: {breaker.reason}", left)
+
+    def _seconds_left(self, breaker: Breaker) -> float:
+        if breaker.open_until is None:
+            return 0.0
+        return (breaker.open_until - self._clock()).total_seconds()
+
+    def _succeeded(self, action: str) -> None:
+        for scope in (ACCOUNT, action):
+            breaker = self._ledger.state(self._account, scope)
+            # One that is open now was opened by another thread while this request was in flight.
+            if breaker.failures and not breaker.latched and self._seconds_left(breaker) <= 0:
+                self._ledger.close(self._account, scope)
+
+    def _trip(self, action: str, backoff: Backoff, error: RateLimited) -> None:
+        failures = self._ledger.state(self._account, action).failures + 1
+        pause = timedelta(seconds=backoff(failures, error.retry_after, self._rng))
+        breaker = Breaker(self._clock() + pause, failures, reason=str(error))
+        self._ledger.trip(self._account, action, breaker)
+
+    def _hold(self, error: AuthError) -> None:
+        failures = self._ledger.state(self._account, ACCOUNT).failures + 1
+        reason = f"{type(error).__name__}: {error}"
+        self._ledger.trip(self._account, ACCOUNT, Breaker(None, failures, True, reason))
+
+
+def _needs_person(action: str, error: AuthError) -> bool:
+    """An ended session is worth one login; everything else, and a login that failed, is not."""
+    return action == "login" or not isinstance(error, LoginRequired)
+
+
+def reads(
+    *,
+    attempts: int = 4,
+    first: float = 1.0,
+    longest: float = 30.0,
+    sleep: Callable[[float], Any] = time.sleep,
+) -> tenacity.Retrying:
+    """How reads are tried again: only `Unavailable`, with exponential jitter, a few times.
+
+    For reads only: a write is never sent again, and a rate limit or login trouble is no passing
+    fault. Use as `reads()(platform.hashtag, "sunset")`; raises the last error itself.
+    """
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(Unavailable),
+        wait=tenacity.wait_exponential_jitter(initial=first, max=longest, jitter=first),
+        stop=tenacity.stop_after_attempt(attempts),
+        sleep=sleep,
+        reraise=True,
+    )
