@@ -1,0 +1,367 @@
+"""Settings: `config.toml`, the environment over it, secrets from the environment only.
+
+`config.toml` at the top of the repository explains every key. All models are frozen; a wrong file
+raises one ConfigError with a line for each problem. Durations are `timedelta`, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Any, Self, TypeVar
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from bot import config_fields as fields
+from bot.config_problems import Path as KeyPath
+from bot.config_problems import did_you_mean, not_one_of, origin_of, quote
+from bot.config_source import Source, parse_source, read_text
+from bot.config_values import Rate, format_duration
+from bot.errors import ConfigError
+from bot.events import Mode, TrackKind
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+
+class Data(Section):
+    dir: fields.Folder = Field(default=Path("data"), validate_default=True)
+    url: fields.DatabaseUrl = None  # may hold a password; else SQLite in `dir`
+
+    @property
+    def database_url(self) -> str:
+        """For SQLAlchemy. May hold a password: not for logs."""
+        return self.url.get_secret_value() if self.url else f"sqlite:///{self.dir / 'tagecho.db'}"
+
+
+class Account(Section):
+    platform: fields.Platform
+    username: fields.Username
+    password: SecretStr | None = None
+    totp_secret: fields.TotpSecret = None
+    proxy: fields.ProxyUrl = None
+    ca_file: fields.OptionalFile = None
+    media_hosts: fields.Hosts = ("*.cdninstagram.com", "*.fbcdn.net")
+    request_delay: fields.Delay = (1.0, 3.0)  # seconds, at least and at most
+    timeout: fields.PositiveDuration = timedelta(seconds=30)
+    mentions_every: fields.DurationOrOff = timedelta(minutes=5)
+
+
+class Track(Section):
+    account: str
+    hashtag: fields.Hashtag | None = None
+    profile: fields.Username | None = None
+    every: fields.Interval = timedelta(minutes=15)
+    dataset: fields.Dataset = Field(
+        default_factory=lambda known: known["hashtag"] or known["profile"] or ""
+    )
+    reply: str | None = None  # the style; its posts become triggers
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if (self.hashtag is None) == (self.profile is None):
+            raise ValueError("needs exactly one of hashtag and profile")
+        return self
+
+    @property
+    def kind(self) -> TrackKind:
+        return TrackKind.PROFILE if self.hashtag is None else TrackKind.HASHTAG
+
+    @property
+    def name(self) -> str:
+        """The hashtag or profile, without its sign."""
+        return self.hashtag or self.profile or ""
+
+    @property
+    def key(self) -> str:
+        """Stable while the track follows the same thing: `main:hashtag:sunset`."""
+        return f"{self.account}:{self.kind}:{self.name}"
+
+
+class Replies(Section):
+    enabled: bool = True
+    dry_run: bool = False
+    approval: bool = True
+    approval_expires: fields.PositiveDuration = timedelta(hours=48)
+    mode: fields.ModeName = Mode.POST
+    fallback: fields.ModeNames = ()  # tried in order after a definitive refusal
+    style: str = "tint"
+    caption: fields.Caption = "For @{author}, made by a machine from {url}"
+    comment: fields.Template = ""
+    mentions: bool = True
+    opt_in_hashtags: fields.Hashtags = ()
+    ignore: fields.Usernames = ()
+    max_age: fields.PositiveDuration = timedelta(hours=24)
+    per_day: fields.Count = 20
+    per_author_per_day: fields.Count = 1
+    quiet_hours: fields.Quiet = None
+    time_zone: fields.Zone = "UTC"
+    badge: bool = False
+    disclosure: str = "Made by a machine"
+
+    @field_validator("fallback")
+    @classmethod
+    def _ways_differ(cls, fallback: tuple[Mode, ...], info: ValidationInfo) -> tuple[Mode, ...]:
+        ways = (info.data.get("mode"), *fallback)
+        if len(set(ways)) < len(ways):
+            raise ValueError("names a way twice, or the one that mode names")
+        return fallback
+
+    @property
+    def zone(self) -> tzinfo:
+        """For the caps per day and the quiet hours."""
+        return UTC if self.time_zone == "UTC" else ZoneInfo(self.time_zone)
+
+    def is_quiet(self, moment: datetime) -> bool:
+        """Whether an aware moment falls into the quiet hours."""
+        clock = moment.astimezone(self.zone).time()
+        return self.quiet_hours is not None and clock in self.quiet_hours
+
+
+class Models(Section):
+    upscaler: fields.Pack = "embedded"
+    segmenter: fields.Pack = "embedded"
+    threads: fields.Some = 2
+    idle: fields.PositiveDuration = timedelta(minutes=2)
+
+
+class Limits(Section):
+    max_image_bytes: fields.Size = 20_000_000
+    max_pixels: fields.Some = 50_000_000
+    first_poll: fields.Some = 50
+    per_poll: fields.Some = 200
+
+
+class Pacing(Section):
+    """Token buckets per account and action class; None: no limit."""
+
+    read: fields.Limit = Rate(300, timedelta(hours=1))
+    media: fields.Limit = Rate(1000, timedelta(hours=1))
+    login: fields.Limit = Rate(3, timedelta(hours=1))
+    upload: fields.Limit = Rate(10, timedelta(hours=1))
+    publish: fields.Limit = Rate(6, timedelta(hours=1))
+    comment: fields.Limit = Rate(6, timedelta(hours=1))
+    dm: fields.Limit = Rate(10, timedelta(hours=1))
+
+
+class Log(Section):
+    level: fields.Level = "info"
+    format: fields.LogFormat = "auto"
+
+
+class Health(Section):
+    allow_remote: bool = False
+    listen: fields.Listen = "127.0.0.1:8490"
+
+    @field_validator("listen")
+    @classmethod
+    def _loopback(cls, listen: str, info: ValidationInfo) -> str:
+        address = fields.split_address(listen)
+        if address and not info.data.get("allow_remote") and not fields.is_loopback(address[0]):
+            raise ValueError("is open to other machines; set allow_remote = true to mean it")
+        return listen
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """(host, port); None when off."""
+        return fields.split_address(self.listen)
+
+
+class Settings(Section):
+    """The whole file. Made by `load`, which also checks what one section says about another."""
+
+    data: Data = Data()
+    accounts: dict[fields.AccountName, Account] = Field(default_factory=dict)
+    tracks: tuple[Track, ...] = ()
+    replies: Replies = Replies()
+    models: Models = Models()
+    limits: Limits = Limits()
+    pacing: Pacing = Pacing()
+    log: Log = Log()
+    health: Health = Health()
+
+    def track_key(self, track: Track) -> str:
+        return track.key
+
+
+def load(
+    path: Path,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    styles: Collection[str] | None = None,
+) -> Settings:
+    """Read and judge the file with the environment over it.
+
+    `styles`: the names a reply's style may have; None leaves them unchecked. Raises ConfigError.
+    """
+    return parse(read_text(path), path, environ, styles=styles)
+
+
+def parse(
+    text: str,
+    path: Path,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    styles: Collection[str] | None = None,
+) -> Settings:
+    """Like `load`, for a text that stands, or is about to stand, in `path`."""
+    source = parse_source(text, path, environ)
+    context = {"folder": path.absolute().parent}
+    settings = None
+    try:
+        # [data] may be missing; its default folder is resolved all the same.
+        settings = Settings.model_validate({"data": {}, **source.data}, context=context)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            _complain(source, detail)
+    _check_tracks(source, context, styles)
+    _check_accounts(source, context)
+    if settings is None or source.problems:
+        lines = sorted(dict.fromkeys(source.problems))
+        raise ConfigError("\n".join(problem.text(str(path)) for problem in lines))
+    return settings
+
+
+_WORDS = {
+    "missing": "is missing",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "string_type": "must be text in quotes",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "tuple_type": "must be a list",
+}
+
+
+def _complain(source: Source, detail: ErrorDetails) -> None:
+    path: KeyPath = tuple(part for part in detail["loc"] if part != "[key]")
+    kind = detail["type"]
+    if kind == "default_factory_not_called":
+        return  # the key it depends on is wrong, which has its own line
+    if kind == "extra_forbidden":
+        what = f"unknown key{_nearest_key(path)}"
+    elif kind == "value_error":
+        what = str(detail["ctx"]["error"])
+    elif path == ("tracks",):
+        what = "must be a list: write [[tracks]] in two brackets"
+    else:
+        what = _WORDS.get(kind) or detail["msg"].replace("Input should", "must", 1)
+    source.complain(path, what)
+
+
+def _nearest_key(path: KeyPath) -> str:
+    """The nearest key of the same section, or the section that has this very key."""
+    name = path[-1]
+    if len(path) == 1:
+        return did_you_mean(name, Settings.model_fields)
+    near = did_you_mean(name, _SECTIONS[path[0]].model_fields)
+    homes = [title for title, model in _SECTIONS.items() if name in model.model_fields]
+    return near or (f" (it belongs in [{homes[0]}])" if homes else "")
+
+
+_SECTIONS: dict[str | int, type[Section]] = {
+    "data": Data,
+    "accounts": Account,
+    "tracks": Track,
+    "replies": Replies,
+    "models": Models,
+    "limits": Limits,
+    "pacing": Pacing,
+    "log": Log,
+    "health": Health,
+}
+
+_S = TypeVar("_S", bound=Section)
+
+
+def _valid(
+    model: type[_S], items: Iterable[tuple[Any, Any]], context: dict[str, Any]
+) -> Iterator[tuple[Any, _S]]:
+    """The entries that stand on their own; the others have been complained about already."""
+    for key, raw in items:
+        with suppress(ValidationError):
+            yield key, model.model_validate(raw, context=context)
+
+
+def _check_tracks(source: Source, context: dict[str, Any], styles: Collection[str] | None) -> None:
+    raw, accounts = source.data.get("tracks"), source.data.get("accounts")
+    names = list(accounts) if isinstance(accounts, dict) else []
+    seen: dict[str, int] = {}
+    for index, track in _valid(Track, enumerate(raw if isinstance(raw, list) else ()), context):
+        path: KeyPath = ("tracks", index)
+        if track.account not in names:
+            near = did_you_mean(track.account, names)
+            source.complain(
+                (*path, "account"), f"{quote(track.account)} is not under [accounts]{near}"
+            )
+        first = seen.setdefault(track.key, index)
+        if first != index:
+            line = origin_of(("tracks", first), source.origins).line
+            source.complain(path, f"follows {track.kind} {quote(track.name)} again, as line {line}")
+        if styles is not None and track.reply is not None and track.reply not in styles:
+            source.complain((*path, "reply"), not_one_of(track.reply, styles))
+    replies = source.data.get("replies")
+    style = replies.get("style") if isinstance(replies, dict) else None
+    if styles is not None and isinstance(style, str) and style not in styles:
+        source.complain(("replies", "style"), not_one_of(style, styles))
+
+
+def _check_accounts(source: Source, context: dict[str, Any]) -> None:
+    raw = source.data.get("accounts")
+    seen: dict[tuple[str, str], str] = {}
+    for name, account in _valid(Account, raw.items() if isinstance(raw, dict) else (), context):
+        first = seen.setdefault((account.platform, account.username), name)
+        if first != name:
+            source.complain(
+                ("accounts", name, "username"), f"is the username of accounts.{first} too"
+            )
+
+
+def diff(old: Settings, new: Settings) -> list[str]:
+    """What changed, a line each, for people; secrets only as "changed"."""
+    before, after = _sections(old), _sections(new)
+    lines = [f"{name}: removed" for name in before if name not in after]
+    lines += [f"{name}: added" for name in after if name not in before]
+    for name in before.keys() & after.keys():
+        for (key, was), (_, now) in zip(before[name], after[name], strict=True):
+            if was != now:
+                secret = isinstance(was, SecretStr) or isinstance(now, SecretStr)
+                change = "changed" if secret else f"{_shown(was)} → {_shown(now)}"
+                lines.append(f"{name}.{key}: {change}")
+    return sorted(lines)
+
+
+def _sections(settings: Settings) -> dict[str, Section]:
+    found = {name: section for name, section in settings if isinstance(section, Section)}
+    found |= {f"accounts.{name}": account for name, account in settings.accounts.items()}
+    return found | {f"track {track.key}": track for track in settings.tracks}
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    if isinstance(value, tuple):
+        return ", ".join(map(_shown, value)) or "none"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "off"}[value]
+    return quote(value) if isinstance(value, str) else str(value)

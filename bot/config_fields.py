@@ -1,0 +1,278 @@
+"""The types of the settings' fields: what each accepts and what it becomes."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import re
+import string
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    SecretStr,
+    ValidationInfo,
+)
+
+from bot.config_problems import did_you_mean, not_one_of, quote
+from bot.config_values import (
+    QuietHours,
+    Rate,
+    parse_duration,
+    parse_hashtag,
+    parse_quiet_hours,
+    parse_rate,
+    parse_size,
+    parse_username,
+)
+from bot.events import Mode
+
+PLATFORMS = ("instagram",)
+PACKS = ("embedded",)
+LEVELS = ("debug", "info", "warning", "error")
+FORMATS = ("auto", "text", "json")
+PLACEHOLDERS = ("author", "style", "url")
+
+_HOST = re.compile(
+    r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?|\[[0-9a-f:]+\](:[0-9]{1,5})?"
+)
+_DATABASE = re.compile(r"(sqlite|postgres(?:ql)?(?:\+psycopg)?)://")
+_ACCOUNT = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
+
+
+def _choice(*allowed: str) -> BeforeValidator:
+    def check(value: object) -> object:
+        if value not in allowed:
+            raise ValueError(not_one_of(value, allowed))
+        return value
+
+    return BeforeValidator(check)
+
+
+def _split(value: object) -> object:
+    """A single text is a list of one; commas separate in the environment, where no list fits."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a whole number")  # noqa: TRY004 - pydantic takes ValueError only
+    return value
+
+
+def _positive(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("must be longer than 0")
+    return value
+
+
+def _a_second(value: timedelta) -> timedelta:
+    if value < timedelta(seconds=1):
+        raise ValueError("must be at least 1s")
+    return value
+
+
+def _duration_or_off(value: object) -> timedelta | None:
+    return None if value is False or value == "off" else parse_duration(value) or None
+
+
+def _delay(value: object) -> tuple[float, float]:
+    """Two numbers of seconds, or one for both."""
+    parts = value.split(",") if isinstance(value, str) else value
+    parts = [parts, parts] if isinstance(parts, int | float) else parts
+    what = "must be two numbers of seconds, the smaller first, such as [1.0, 3.0]"
+    if not isinstance(parts, list | tuple) or len(parts) != 2:
+        raise ValueError(what)
+    try:
+        least, most = (parse_duration(part).total_seconds() for part in parts)
+    except ValueError:
+        raise ValueError(what) from None
+    if least > most:
+        raise ValueError(what)
+    return least, most
+
+
+def _resolved(value: object, info: ValidationInfo) -> object:
+    """A path relative to the folder of the config file."""
+    if not isinstance(value, str | Path):
+        return value
+    if not str(value) or "\0" in str(value):
+        raise ValueError("is not a path")
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{quote(str(value))}: no such user's home") from None
+    return (info.context or {}).get("folder", Path()) / path
+
+
+def _resolved_or_none(value: object, info: ValidationInfo) -> object:
+    return None if value == "" else _resolved(value, info)
+
+
+def _database(value: object, info: ValidationInfo) -> object:
+    """A URL SQLAlchemy takes, with the driver we ship. Never repeated: it may hold a password."""
+    if not isinstance(value, str) or value == "":
+        return None if value == "" else value
+    found = _DATABASE.match(value)
+    if not found:
+        raise ValueError('must begin with "postgresql://" or "sqlite:///"')
+    rest = value[found.end() :]
+    if found[1] != "sqlite":
+        return SecretStr(f"postgresql+psycopg://{rest}")
+    if not rest.startswith("/") or rest == "/":
+        raise ValueError('must name a file, as in "sqlite:///tagecho.db"')
+    return SecretStr(f"sqlite:///{_resolved(rest[1:], info)}")
+
+
+def _proxy(value: object) -> object:
+    """Never repeated in a message: it may hold a password."""
+    if not isinstance(value, str) or value == "":
+        return None if value == "" else value
+    what = 'must be a URL such as "http://127.0.0.1:8899"'
+    try:
+        url = urlsplit(value)
+        port = url.port
+    except ValueError:
+        raise ValueError(what) from None
+    if url.scheme not in ("http", "https", "socks5", "socks5h") or not url.hostname or not port:
+        raise ValueError(what)
+    return SecretStr(value)
+
+
+def _totp(value: object) -> object:
+    """The base32 seed, as apps show it: in groups, in any case."""
+    if not isinstance(value, str):
+        return value
+    seed = re.sub(r"[\s-]", "", value).upper().rstrip("=")
+    try:
+        key = base64.b32decode(seed + "=" * (-len(seed) % 8))
+    except ValueError:
+        key = b""
+    if not key:
+        raise ValueError("is not a base32 secret (letters A-Z and digits 2-7)")
+    return SecretStr(seed)
+
+
+def _host(value: object) -> str:
+    host = value.strip().lower() if isinstance(value, str) else ""
+    if not _HOST.fullmatch(host):
+        raise ValueError(
+            f'{quote(value)} is not a host such as "*.cdninstagram.com" or "127.0.0.1:8480"'
+        )
+    return host
+
+
+def _dataset(value: str) -> str:
+    if not value.strip() or value != value.strip() or value.startswith("."):
+        raise ValueError(f"{quote(value)} is not a name")
+    if any(not c.isprintable() or c in '/\\:*?"<>|' for c in value):
+        raise ValueError(f"{quote(value)}: a name holds no slashes and no control characters")
+    return value
+
+
+def _account(value: str) -> str:
+    if not _ACCOUNT.fullmatch(value):
+        raise ValueError("an account's name is made of a-z, 0-9 and single _")
+    return value
+
+
+def _zone(value: str) -> str:
+    try:
+        if value != "UTC":  # the one zone that needs no time zone database
+            ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        near = did_you_mean(value, available_timezones())
+        raise ValueError(f"{quote(value)} is not a time zone{near}") from None
+    return value
+
+
+def _listen(value: object) -> str:
+    if value != "" and split_address(value) is None:
+        raise ValueError(f'{quote(value)} is not an address such as "127.0.0.1:8490"')
+    return str(value)
+
+
+def split_address(value: object) -> tuple[str, int] | None:
+    """`"127.0.0.1:8490"` or `"[::1]:8490"` as (host, port); None when it is no address."""
+    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    if not _HOST.fullmatch(host.lower()) or "*" in host or not re.fullmatch("[0-9]{1,5}", port):
+        return None
+    return (host.strip("[]"), int(port)) if int(port) < 65536 else None
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _template(*required: str) -> Callable[[str], str]:
+    """Only the placeholders, each plain: no attribute of a stranger's text is ever looked up."""
+
+    def check(value: str) -> str:
+        try:
+            parts = list(string.Formatter().parse(value))
+        except ValueError as error:
+            raise ValueError(f"is not a template: {error}") from None
+        names = [name for _, name, _, _ in parts if name is not None]
+        for _, name, form, conversion in parts:
+            if name is not None and name not in PLACEHOLDERS:
+                raise ValueError(f"unknown {{{quote(name)[1:-1]}}}; there are {_PLACES}")
+            if form or conversion:
+                raise ValueError(f"placeholders are plain: {_PLACES}")
+        for name in required:
+            if name not in names:
+                raise ValueError(f"must contain {{{name}}}: the reply is found again by it")
+        return value
+
+    return check
+
+
+_PLACES = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+
+Duration = Annotated[timedelta, PlainValidator(parse_duration)]
+PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+Interval = Annotated[Duration, AfterValidator(_a_second)]
+DurationOrOff = Annotated[timedelta | None, PlainValidator(_duration_or_off)]
+Delay = Annotated[tuple[float, float], PlainValidator(_delay)]
+Size = Annotated[int, PlainValidator(parse_size)]
+Limit = Annotated[Rate | None, PlainValidator(parse_rate)]
+Quiet = Annotated[QuietHours | None, PlainValidator(parse_quiet_hours)]
+Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=1_000_000_000)]
+Some = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=1_000_000_000)]
+
+Hashtag = Annotated[str, PlainValidator(parse_hashtag)]
+Username = Annotated[str, PlainValidator(parse_username)]
+Hashtags = Annotated[tuple[Hashtag, ...], BeforeValidator(_split)]
+Usernames = Annotated[tuple[Username, ...], BeforeValidator(_split)]
+AccountName = Annotated[str, AfterValidator(_account)]
+Dataset = Annotated[str, AfterValidator(_dataset)]
+
+ModeName = Annotated[Mode, _choice(*Mode)]
+ModeNames = Annotated[tuple[ModeName, ...], BeforeValidator(_split)]
+Platform = Annotated[str, _choice(*PLATFORMS)]
+Pack = Annotated[str, _choice(*PACKS)]
+Level = Annotated[str, _choice(*LEVELS)]
+LogFormat = Annotated[str, _choice(*FORMATS)]
+
+Folder = Annotated[Path, BeforeValidator(_resolved)]
+OptionalFile = Annotated[Path | None, BeforeValidator(_resolved_or_none)]
+DatabaseUrl = Annotated[SecretStr | None, BeforeValidator(_database)]
+ProxyUrl = Annotated[SecretStr | None, BeforeValidator(_proxy)]
+TotpSecret = Annotated[SecretStr | None, BeforeValidator(_totp)]
+Hosts = Annotated[tuple[Annotated[str, PlainValidator(_host)], ...], BeforeValidator(_split)]
+Listen = Annotated[str, PlainValidator(_listen)]
+Zone = Annotated[str, AfterValidator(_zone)]
+Template = Annotated[str, AfterValidator(_template())]
+Caption = Annotated[str, AfterValidator(_template("url"))]

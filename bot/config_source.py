@@ -1,0 +1,177 @@
+"""What the operator wrote, before it is judged: the file, the environment over it, the secrets.
+
+`TAGECHO_REPLIES__PER_DAY=5` overrides `per_day` under `[replies]`. Tracks are a list and live in
+the file only. Names without a double underscore (TAGECHO_CONFIG) are no keys and left alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import stat
+import tomllib
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path as File
+from typing import Any
+
+from bot.config_lines import locate
+from bot.config_problems import Origin, Path, Problem, did_you_mean, key_name, origin_of
+from bot.errors import ConfigError
+
+PREFIX = "TAGECHO_"
+ACCOUNT_SECRETS = ("password", "totp_secret")
+
+_SECRET_FILES = re.compile(r"accounts__.+__(?:password|totp_secret)_file|data__url_file")
+_MOUNTED_SECRETS = File("/run/secrets")  # the container engine sets their mode
+_LINE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
+
+log = logging.getLogger("tagecho.config")
+
+
+@dataclass(slots=True)
+class Source:
+    """Raw data and, for each key, where it was written."""
+
+    data: dict[str, Any]
+    origins: dict[Path, Origin] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def complain(self, path: Path, what: str, origin: Origin | None = None) -> None:
+        place = origin or origin_of(path, self.origins)
+        self.problems.append(Problem(place, key_name(path), what))
+
+
+def read_text(path: File) -> str:
+    """The text of the file, line ends as they are. Raises ConfigError when it cannot be read."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: is a folder, not a file") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{path}: cannot be read: {reason}") from None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}:{line}: is not UTF-8 text") from None
+
+
+def parse_source(text: str, path: File, environ: Mapping[str, str]) -> Source:
+    """Text and environment as one tree. Raises ConfigError where the text is not TOML."""
+    try:
+        source = Source(tomllib.loads(text))
+        source.origins = _origins(text)
+    except RecursionError:
+        raise ConfigError(f"{path}:1: values are nested too deeply") from None
+    except ValueError as error:  # TOMLDecodeError, or a number too long for Python
+        found = _LINE.search(str(error))
+        last = text.rstrip("\n").count("\n") + 1
+        line = int(found[1]) if found and found[1] else last if found else 1
+        raise ConfigError(f"{path}:{line}: not TOML: {_LINE.sub('', str(error))}") from None
+    _refuse_secrets(source)
+    _overlay(source, path.parent, environ)
+    return source
+
+
+def _origins(text: str) -> dict[Path, Origin]:
+    breaks = [found.start() for found in re.finditer("\n", text)]
+    return {
+        path: Origin(line=bisect_right(breaks, span.start) + 1)
+        for path, span in locate(text).items()
+    }
+
+
+def _refuse_secrets(source: Source) -> None:
+    """A secret in the file is told and taken out, so that nothing later can repeat it."""
+    accounts = source.data.get("accounts")
+    for name, account in accounts.items() if isinstance(accounts, dict) else ():
+        for secret in ACCOUNT_SECRETS if isinstance(account, dict) else ():
+            variable = f"{PREFIX}ACCOUNTS__{name.upper()}__{secret.upper()}"
+            for key in (secret, f"{secret}_file"):
+                if key in account:
+                    del account[key]
+                    source.complain(
+                        ("accounts", name, key),
+                        f"no secrets in this file; set {variable} or {variable}_FILE",
+                    )
+
+
+def _overlay(source: Source, folder: File, environ: Mapping[str, str]) -> None:
+    for variable in sorted(environ):
+        keys = tuple(variable.removeprefix(PREFIX).lower().split("__"))
+        if not variable.startswith(PREFIX) or len(keys) < 2:
+            continue
+        if keys[0] == "tracks":
+            source.complain(keys, "tracks are set in the file only", Origin(variable))
+            continue
+        value: str | None = environ[variable]
+        if _SECRET_FILES.fullmatch("__".join(keys)):
+            keys = (*keys[:-1], keys[-1].removesuffix("_file"))
+            value = _secret(source, keys, variable, folder, environ)
+        if keys[-1] in ACCOUNT_SECRETS and not value:
+            continue  # VAR= in a compose file means: not set
+        if value is not None:
+            _put(source, keys, value, Origin(variable))
+    _refuse_strays(source)
+
+
+def _refuse_strays(source: Source) -> None:
+    """A secret for an account that nothing else mentions is a misspelt variable."""
+    accounts = source.data.get("accounts")
+    named = accounts if isinstance(accounts, dict) else {}
+    strays = [
+        name
+        for name in named
+        if source.origins[("accounts", name)].variable and named[name].keys() <= {*ACCOUNT_SECRETS}
+    ]
+    for name in strays:
+        del named[name]
+        near = did_you_mean(name, named)
+        source.complain(("accounts", name), f"there is no such account in the file{near}")
+
+
+def _put(source: Source, keys: tuple[str, ...], value: str, origin: Origin) -> None:
+    table = source.data
+    for depth, key in enumerate(keys[:-1], start=1):
+        inner = table.setdefault(key, {})
+        if not isinstance(inner, dict):
+            source.complain(keys[:depth], "is not a table", origin)
+            return
+        source.origins.setdefault(keys[:depth], origin)
+        table = inner
+    table[keys[-1]] = value
+    source.origins[keys] = origin
+
+
+def _secret(
+    source: Source, keys: tuple[str, ...], variable: str, folder: File, environ: Mapping[str, str]
+) -> str | None:
+    """The content of a secret file without its last line end; None after a complaint."""
+    plain, origin = variable.removesuffix("_FILE"), Origin(variable)
+    if environ.get(plain):
+        source.complain(keys, f"is set twice, here and by {plain}", origin)
+        return None
+    if not environ[variable]:
+        return None
+    try:
+        file = folder / File(environ[variable])
+        mode = file.stat().st_mode
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        source.complain(keys, f"the secret file cannot be read: {error.strerror}", origin)
+        return None
+    except ValueError:  # not UTF-8, or no path at all
+        source.complain(keys, "the secret file is not UTF-8 text", origin)
+        return None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO) and _MOUNTED_SECRETS not in file.parents:
+        log.warning("%s: %s can be read by other users; chmod 600 it", variable, file)
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        source.complain(keys, "the secret file is empty", origin)
+        return None
+    return text
