@@ -217,6 +217,7 @@ class Reply(SQLModel, table=True):
     platform: str
     account: str
     source_post: str  # the platform's post id
+    source_url: str = Field(sa_type=Text)
     post: int | None = Field(default=None, foreign_key="posts.id", ondelete="SET NULL", index=True)
     author_id: str
     track: str

@@ -1,0 +1,1 @@
+"""The way of a post: poll → ingest → trigger → render → publish → reconcile."""

@@ -216,6 +216,7 @@ def upgrade() -> None:
         sa.Column("platform", sa.String(), nullable=False),
         sa.Column("account", sa.String(), nullable=False),
         sa.Column("source_post", sa.String(), nullable=False),
+        sa.Column("source_url", sa.Text(), nullable=False),
         sa.Column("post", sa.Integer(), nullable=True),
         sa.Column("author_id", sa.String(), nullable=False),
         sa.Column("track", sa.String(), nullable=False),

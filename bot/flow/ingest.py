@@ -1,0 +1,233 @@
+"""Posts into the dataset: fetch their images, then store everything in one transaction.
+
+A trigger's reply row is written in the same transaction as its post, so neither exists without the
+other.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import structlog
+from sqlmodel import Session
+
+from bot.errors import RateLimited, Refused, Unavailable
+from bot.events import Media, Post
+from bot.flow.policy import Clock, Policy, Track, utc_now
+from bot.flow.trigger import Trigger, Us, decide
+from bot.platforms.base import Platform
+from models.base import ImageRejected
+from models.images import decode
+from storage import dataset, outbox
+from storage.blobs import BlobStore
+from storage.database import Database
+from storage.dataset import Fetched
+from storage.optouts import OptOuts
+from storage.tables import MediaState
+
+log = structlog.get_logger()
+BATCH = 16  # posts in one transaction: large enough to pay for its fsync, small enough to be quick
+MAX_ATTEMPTS = 5  # downloads of one image
+_MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    max_image_bytes: int = 20_000_000
+    max_pixels: int = 50_000_000
+    first_poll: int = 50
+    per_poll: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a batch of posts brought."""
+
+    new: int = 0
+    changed: int = 0
+    triggers: int = 0
+    kept_out: int = 0
+
+    def __add__(self, other: Taken) -> Taken:
+        return Taken(
+            self.new + other.new,
+            self.changed + other.changed,
+            self.triggers + other.triggers,
+            self.kept_out + other.kept_out,
+        )
+
+
+class Ingest:
+    """Stores posts of one platform account. Belongs to the account's thread."""
+
+    def __init__(
+        self,
+        database: Database,
+        originals: BlobStore,
+        optouts: OptOuts,
+        limits: Limits,
+        clock: Clock = utc_now,
+        downloads: int = 4,
+    ) -> None:
+        self._database = database
+        self._originals = originals
+        self._optouts = optouts
+        self.limits = limits
+        self._clock = clock
+        self._pool = ThreadPoolExecutor(downloads, thread_name_prefix="download")
+
+    def take(
+        self, platform: Platform, track: Track, posts: Sequence[Post], policy: Policy, us: Us
+    ) -> Taken:
+        """Store what is new and record what changed. The posts are of one platform."""
+        taken = Taken()
+        for start in range(0, len(posts), BATCH):
+            taken += self._take_batch(platform, track, posts[start : start + BATCH], policy, us)
+        return taken
+
+    def retry_pending(self, platform: Platform, limit: int = 16) -> int:
+        """Try again to fetch images that failed. Returns how many are no longer pending."""
+        with self._database.read() as session:
+            rows = dataset.pending_media(session, platform.name, limit, MAX_ATTEMPTS)
+        settled = 0
+        for media_row, post_row in rows:
+            image = self._retry(platform, media_row.index, post_row.post_id)
+            if image.state == MediaState.PENDING and media_row.attempts + 1 >= MAX_ATTEMPTS:
+                image = _failed(image.media, MediaState.GONE, f"given up: {image.reason}")
+            with self._database.write() as session:
+                dataset.settle_media(session, media_row.id or 0, image, self._clock())
+            settled += image.state != MediaState.PENDING
+        return settled
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def _take_batch(
+        self, platform: Platform, track: Track, posts: Sequence[Post], policy: Policy, us: Us
+    ) -> Taken:
+        unique = list({post.post_id: post for post in posts}.values())
+        with self._database.read() as session:
+            known = dataset.known(session, platform.name, [p.post_id for p in unique])
+            authors = {p.author.user_id for p in unique}
+            out = self._optouts.among(session, platform.name, authors)
+        welcome = [p for p in unique if p.author.user_id not in out]
+        images = self._fetch_all(platform, [p for p in welcome if p.post_id not in known])
+        with self._database.write() as session:
+            new = changed = triggers = 0
+            for post in welcome:
+                row_id = known.get(post.post_id)
+                if row_id is None:
+                    triggers += self._store(session, track, post, images, policy, us)
+                    new += 1
+                else:
+                    changed += bool(dataset.see(session, row_id, post, self._clock()))
+                    triggers += self._note(session, track, row_id, post, policy, us)
+        return Taken(new, changed, triggers, len(unique) - len(welcome))
+
+    def _store(
+        self,
+        session: Session,
+        track: Track,
+        post: Post,
+        images: dict[str, list[Fetched]],
+        policy: Policy,
+        us: Us,
+    ) -> bool:
+        row_id = dataset.add(session, post, images[post.post_id], self._clock())
+        return self._note(session, track, row_id, post, policy, us)
+
+    def _note(
+        self, session: Session, track: Track, row_id: int, post: Post, policy: Policy, us: Us
+    ) -> bool:
+        """Write down which track found it and whether it is a trigger. True for a new reply.
+
+        A known post is judged again: an edit may have added the mention, and another track may be
+        one that replies. The unique key of `replies` keeps it at one.
+        """
+        now = self._clock()
+        verdict = decide(post, track, policy, us, opted_out=False, now=now)
+        trigger = verdict if isinstance(verdict, Trigger) else None
+        decision = trigger.kind if trigger else getattr(verdict, "reason", "")
+        dataset.found_by(session, row_id, track.key, track.dataset, decision, now)
+        if trigger is None:
+            return False
+        reply = outbox.queue(
+            session,
+            platform=post.platform,
+            account=track.account,
+            source_post=post.post_id,
+            source_url=post.url,
+            post=row_id,
+            author_id=post.author.user_id,
+            track=track.key,
+            trigger=trigger.kind,
+            style=trigger.style,
+            media_index=trigger.media_index,
+            seed=secrets.randbelow(2**31),
+            now=now,
+            expires_at=now + policy.expires,
+        )
+        if reply is not None:
+            log.info("trigger", post=post.post_id, reply=reply, kind=trigger.kind, track=track.key)
+        return reply is not None
+
+    def _fetch_all(self, platform: Platform, posts: Iterable[Post]) -> dict[str, list[Fetched]]:
+        futures = {
+            post.post_id: [self._pool.submit(self._fetch, platform, media) for media in post.media]
+            for post in posts
+        }
+        return {post_id: [f.result() for f in images] for post_id, images in futures.items()}
+
+    def _fetch(self, platform: Platform, media: Media) -> Fetched:
+        """Download, check and keep one image. What is wrong with it becomes its state."""
+        try:
+            data = platform.download(media, self.limits.max_image_bytes)
+        except (Unavailable, RateLimited) as error:
+            return _failed(media, MediaState.PENDING, str(error))
+        except Refused as error:
+            return _failed(media, MediaState.GONE, str(error))
+        sha256 = self._originals.put(data)
+        try:
+            image = decode(data, max_pixels=self.limits.max_pixels)
+        except ImageRejected as error:
+            log.warning("image quarantined", url=media.url.partition("?")[0], reason=error.reason)
+            return Fetched(
+                media,
+                MediaState.QUARANTINED,
+                sha256,
+                len(data),
+                "application/octet-stream",
+                reason=str(error),
+            )
+        height, width = image.pixels.shape[:2]
+        return Fetched(
+            media,
+            MediaState.STORED,
+            sha256,
+            len(data),
+            _MIME.get(image.format, "application/octet-stream"),
+            width,
+            height,
+            notes=" ".join(image.notes),
+        )
+
+    def _retry(self, platform: Platform, index: int, post_id: str) -> Fetched:
+        """Addresses of images expire, so the post is read again for a fresh one."""
+        missing = Media(index, "")
+        try:
+            post = platform.post(post_id)
+        except (Unavailable, RateLimited) as error:
+            return _failed(missing, MediaState.PENDING, str(error))
+        except Refused as error:
+            return _failed(missing, MediaState.GONE, str(error))
+        media = next((m for m in post.media if m.index == index), None)
+        if media is None:
+            return _failed(missing, MediaState.GONE, "the image was taken out of the post")
+        return self._fetch(platform, media)
+
+
+def _failed(media: Media, state: MediaState, reason: str) -> Fetched:
+    return Fetched(media, state, reason=reason)

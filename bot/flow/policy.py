@@ -1,0 +1,77 @@
+"""The operator's rules as the flow needs them; `bot.app` makes them from the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from bot.events import Mode, TrackKind
+
+Clock = Callable[[], datetime]  # aware, UTC
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """Something an account listens to."""
+
+    key: str  # stable: account, kind and name
+    account: str
+    kind: TrackKind
+    name: str
+    every: timedelta
+    dataset: str = ""
+    reply: str | None = None  # a style: every post of the track is a trigger
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """When, how and how often replies go out."""
+
+    enabled: bool = True
+    dry_run: bool = False
+    approval: bool = True
+    mode: Mode = Mode.POST
+    fallback: tuple[Mode, ...] = ()
+    style: str = "tint"
+    caption: str = ""
+    comment: str = ""
+    mentions: bool = True
+    opt_in_hashtags: frozenset[str] = frozenset()
+    ignore: frozenset[str] = frozenset()  # user names (lower case) and user ids
+    max_age: timedelta = timedelta(hours=24)
+    expires: timedelta = timedelta(hours=48)
+    per_day: int = 20
+    per_author_per_day: int = 1
+    quiet: tuple[time, time] | None = None  # from, to; may wrap midnight
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    badge: bool = False
+    reads: tuple[timedelta, timedelta] = (timedelta(seconds=20), timedelta(minutes=2))
+
+    def modes(self) -> tuple[Mode, ...]:
+        """The configured way, then the fallbacks, each once."""
+        return tuple(dict.fromkeys((self.mode, *self.fallback)))
+
+    def day(self, now: datetime) -> tuple[datetime, datetime]:
+        """Start and end, in UTC, of the operator's calendar day that holds `now`."""
+        local = now.astimezone(self.zone)
+        start = datetime.combine(local.date(), time(), self.zone)
+        end = datetime.combine(local.date() + timedelta(days=1), time(), self.zone)
+        return start.astimezone(UTC), end.astimezone(UTC)
+
+    def quiet_until(self, now: datetime) -> datetime | None:
+        """The end of the quiet hours that hold `now`; None outside of them."""
+        if self.quiet is None or self.quiet[0] == self.quiet[1]:
+            return None
+        start, end = self.quiet
+        local = now.astimezone(self.zone)
+        clock = local.time().replace(tzinfo=None)
+        if not (start <= clock < end if start < end else clock >= start or clock < end):
+            return None
+        day = local.date() if clock < end else local.date() + timedelta(days=1)
+        return datetime.combine(day, end, self.zone).astimezone(UTC)

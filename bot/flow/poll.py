@@ -1,0 +1,188 @@
+"""One look at a track: list until something known, store the oldest first, record its health."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlmodel import Session, col, select
+
+from bot.errors import TagechoError, TargetGone
+from bot.events import Page, Post, TrackKind
+from bot.flow.ingest import Ingest, Taken
+from bot.flow.policy import Clock, Policy, Track, utc_now
+from bot.flow.trigger import Us
+from bot.platforms.base import Platform
+from storage import dataset, outbox
+from storage.database import Database
+from storage.tables import Health, PostRow, PostTrack, TrackState
+
+log = structlog.get_logger()
+QUIET_AFTER = timedelta(hours=24)  # and at least 20 polls: then "nothing new" is worth saying
+VERIFY = 3  # vanished posts looked at per poll of a profile
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    taken: Taken
+    listed: int
+    gap: bool  # the limit cut the listing off before anything known: older posts were missed
+
+
+class Poller:
+    """Polls tracks of one account. Belongs to the account's thread."""
+
+    def __init__(self, database: Database, ingest: Ingest, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._ingest = ingest
+        self._clock = clock
+
+    def poll(self, platform: Platform, track: Track, policy: Policy, us: Us) -> Polled:
+        """Raises what the platform raises, after recording it as the track's health."""
+        began = self._clock()
+        with self._database.write() as session:
+            state = _state(session, track.key)
+            first = state.last_ok is None
+            state.last_attempt = began
+        try:
+            polled = self._poll(platform, track, policy, us, first=first)
+        except TagechoError as error:
+            self._record_failure(track, error)
+            raise
+        self._record_success(track, polled)
+        return polled
+
+    def _poll(
+        self, platform: Platform, track: Track, policy: Policy, us: Us, *, first: bool
+    ) -> Polled:
+        limit = self._ingest.limits.first_poll if first else self._ingest.limits.per_poll
+        posts, gap = self._list(platform, track, limit)
+        taken = Taken()
+        # Oldest first: if this is interrupted, what is missing is newer than everything stored and
+        # the next listing, which stops at the first known page, still finds it.
+        for post in _chunks(sorted(posts, key=lambda p: p.taken_at)):
+            taken += self._ingest.take(platform, track, post, policy, us)
+        if track.kind is TrackKind.PROFILE and not first:
+            self._verify_vanished(platform, track, posts)
+        log.info(
+            "polled",
+            track=track.key,
+            listed=len(posts),
+            new=taken.new,
+            triggers=taken.triggers,
+            gap=gap and not first,
+        )
+        return Polled(taken, len(posts), gap and not first)
+
+    def _list(self, platform: Platform, track: Track, limit: int) -> tuple[list[Post], bool]:
+        """Listed posts, each once, and whether the limit cut the listing off."""
+        posts: dict[str, Post] = {}
+        cursor: str | None = None
+        while True:
+            page = _reader(platform, track)(cursor)
+            posts.update((post.post_id, post) for post in page.posts)
+            if page.cursor is None or page.cursor == cursor or self._reached_known(page, platform):
+                return list(posts.values())[:limit], False
+            if len(posts) >= limit:
+                return list(posts.values())[:limit], True
+            cursor = page.cursor
+
+    def _reached_known(self, page: Page, platform: Platform) -> bool:
+        """Pinned posts stand first whatever their age, so they prove nothing."""
+        ids = [post.post_id for post in page.posts if not post.pinned]
+        with self._database.read() as session:
+            return bool(dataset.known(session, platform.name, ids)) or not page.posts
+
+    def _verify_vanished(self, platform: Platform, track: Track, posts: list[Post]) -> None:
+        """Stored posts that a profile's listing should show and does not: deleted?"""
+        listed = [post for post in posts if not post.pinned]
+        if not listed:
+            return
+        oldest = min(post.taken_at for post in listed)
+        shown = {post.post_id for post in posts}
+        with self._database.read() as session:
+            stored = _stored_since(session, track.key, oldest, len(shown) + VERIFY)
+        for row_id, post_id in [row for row in stored if row[1] not in shown][:VERIFY]:
+            try:
+                platform.post(post_id)
+            except TargetGone as error:
+                self.deleted(platform.name, row_id, post_id, str(error))
+
+    def deleted(self, platform: str, row_id: int, post_id: str, why: str) -> None:
+        """Record a deletion at the source, and cancel what was to answer it."""
+        now = self._clock()
+        with self._database.write() as session:
+            dataset.mark_deleted(session, row_id, now, why)
+            outbox.cancel_waiting(
+                session, platform, source_post=post_id, why="the source was deleted", now=now
+            )
+        log.info("source deleted", post=post_id)
+
+    def _record_failure(self, track: Track, error: TagechoError) -> None:
+        with self._database.write() as session:
+            state = _state(session, track.key)
+            state.health, state.error = Health.FAILING, f"{type(error).__name__}: {error}"
+            state.failing_since = state.failing_since or self._clock()
+        log.warning("poll failed", track=track.key, error=str(error), kind=type(error).__name__)
+
+    def _record_success(self, track: Track, polled: Polled) -> None:
+        now = self._clock()
+        with self._database.write() as session:
+            state = _state(session, track.key)
+            state.last_ok, state.failing_since, state.error = now, None, ""
+            state.polls += 1
+            state.found += polled.taken.new
+            if polled.taken.new or state.last_new is None:
+                state.last_new = now
+            patience = max(QUIET_AFTER, 20 * track.every)
+            state.health = Health.QUIET if now - state.last_new > patience else Health.OK
+
+
+def overdue(session: Session, tracks: list[Track], now: datetime) -> list[Track]:
+    """Tracks whose last attempt lies more than an interval back, however often we restarted."""
+    result = []
+    for track in tracks:
+        state = session.get(TrackState, track.key)
+        if state is None or state.last_attempt is None or now - state.last_attempt >= track.every:
+            result.append(track)
+    return result
+
+
+def _reader(platform: Platform, track: Track) -> Callable[[str | None], Page]:
+    if track.kind is TrackKind.HASHTAG:
+        return lambda cursor: platform.hashtag(track.name, cursor)
+    if track.kind is TrackKind.PROFILE:
+        return lambda cursor: platform.profile(track.name, cursor)
+    return platform.mentions
+
+
+def _state(session: Session, key: str) -> TrackState:
+    state = session.get(TrackState, key)
+    if state is None:
+        state = TrackState(track=key)
+        session.add(state)
+        session.flush()
+    return state
+
+
+def _stored_since(
+    session: Session, track: str, since: datetime, limit: int
+) -> list[tuple[int, str]]:
+    statement = (
+        select(PostRow.id, PostRow.post_id)
+        .join(PostTrack, col(PostTrack.post) == col(PostRow.id))
+        .where(
+            PostTrack.track == track,
+            PostRow.taken_at >= since,
+            col(PostRow.deleted_at).is_(None),
+        )
+        .order_by(col(PostRow.taken_at).desc())
+        .limit(limit)
+    )
+    return [(row_id, post_id) for row_id, post_id in session.exec(statement) if row_id is not None]
+
+
+def _chunks(posts: list[Post], size: int = 48) -> list[list[Post]]:
+    return [posts[i : i + size] for i in range(0, len(posts), size)]

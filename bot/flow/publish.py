@@ -1,0 +1,383 @@
+"""The one gate through which anything leaves, and the sending behind it.
+
+Only this module calls `Platform.send`. Dry run, approval, caps, opt-out, quiet hours and the kill
+switch are asked here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+from sqlmodel import Session
+
+from bot.errors import AuthError, OutcomeUnknown, RateLimited, Refused, TargetGone, Unavailable
+from bot.events import Author, Mode, Post, Step, StepKind
+from bot.flow.policy import Clock, Policy, Track, utc_now
+from bot.flow.trigger import Us, still_wanted
+from bot.platforms.base import Platform
+from storage import dataset, outbox, steps
+from storage.blobs import BlobStore
+from storage.database import Database
+from storage.optouts import OptOuts
+from storage.tables import AuthorRow, Control, PostRow, Reply, ReplyState, ReplyStep, StepState
+
+log = structlog.get_logger()
+S = ReplyState
+PAUSE = "pause"  # control key of the kill switch; "pause:ACCOUNT" stops one account
+UPLOADS = (StepKind.UPLOAD, StepKind.DM_UPLOAD)  # show nothing to anybody: may be repeated
+MAX_UPLOADS = 3
+AUTH_HOLD = timedelta(hours=1)
+RETRY_HOLD = timedelta(minutes=1)
+UPLOAD_HOLD = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Not now."""
+
+    until: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Not by itself any more."""
+
+    state: ReplyState
+    reason: str
+
+
+Verdict = Go | Hold | Stop
+
+
+def rendered_state(policy: Policy) -> ReplyState:
+    """Where a reply goes once its image is there."""
+    if policy.dry_run:
+        return S.DRY_RUN
+    return S.AWAITING_APPROVAL if policy.approval else S.APPROVED
+
+
+def paused(session: Session, account: str) -> bool:
+    keys = (PAUSE, f"{PAUSE}:{account}")
+    return any((row := session.get(Control, key)) is not None and row.value == "on" for key in keys)
+
+
+def gate(session: Session, reply: Reply, policy: Policy, now: datetime) -> Verdict:
+    """Everything that can be asked without the network. What is half out passes its own caps."""
+    if paused(session, reply.account):
+        return Hold(now + RETRY_HOLD, "paused by the operator")
+    if reply.sending_at is not None and _visible(steps.of_reply(session, _id(reply))):
+        return Go()
+    if not policy.enabled:
+        return Hold(now + RETRY_HOLD, "replies are switched off")
+    if policy.dry_run:
+        return Stop(S.DRY_RUN, "dry run")
+    if policy.approval and not reply.approved_by:
+        return Stop(S.AWAITING_APPROVAL, "approval was switched on")
+    if reply.expires_at <= now:
+        return Stop(S.EXPIRED, "waited too long")
+    if (until := policy.quiet_until(now)) is not None:
+        return Hold(until, "quiet hours")
+    start, end = policy.day(now)
+    if outbox.sent_since(session, reply.account, start) >= policy.per_day:
+        return Hold(end, f"the cap of {policy.per_day} a day is reached")
+    if (
+        outbox.sent_since(session, reply.account, start, reply.author_id)
+        >= policy.per_author_per_day
+    ):
+        return Hold(end, f"the cap of {policy.per_author_per_day} a day for this author is reached")
+    return Go()
+
+
+class Publisher:
+    """Sends the replies of one account, one at a time. Belongs to the account's thread."""
+
+    def __init__(
+        self,
+        database: Database,
+        artifacts: BlobStore,
+        optouts: OptOuts,
+        platform: Platform,
+        us: Us,
+        clock: Clock = utc_now,
+    ) -> None:
+        self.database = database
+        self.artifacts = artifacts
+        self._optouts = optouts
+        self.platform = platform
+        self._us = us
+        self.clock = clock
+
+    def next(self, policy: Policy, tracks: Mapping[str, Track]) -> bool:
+        """Handle the oldest approved reply whose time has come. False when there is none."""
+        now = self.clock()
+        with self.database.write() as session:
+            rows = outbox.due(session, S.APPROVED, now, self.platform.account)
+            if not rows:
+                return False
+            reply = rows[0]
+            verdict = gate(session, reply, policy, now)
+            if isinstance(verdict, Hold):
+                outbox.hold(session, _id(reply), verdict.until, verdict.reason, now)
+                log.info("held", reply=reply.id, until=verdict.until, reason=verdict.reason)
+                return True
+            if isinstance(verdict, Stop):
+                self.move(session, reply, S.APPROVED, verdict.state, verdict.reason)
+                return True
+            begun = _visible(steps.of_reply(session, _id(reply)))
+            author = known_author(session, reply)
+        if begun:  # part of it is out: neither a deleted source nor a change of mind undoes that
+            _Sending(self, reply, author, policy).run()
+        elif (post := self._wanted_source(reply, policy, tracks.get(reply.track))) is not None:
+            _Sending(self, reply, post.author, policy).run()
+        return True
+
+    def _wanted_source(self, reply: Reply, policy: Policy, track: Track | None) -> Post | None:
+        """A fresh look at the source. None when the reply was held or cancelled for it."""
+        try:
+            post = self.platform.post(reply.source_post)
+        except Refused as error:
+            self._source_gone(reply, error)
+            return None
+        except (Unavailable, RateLimited, AuthError) as error:
+            now = self.clock()
+            with self.database.write() as session:
+                outbox.hold(session, _id(reply), now + pause_after(error), str(error), now)
+            return None
+        with self.database.write() as session:
+            out = self._optouts.has(session, post.platform, post.author.user_id)
+            if reply.post is not None and not out:
+                dataset.see(session, reply.post, post, self.clock())
+            why = still_wanted(post, reply.trigger, track, policy, self._us, opted_out=out)
+            if why is not None:
+                self.move(session, reply, S.APPROVED, S.CANCELLED, why)
+        return post if why is None else None
+
+    def _source_gone(self, reply: Reply, error: Refused) -> None:
+        gone = isinstance(error, TargetGone)
+        with self.database.write() as session:
+            if gone and reply.post is not None and session.get(PostRow, reply.post) is not None:
+                dataset.mark_deleted(session, reply.post, self.clock(), str(error))
+            why = "the source was deleted" if gone else f"the source is closed to us: {error}"
+            self.move(session, reply, S.APPROVED, S.CANCELLED, why)
+
+    def move(
+        self,
+        session: Session,
+        reply: Reply,
+        old: ReplyState,
+        new: ReplyState,
+        why: str,
+        **values: object,
+    ) -> bool:
+        moved = outbox.move(
+            session, _id(reply), old, new, who="publish", why=why, now=self.clock(), **values
+        )
+        if moved:
+            log.info("reply", reply=reply.id, post=reply.source_post, state=new, reason=why)
+        return moved
+
+
+class _Sending:
+    """One reply on its way out: way by way, write by write, until sent, refused or in doubt."""
+
+    def __init__(self, publisher: Publisher, reply: Reply, author: Author, policy: Policy) -> None:
+        self._p = publisher
+        self._reply = reply
+        self._id = _id(reply)
+        self._author = author
+        self._policy = policy
+        after: dict[str, str] = reply.facts["after"]
+        # The modes it was rendered for; the configuration may have changed since.
+        self._ways = [m for m in policy.modes() if m.value in after] or [Mode(m) for m in after]
+
+    def run(self) -> None:
+        now = self._p.clock()
+        with self._p.database.write() as session:
+            rows = steps.of_reply(session, self._id)
+            first = min(max((s.way for s in rows), default=0), len(self._ways) - 1)
+            sending_at = self._reply.sending_at or now
+            if not self._move(session, S.APPROVED, S.SENDING, "", sending_at=sending_at):
+                return  # rejected or cancelled a moment ago
+        refusal = ""
+        for number in range(first, len(self._ways)):
+            outcome = self._send_way(number, self._ways[number])
+            if outcome is None:
+                return
+            refusal = outcome
+            log.warning("refused", reply=self._id, mode=self._ways[number], reason=refusal)
+        with self._p.database.write() as session:
+            self._move(session, S.SENDING, S.FAILED, f"refused: {refusal}")
+
+    def _send_way(self, way: int, mode: Mode) -> str | None:
+        """All writes of one way. The refusal, when the next way may start; else None."""
+        with self._p.database.write() as session:
+            rows = steps.plan(session, self._id, way, mode, self._plan(mode))
+        note = ""
+        outputs: dict[str, str] = {}
+        for planned in rows:
+            row = planned
+            if row.state == StepState.PLANNED:
+                outcome = self._send_step(row, mode, outputs)
+                if outcome is None:
+                    return None  # held or in doubt: the rows say which
+                row = outcome
+            if row.state == StepState.REFUSED and row.kind != StepKind.COMMENT:
+                return row.error
+            if row.state == StepState.REFUSED:
+                note = f"comment not sent: {row.error}"
+            outputs |= row.outputs
+        self._sent(mode, note)
+        return None
+
+    def _plan(self, mode: Mode) -> list[steps.PlannedStep]:
+        kinds = self._p.platform.plan(mode, comment=bool(self._policy.comment))
+        return [steps.PlannedStep(kind, secrets.token_hex(16), self._text(kind)) for kind in kinds]
+
+    def _text(self, kind: StepKind) -> str:
+        """Comment or caption from the operator's template. The source link is always in a caption:
+        a post of unknown outcome is found again by it."""
+        url = self._reply.source_url
+        fields = {
+            "author": self._author.username,
+            "url": url,
+            "style": self._reply.facts["compose"]["style"],
+        }
+        if kind is StepKind.COMMENT:
+            return _fill(self._policy.comment, fields)
+        text = _fill(self._policy.caption, fields)
+        return text if url in text else f"{text}\n{url}".strip()
+
+    def _send_step(self, row: ReplyStep, mode: Mode, outputs: dict[str, str]) -> ReplyStep | None:
+        """One write. The row as it is now, or None when the reply is no longer `sending`."""
+        step_id = steps.step_id(row)
+        with self._p.database.write() as session:
+            if paused(session, self._reply.account):
+                later = self._p.clock() + RETRY_HOLD
+                self._move(session, S.SENDING, S.APPROVED, "paused", not_before=later)
+                return None
+            if not steps.begin(session, step_id, self._p.clock()):
+                return None  # somebody else has it
+        bound = log.bind(reply=self._id, step=step_id, kind=row.kind, post=self._reply.source_post)
+        try:
+            receipt = self._p.platform.send(self._step(row, mode, outputs))
+        except Refused as error:
+            return self._refused(row, error)
+        except (RateLimited, AuthError) as error:
+            return self._not_applied(row, error)
+        except OutcomeUnknown as error:
+            bound.warning("outcome unknown", error=str(error))
+            self._in_doubt(row, str(error))
+            return None
+        except Exception as error:  # noqa: BLE001
+            # A fault of ours after the request may have left: the only safe reading is "unknown".
+            bound.exception("send broke")
+            self._in_doubt(row, f"{type(error).__name__}: {error}")
+            return None
+        with self._p.database.write() as session:
+            steps.finish(session, step_id, receipt, self._p.clock())
+            bound.info("step sent", remote=receipt.remote_id)
+            return session.get_one(ReplyStep, step_id)
+
+    def _step(self, row: ReplyStep, mode: Mode, outputs: dict[str, str]) -> Step:
+        step = as_step(self._reply, self._author, row, outputs)
+        if step.kind not in UPLOADS:
+            return step
+        width, height = self._reply.facts["compose"]["sizes"][mode.value]
+        image = self._p.artifacts.get(self._reply.facts["after"][mode.value])
+        return replace(step, image=image, size=(width, height))
+
+    def _refused(self, row: ReplyStep, error: Exception) -> ReplyStep:
+        with self._p.database.write() as session:
+            steps.refuse(session, steps.step_id(row), str(error), self._p.clock())
+            return session.get_one(ReplyStep, steps.step_id(row))
+
+    def _not_applied(self, row: ReplyStep, error: RateLimited | AuthError) -> ReplyStep | None:
+        """Nothing was applied, and not for a reason in this reply: it waits for better times.
+        A comment does not: the image is out, and a late comment would only puzzle."""
+        if row.kind == StepKind.COMMENT:
+            return self._refused(row, error)
+        with self._p.database.write() as session:
+            steps.replan(session, steps.step_id(row), str(error))
+            until = self._p.clock() + pause_after(error)
+            self._move(session, S.SENDING, S.APPROVED, str(error), not_before=until)
+        return None
+
+    def _in_doubt(self, row: ReplyStep, why: str) -> None:
+        step_id, now = steps.step_id(row), self._p.clock()
+        with self._p.database.write() as session:
+            sends = session.get_one(ReplyStep, step_id).sends
+            if row.kind not in UPLOADS:
+                steps.doubt(session, step_id, why, now + self._policy.reads[0])
+                self._move(session, S.SENDING, S.UNKNOWN, why)
+            elif sends < MAX_UPLOADS:
+                steps.replan(session, step_id, why)
+                self._move(session, S.SENDING, S.APPROVED, why, not_before=now + UPLOAD_HOLD)
+            else:
+                steps.refuse(session, step_id, why, now)
+                self._move(session, S.SENDING, S.FAILED, f"upload keeps failing: {why}")
+
+    def _sent(self, mode: Mode, note: str) -> None:
+        with self._p.database.write() as session:
+            done = [s for s in steps.of_reply(session, self._id) if s.state == StepState.DONE]
+            url = next((s.outputs["url"] for s in done if s.outputs.get("url")), "")
+            now = self._p.clock()
+            self._move(session, S.SENDING, S.SENT, note, sent_at=now, mode=mode.value, url=url)
+
+    def _move(
+        self, session: Session, old: ReplyState, new: ReplyState, why: str, **values: object
+    ) -> bool:
+        return self._p.move(session, self._reply, old, new, why, **values)
+
+
+def as_step(reply: Reply, author: Author, row: ReplyStep, outputs: dict[str, str]) -> Step:
+    """The write that a row stands for, without its image."""
+    return Step(
+        kind=StepKind(row.kind),
+        token=row.token,
+        source_post_id=reply.source_post,
+        source_url=reply.source_url,
+        author=author,
+        text=row.text,
+        alt_text=reply.facts.get("alt_text", ""),
+        inputs=outputs,
+        started_at=row.started_at,
+    )
+
+
+def known_author(session: Session, reply: Reply) -> Author:
+    """The author of the source as stored; only the id is sure when the row is gone."""
+    row = session.get(AuthorRow, (reply.platform, reply.author_id))
+    return Author(reply.platform, reply.author_id, row.username if row else "")
+
+
+def _fill(template: str, fields: dict[str, str]) -> str:
+    """Replace {author}, {url} and {style}; other braces stay, so no template can break a reply."""
+    for name, value in fields.items():
+        template = template.replace("{" + name + "}", value)
+    return template
+
+
+def _visible(rows: list[ReplyStep]) -> bool:
+    return any(row.state == StepState.DONE and row.kind not in UPLOADS for row in rows)
+
+
+def pause_after(error: Exception) -> timedelta:
+    if isinstance(error, RateLimited) and error.retry_after:
+        return timedelta(seconds=error.retry_after)
+    return AUTH_HOLD if isinstance(error, AuthError) else RETRY_HOLD
+
+
+def _id(reply: Reply) -> int:
+    if reply.id is None:
+        raise ValueError("reply has no id yet: flush first")
+    return reply.id

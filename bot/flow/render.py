@@ -1,0 +1,301 @@
+"""Super-resolve → segment → compose, each stage kept by the hash of what it was computed from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+import numpy as np
+import PIL.Image
+import structlog
+from sqlmodel import Session, col, select
+
+from bot.events import Mode
+from bot.flow.policy import Clock, Policy, utc_now
+from models.base import Composer, Image, Mask, Segmenter, Upscaler
+from models.fit import fit_feed, fit_story
+from models.images import decode, encode_jpeg, encode_png, png_mask
+from storage import blobs, outbox
+from storage.blobs import BlobStore
+from storage.database import Database
+from storage.tables import Artifact, AuthorRow, MediaRow, MediaState, PostRow, Reply, ReplyState
+
+log = structlog.get_logger()
+WIDTH = 1080  # px: the width Instagram keeps
+MAX_ASPECT = 4.0  # longer images are shown letterboxed anyway; more pixels would only cost time
+MAX_ATTEMPTS = 3
+WAIT_FOR_IMAGE = timedelta(seconds=30)
+
+
+class Stages(Protocol):
+    """The networks in service. `bot.app` provides them."""
+
+    def upscaler(self, scale: int) -> Upscaler: ...
+
+    def segmenter(self) -> Segmenter: ...
+
+    def composer(self, style: str) -> Composer: ...
+
+    def without_mask(self) -> str:
+        """The style for images without a clear object."""
+
+    def alt_text(self, style: str, username: str, mask: Mask) -> str: ...
+
+    def badge(self, image: Image) -> Image:
+        """The image with the visible 'made by a machine' label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a reply is rendered from."""
+
+    sha256: str
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    sha256: str
+    facts: dict[str, Any]
+
+
+class NotRenderable(Exception):  # noqa: N818 - a verdict on the source, not a fault of ours
+    """This reply can never be rendered; the message says why."""
+
+
+class Renderer:
+    """Renders one reply at a time. No transaction is open while a network runs."""
+
+    def __init__(
+        self,
+        database: Database,
+        originals: BlobStore,
+        artifacts: BlobStore,
+        stages: Stages,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._database = database
+        self._originals = originals
+        self._artifacts = artifacts
+        self._stages = stages
+        self._clock = clock
+
+    def render(self, reply: Reply, policy: Policy) -> dict[str, Any] | None:
+        """The columns of a rendered reply, or None while its image is still to be fetched.
+
+        Raises NotRenderable for good, and what decoding or the networks raise otherwise.
+        """
+        source = self._source(reply)
+        if source is None:
+            return None
+        began = time.perf_counter()
+        facts: dict[str, Any] = {}
+        large = self._enlarge(source, facts)
+        mask, mask_stage = self._segment(source, large, facts)
+        after, style = self._compose(source, large, mask, mask_stage, reply, policy, facts)
+        facts["alt_text"] = self._stages.alt_text(style, source.username, mask)
+        facts["seconds"] = round(time.perf_counter() - began, 3)
+        return {
+            "facts": facts | {"after": after},
+            "before_sha256": source.sha256,
+            "mask_sha256": mask_stage.sha256,
+            "after_sha256": after[policy.mode],
+        }
+
+    def _source(self, reply: Reply) -> Source | None:
+        """The image to answer with: the chosen one, else the first good one of the post."""
+        with self._database.read() as session:
+            if reply.post is None or (post := session.get(PostRow, reply.post)) is None:
+                raise NotRenderable("the source post is no longer stored")
+            rows = session.exec(
+                select(MediaRow).where(MediaRow.post == reply.post).order_by(col(MediaRow.index))
+            ).all()
+            author = session.get(AuthorRow, (post.platform, post.author_id))
+        chosen = [row for row in rows if row.index == reply.media_index]
+        for row in [*chosen, *rows]:
+            if row.state == MediaState.STORED and row.sha256:
+                return Source(row.sha256, author.username if author else "")
+            if row.state == MediaState.PENDING:
+                return None
+        reasons = sorted({row.reason for row in rows if row.reason})
+        raise NotRenderable("; ".join(reasons) or "the post has no image")
+
+    def _enlarge(self, source: Source, facts: dict[str, Any]) -> Image:
+        original = decode(self._originals.get(source.sha256)).pixels
+        height, width = original.shape[:2]
+        short = min(height, width)
+        scale = 1 if short >= WIDTH else 2 if short * 2 >= WIDTH else 4
+        facts["input"] = [width, height]
+        if scale == 1:
+            facts["superres"] = {"scale": 1, "skipped": f"short side {short} px is large enough"}
+            return _to_width(original)
+        upscaler = self._stages.upscaler(scale)
+
+        def compute() -> tuple[bytes, dict[str, Any]]:
+            return encode_png(_to_width(upscaler(_bounded(original, scale)))), {"scale": scale}
+
+        stage = self._cached("superres", upscaler.version, {"scale": scale}, source, [], compute)
+        facts["superres"] = stage.facts | {"version": upscaler.version}
+        return decode(self._artifacts.get(stage.sha256)).pixels
+
+    def _segment(self, source: Source, image: Image, facts: dict[str, Any]) -> tuple[Mask, _Stage]:
+        segmenter = self._stages.segmenter()
+
+        def compute() -> tuple[bytes, dict[str, Any]]:
+            found = segmenter(image)
+            coverage = float(found.mask.mean())
+            return png_mask(found.mask), {
+                "confidence": round(found.confidence, 4),
+                "coverage": round(coverage, 4),
+            }
+
+        inputs = [facts["superres"].get("version", "1")]
+        stage = self._cached("segment", segmenter.version, {}, source, inputs, compute)
+        facts["segment"] = stage.facts | {"version": segmenter.version}
+        mask = decode(self._artifacts.get(stage.sha256)).pixels[:, :, 0] >= 128
+        return mask, stage
+
+    def _compose(
+        self,
+        source: Source,
+        image: Image,
+        mask: Mask,
+        mask_stage: _Stage,
+        reply: Reply,
+        policy: Policy,
+        facts: dict[str, Any],
+    ) -> tuple[dict[str, str], str]:
+        """One file per way of publishing, since a story has another shape than a feed post."""
+        composer = self._stages.composer(reply.style)
+        if composer.needs_mask and not mask.any():
+            composer = self._stages.composer(self._stages.without_mask())
+            facts["fallback_style"] = composer.style
+        alt = self._stages.alt_text(composer.style, source.username, mask)
+        composed: list[Image] = []  # computed once, and only if a file is missing
+
+        def compute(mode: Mode) -> tuple[bytes, dict[str, Any]]:
+            if not composed:
+                made = composer(image, mask, seed=reply.seed)
+                composed.append(self._stages.badge(made) if policy.badge else made)
+            fitted = fit_story(composed[0]) if mode is Mode.STORY else fit_feed(composed[0])
+            height, width = fitted.shape[:2]
+            return encode_jpeg(fitted, description=alt), {"size": [width, height]}
+
+        after, sizes = {}, {}
+        for mode in policy.modes():
+            shape = "story" if mode is Mode.STORY else "feed"
+            params = {"seed": reply.seed, "badge": policy.badge, "shape": shape, "alt": alt}
+            inputs = [mask_stage.sha256, facts["superres"].get("version", "1")]
+            stage = self._cached(
+                "compose",
+                composer.version,
+                params,
+                source,
+                inputs,
+                lambda m=mode: compute(m),  # type: ignore[misc]
+            )
+            after[mode.value], sizes[mode.value] = stage.sha256, stage.facts["size"]
+        facts["compose"] = {"style": composer.style, "version": composer.version, "sizes": sizes}
+        return after, composer.style
+
+    def _cached(
+        self,
+        name: str,
+        version: str,
+        params: dict[str, Any],
+        source: Source,
+        inputs: list[str],
+        compute: Callable[[], tuple[bytes, dict[str, Any]]],
+    ) -> _Stage:
+        key = _key(name, version, params, source.sha256, inputs)
+        with self._database.read() as session:
+            row = session.get(Artifact, key)
+        if row is not None and self._artifacts.path(row.sha256).exists():
+            return _Stage(row.sha256, {**row.facts, "cached": True})
+        began = time.perf_counter()
+        data, facts = compute()
+        facts["ms"] = round((time.perf_counter() - began) * 1000)
+        sha256 = self._artifacts.put(data)
+        with self._database.write() as session:
+            self._keep(session, key, name, sha256, len(data), source, facts)
+        log.debug("stage", stage=name, ms=facts["ms"], source=source.sha256[:12])
+        return _Stage(sha256, facts)
+
+    def _keep(
+        self,
+        session: Session,
+        key: str,
+        name: str,
+        sha256: str,
+        size: int,
+        source: Source,
+        facts: dict[str, Any],
+    ) -> None:
+        now = self._clock()
+        if session.get(Artifact, key) is not None:
+            return
+        blobs.link(session, sha256, size, "image/jpeg" if name == "compose" else "image/png", now)
+        session.add(
+            Artifact(
+                key=key,
+                stage=name,
+                sha256=sha256,
+                source_sha256=source.sha256,
+                facts=facts,
+                created=now,
+            )
+        )
+
+
+def claim(database: Database, account: str, now_: Clock) -> Reply | None:
+    """Take the oldest queued reply of this account for rendering."""
+    with database.write() as session:
+        for reply in outbox.due(session, ReplyState.QUEUED, now_(), account):
+            if outbox.move(
+                session,
+                reply.id or 0,
+                ReplyState.QUEUED,
+                ReplyState.RENDERING,
+                who="render",
+                now=now_(),
+            ):
+                return reply
+    return None
+
+
+def _key(name: str, version: str, params: dict[str, Any], source: str, inputs: list[str]) -> str:
+    text = json.dumps([name, version, params, source, inputs], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _bounded(image: Image, scale: int) -> Image:
+    """Shrink what would become far larger than the output, so that time and memory stay bounded."""
+    height, width = image.shape[:2]
+    longest = int(WIDTH * MAX_ASPECT / scale)
+    if max(height, width) <= longest:
+        return image
+    factor = longest / max(height, width)
+    return _resize(image, max(1, round(width * factor)), max(1, round(height * factor)))
+
+
+def _to_width(image: Image) -> Image:
+    """1080 px wide, unless that would make it absurdly tall."""
+    height, width = image.shape[:2]
+    target = (
+        WIDTH
+        if height <= width * MAX_ASPECT
+        else max(1, round(WIDTH * MAX_ASPECT * width / height))
+    )
+    if width == target:
+        return image
+    return _resize(image, target, max(1, round(height * target / width)))
+
+
+def _resize(image: Image, width: int, height: int) -> Image:
+    resized = PIL.Image.fromarray(image).resize((width, height), PIL.Image.Resampling.LANCZOS)
+    return np.asarray(resized, dtype=np.uint8)

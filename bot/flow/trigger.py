@@ -1,0 +1,96 @@
+"""Does a post ask for a reply? Consent first: anything unclear is a no."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.events import Author, Post
+from bot.flow.policy import Policy, Track
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A post that asked, and how."""
+
+    kind: str  # mention | usertag | opt-in | track
+    style: str
+    media_index: int  # the image to answer with: where we are tagged, else the first
+
+
+@dataclass(frozen=True, slots=True)
+class NoTrigger:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Us:
+    """Who we are on this platform: the replying account, and all user ids that are ours."""
+
+    me: Author
+    ours: frozenset[str] = frozenset()
+
+
+def decide(
+    post: Post, track: Track, policy: Policy, us: Us, *, opted_out: bool, now: datetime
+) -> Trigger | NoTrigger:
+    """The rules in the order an operator would ask them; each has a test that reads the network."""
+    asked = _asked(post, track, policy, us.me)
+    if asked is None:
+        return NoTrigger("nothing in it asks for a reply")
+    refusal = _refusal(post, policy, us, opted_out=opted_out)
+    if refusal is not None:
+        return NoTrigger(refusal)
+    if now - post.taken_at > policy.max_age:
+        return NoTrigger("older than max_age")
+    return asked
+
+
+def still_wanted(
+    post: Post, trigger: str, track: Track | None, policy: Policy, us: Us, *, opted_out: bool
+) -> str | None:
+    """Before sending, on the fresh post: why the reply is no longer wanted, or None.
+
+    Age is not asked again: the trigger was young when it was seen, and approvals expire on their
+    own. A `track` trigger is the operator's word and needs no sign in the post itself.
+    """
+    refusal = _refusal(post, policy, us, opted_out=opted_out)
+    if refusal is not None:
+        return refusal
+    if trigger == "track":
+        return None
+    if track is None or _asked(post, track, policy, us.me) is None:
+        return "the post no longer asks for a reply"
+    return None
+
+
+def _asked(post: Post, track: Track, policy: Policy, me: Author) -> Trigger | None:
+    style = track.reply or policy.style
+    if policy.mentions:
+        for tag in post.usertags:
+            if tag.user_id == me.user_id:
+                return Trigger("usertag", style, tag.media_index)
+        if me.username.lower() in post.mentions:
+            return Trigger("mention", style, 0)
+    if policy.opt_in_hashtags.intersection(post.hashtags):
+        return Trigger("opt-in", style, 0)
+    if track.reply is not None:
+        return Trigger("track", style, 0)
+    return None
+
+
+def _refusal(post: Post, policy: Policy, us: Us, *, opted_out: bool) -> str | None:
+    author = post.author
+    if not policy.enabled:
+        return "replies are switched off"
+    if author.user_id == us.me.user_id or author.user_id in us.ours:
+        return "our own post"
+    if author.is_bot or author.user_id in policy.ignore or author.username.lower() in policy.ignore:
+        return "a bot, or on the ignore list"
+    if author.is_private:
+        return "a private account"
+    if opted_out:
+        return "opted out"
+    if not post.media:
+        return "no image in it"
+    return None
