@@ -1,0 +1,137 @@
+"""The people of the demo: who they are, and what they keep posting.
+
+A share of their posts asks the bot for a reply; the others look like they might and must not get
+one: old posts, private accounts, other bots, and mentions by somebody other than the author.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Final
+
+from bot.platforms.sandbox.net import Network
+from bot.platforms.sandbox.photos import SUBJECTS
+from bot.platforms.sandbox.world import Post, Spot, Tag, World
+
+HASHTAGS: Final = tuple(tag for tags in SUBJECTS.values() for tag in tags)
+COMMON: Final = "photooftheday"  # on every post of the crowd
+TRIGGER_SHARE: Final = 0.4
+_NAMES = (
+    "ana.lima", "björk_foto", "chidi.o", "daria_k", "emre.yildiz", "fatima_z", "giulia.rossi",
+    "haruto_jp", "ines.m", "jonas_weber", "kofi.art", "lena_s", "mateo.cam", "noor.pics",
+    "olga_v", "priya.sees", "quentin_d", "rosa.films", "sven_outdoors", "tomoko.h",
+)  # fmt: skip
+_TEXTS = (
+    "Sunday light", "Endlich Wochenende!", "今日の一枚", "صباح الخير", "Доброе утро", "오늘의 사진",
+    "Qué día tan bonito", "शुभ प्रभात", "no filter needed 😍✨", "work in progress 🛠️",
+)  # fmt: skip
+_SPOTS = (
+    Spot(212988663, "New York, New York", 40.7142, -74.0064),
+    Spot(213385402, "London, United Kingdom", 51.5141, -0.1094),
+    Spot(214424288, "東京", 35.6894, 139.6917),
+)
+
+
+class Crowd:
+    """Seeds the world and posts at `rate` posts per second (0: silent; may be changed any time)."""
+
+    def __init__(
+        self, net: Network, *, bot: str, opt_in: str, seed: int = 0, rate: float = 0.0
+    ) -> None:
+        self._net = net
+        self._chance = random.Random(seed)  # noqa: S311 - variety, not secrets
+        self._bot = bot
+        self.opt_in = opt_in
+        self.rate = rate
+        self.posted = 0
+        self.triggers: list[str] = []  # shortcodes of the posts that ask for a reply
+        self._people: list[str] = []
+
+    def populate(self, old_posts: int = 20) -> None:
+        """People of every kind and posts older than a day, none of which may be answered."""
+        world = self._net.world
+        for name in _NAMES:
+            ascii_name = name.encode("ascii", "ignore").decode()
+            self._people.append(world.add_user(ascii_name, name.split(".")[0].title()).username)
+        world.add_user("quiet.corner", "Quiet Corner", is_private=True)
+        world.add_user(
+            "daily_quote_bot", "Daily Quotes", biography="🤖 automated account, I am a bot"
+        )
+        world.add_user("no.messages", "No Messages", takes_dms=False)
+        self._people.append("no.messages")
+        for _ in range(old_posts):
+            age = self._chance.uniform(25, 24 * 30) * 3600
+            self._publish(
+                self._chance.choice(self._people), f"@{self._bot}", at=world.clock() - age
+            )
+
+    async def run(self) -> None:
+        """Post for as long as the sandbox runs."""
+        while True:
+            if self.rate <= 0 or not self._people:
+                await asyncio.sleep(0.1)
+                continue
+            await asyncio.sleep(self._chance.expovariate(self.rate))
+            self.post()
+
+    def post(self) -> Post:
+        """One more post of somebody."""
+        self.posted += 1
+        if self._chance.random() < TRIGGER_SHARE:
+            return self._asking()
+        return self._not_asking()
+
+    def _asking(self) -> Post:
+        author = self._chance.choice(self._people)
+        ask = self._chance.choice((f"@{self._bot} please!", f"#{self.opt_in}"))
+        post = self._publish(author, ask)
+        self.triggers.append(post.code)
+        return post
+
+    def _not_asking(self) -> Post:
+        world, bot = self._net.world, self._net.world.user(self._bot)
+        author, other = self._chance.sample(self._people, 2)
+        way = self._chance.randrange(6)
+        if way == 0:
+            return self._publish("quiet.corner", f"@{self._bot}")
+        if way == 1:
+            return self._publish("daily_quote_bot", f"@{self._bot} #{self.opt_in}")
+        if way == 2:
+            post = self._publish(author, "")
+            world.comment(post.pk, other, f"@{self._bot} look at this")
+            return post
+        if way == 3:
+            return self._publish(author, f"@{self._bot}", at=world.clock() - 25 * 3600)
+        if way == 4:
+            return self._publish(author, "", tags=(Tag(bot.pk, 0.5, 0.5),))
+        return self._publish(author, "")
+
+    def _publish(
+        self, author: str, ask: str, at: float | None = None, tags: tuple[Tag, ...] = ()
+    ) -> Post:
+        chance, gallery = self._chance, self._net.gallery
+        serial = chance.randrange(10**9)
+        kind = chance.choices(("photo", "album", "reel"), (8, 1, 1))[0]
+        pictures = [gallery.pick(serial, index) for index in range(3 if kind == "album" else 1)]
+        about = " ".join(f"#{tag}" for tag in gallery.subject(pictures[0]))
+        caption = f"{chance.choice(_TEXTS)} {about} #{COMMON} {ask}".strip()
+        return self._net.world.add_post(
+            author,
+            caption,
+            kind=kind,
+            pictures=pictures,
+            tags=tags,
+            at=at,
+            place=chance.choice((None, None, *_SPOTS)),
+            likes=chance.randrange(500),
+        )
+
+
+def bulk(world: World, hashtag: str, count: int, *, authors: int = 50, step_s: float = 1.0) -> None:
+    """A hashtag with `count` posts, `step_s` seconds apart, the newest now; for benchmarks."""
+    names = [world.add_user(f"bulk_{hashtag}_{number}").username for number in range(authors)]
+    now = world.clock()
+    for number in range(count):
+        at = now - (count - number) * step_s
+        world.add_post(names[number % authors], f"#{hashtag} {number}", at=at)

@@ -1,0 +1,241 @@
+"""The loopback Instagram, started and stopped as one thing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from hypercorn.asyncio.run import worker_serve
+from hypercorn.config import Config, Sockets
+from hypercorn.utils import wrap_app
+
+from bot.platforms.sandbox import tls
+from bot.platforms.sandbox.app import App
+from bot.platforms.sandbox.control import Control
+from bot.platforms.sandbox.faults import Faults
+from bot.platforms.sandbox.journal import Journal
+from bot.platforms.sandbox.net import Network
+from bot.platforms.sandbox.people import Crowd
+from bot.platforms.sandbox.photos import Gallery
+from bot.platforms.sandbox.proxy import Proxy
+from bot.platforms.sandbox.sessions import Sessions
+from bot.platforms.sandbox.world import World
+
+BOT = "imagebot"
+PASSWORD = "loopback-password"  # noqa: S105 - opens nothing but this sandbox
+OPT_IN = "imagebotplease"
+_START_S = 20.0
+_STOP_S = 15.0
+
+
+class Sandbox:
+    """Runs the whole network in a background thread of this process.
+
+        with Sandbox(directory) as box:
+            client = instagrapi.Client(proxy=box.proxy_url, tls_verify=box.ca_file)
+
+    It starts empty but for the bot's account (`bot`, `password`, `totp_secret`); `crowd.populate()`
+    adds the people of the demo, and `rate` is how many posts per second they then publish.
+    `media="port"` gives image addresses on a plain HTTP port (`media_host`), `"cdn"` on
+    scontent.cdninstagram.com through the proxy. Port 0 takes any free one.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        bot: str = BOT,
+        password: str = PASSWORD,
+        totp_secret: str = "",
+        opt_in: str = OPT_IN,
+        rate: float = 0.0,
+        seed: int = 0,
+        media: Literal["port", "cdn"] = "port",
+        dedupe_tokens: bool = False,
+        page_size: int = 27,
+        clock: Callable[[], float] = time.time,
+        proxy_port: int = 0,
+        media_port: int = 0,
+        control_port: int = 0,
+    ) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
+        self.username, self.password, self.totp_secret = bot, password, totp_secret
+        self.tls_files = tls.ensure(directory)
+        self.gallery = Gallery(directory, seed)
+        self.world = World(self.gallery, clock, seed)
+        self.journal = Journal(directory / "journal.jsonl", clock)
+        self.faults = Faults()
+        self.sessions = Sessions()
+        self.net = Network(
+            self.world,
+            self.gallery,
+            self.journal,
+            self.faults,
+            self.sessions,
+            page_size=page_size,
+            dedupe_tokens=dedupe_tokens,
+        )
+        self.account = self.world.add_user(
+            bot, "Image bot", biography="I am a bot", password=password, totp_secret=totp_secret
+        )
+        self.crowd = Crowd(self.net, bot=bot, opt_in=opt_in, seed=seed, rate=rate)
+        self._media = media
+        self._ports = {"proxy": proxy_port, "media": media_port, "control": control_port}
+        self._sockets: dict[str, socket.socket] = {}
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+
+    @property
+    def ca_file(self) -> str:
+        return str(self.tls_files.ca)
+
+    @property
+    def proxy_url(self) -> str:
+        return f"http://127.0.0.1:{self._port('proxy')}"
+
+    @property
+    def media_host(self) -> str:
+        """Host and port of image addresses, as `media_hosts` of an account wants it."""
+        if self._media == "cdn":
+            return "scontent.cdninstagram.com"
+        return f"127.0.0.1:{self._port('media')}"
+
+    @property
+    def control_url(self) -> str:
+        return f"http://127.0.0.1:{self._port('control')}"
+
+    def addresses(self) -> dict[str, str]:
+        """All a client of this sandbox needs to know."""
+        return {
+            "proxy": self.proxy_url,
+            "ca_file": self.ca_file,
+            "media_host": self.media_host,
+            "control": self.control_url,
+            "journal": str(self.journal.path),
+            "username": self.username,
+            "password": self.password,
+            "totp_secret": self.totp_secret,
+            "opt_in": self.crowd.opt_in,
+        }
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Returns when all ports answer. Raises RuntimeError when they do not in time."""
+        for name in ("tls", "media", "control", "proxy"):
+            self._sockets[name] = _listener(self._ports.get(name, 0))
+        scheme = "https" if self._media == "cdn" else "http"
+        self.net.media_base = f"{scheme}://{self.media_host}"
+        self._thread = threading.Thread(target=self._run, name="sandbox", daemon=True)
+        self._thread.start()
+        if not self._ready.wait(_START_S) or self._failure is not None:
+            self.stop()
+            raise RuntimeError("the sandbox did not start") from self._failure
+
+    def stop(self) -> None:
+        """Stop serving, release whoever hangs, close every port and the journal."""
+        self.faults.clear()
+        if self._loop is not None and self._stop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        if self._thread is not None:
+            self._thread.join(_STOP_S)
+        for listener in self._sockets.values():
+            listener.close()
+        self.journal.close()
+
+    def _port(self, name: str) -> int:
+        if name not in self._sockets:
+            raise RuntimeError("the sandbox is not started")
+        port: int = self._sockets[name].getsockname()[1]
+        return port
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - handed to whoever started us
+            self._failure = error
+            logging.getLogger(__name__).exception("the sandbox broke down")
+        finally:
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._ports = {name: self._port(name) for name in self._sockets}  # fixed from here on
+        proxy = Proxy(self.journal, self._ports["tls"])
+        app = App(self.net, proxy, self._ports["media"])
+        control = Control(self.net, self.crowd, self._ports["control"], app)
+        await proxy.start(self._sockets["proxy"])
+        crowd = asyncio.create_task(self.crowd.run())
+        web = asyncio.create_task(self._web(control))
+        stopped = asyncio.create_task(self._stop.wait())
+        try:
+            await _answers(self._ports["control"], web)
+            self._ready.set()
+            await asyncio.wait((web, stopped, crowd), return_when=asyncio.FIRST_COMPLETED)
+            for task in (web, crowd):
+                if task.done() and not self._stop.is_set():
+                    task.result()  # raises what broke it
+        finally:
+            self._stop.set()
+            crowd.cancel()
+            await proxy.stop()
+            await asyncio.gather(web, stopped, crowd, return_exceptions=True)
+
+    async def _web(self, app: Control) -> None:
+        assert self._stop is not None  # noqa: S101 - set by _serve before this task exists
+        config = Config()
+        config.certfile = str(self.tls_files.cert)
+        config.keyfile = str(self.tls_files.key)
+        config.accesslog = config.errorlog = None
+        config.graceful_timeout = 0.5
+        config.keep_alive_timeout = 120
+        config.h2_max_concurrent_streams = 1000
+        sockets = Sockets(
+            [self._sockets["tls"]], [self._sockets[n] for n in ("media", "control")], []
+        )
+        wrapped = wrap_app(app, config.wsgi_max_body_size, "asgi")  # type: ignore[arg-type]
+        await worker_serve(wrapped, config, sockets=sockets, shutdown_trigger=self._stop.wait)
+
+
+async def _answers(port: int, server: asyncio.Task[None]) -> None:
+    """Wait until a port accepts connections and says something."""
+    while not server.done():
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            await writer.drain()
+            if await reader.readline():
+                return
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+
+def _listener(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(256)
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,455 @@
+"""The people of the loopback network, what they posted, and how it is found.
+
+Everything is in memory and guarded by one lock, so tests may change the world from their own thread
+while the server answers. Times are POSIX seconds of an injectable clock.
+"""
+
+from __future__ import annotations
+
+import bisect
+import random
+import re
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from bot.platforms.sandbox import ids
+
+PostKind = Literal["photo", "album", "reel"]
+MessageKind = Literal["text", "link", "photo"]
+
+STORY_LIFE_S = 24 * 3600.0
+_HASHTAG = re.compile(r"#(\w+)")
+_MENTION = re.compile(r"@([A-Za-z0-9._]*[A-Za-z0-9_])")
+_LINK = re.compile(r"instagram\.com/(?:p|reel)/([A-Za-z0-9_-]+)")
+
+
+@dataclass(slots=True)
+class Person:
+    pk: str
+    username: str
+    full_name: str = ""
+    biography: str = ""
+    is_private: bool = False
+    is_verified: bool = False
+    is_business: bool = False
+    takes_dms: bool = True
+    password: str = ""  # empty: nobody can log in as this person
+    totp_secret: str = ""  # base32; empty: no second factor
+    followers: int = 0
+    following: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A person at a place of an image; x, y in [0, 1] from the top left."""
+
+    user_pk: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    key: str  # what the gallery knows the bytes by
+    width: int
+    height: int
+    tags: tuple[Tag, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    pk: int
+    name: str
+    lat: float
+    lng: float
+
+
+@dataclass(slots=True)
+class Comment:
+    pk: str
+    user_pk: str
+    text: str
+    at: float
+    token: str = ""
+    reply_to: str = ""
+
+
+@dataclass(slots=True)
+class Post:
+    pk: int
+    user_pk: str
+    at: float
+    kind: PostKind
+    pictures: tuple[Picture, ...]
+    caption: str = ""
+    place: Spot | None = None
+    likes: int = 0
+    pinned: bool = False
+    alt_text: str = ""
+    upload_id: str = ""
+    edited: bool = False
+    deleted: bool = False
+    comments: list[Comment] = field(default_factory=list)
+
+    @property
+    def code(self) -> str:
+        return ids.code(self.pk)
+
+    @property
+    def media_id(self) -> str:
+        return f"{self.pk}_{self.user_pk}"
+
+    @property
+    def url(self) -> str:
+        return f"https://www.instagram.com/{'reel' if self.kind == 'reel' else 'p'}/{self.code}/"
+
+
+@dataclass(slots=True)
+class Story:
+    pk: int
+    user_pk: str
+    at: float
+    picture: Picture
+    caption: str = ""
+    mentions: tuple[Tag, ...] = ()
+    link: str = ""
+    reshared_pk: str = ""
+    upload_id: str = ""
+    deleted: bool = False
+
+
+@dataclass(slots=True)
+class Message:
+    pk: str
+    user_pk: str
+    at: float
+    kind: MessageKind
+    text: str = ""
+    picture: Picture | None = None
+    context: str = ""
+
+
+@dataclass(slots=True)
+class Thread:
+    pk: str  # thread_v2_id
+    thread_id: str  # the long one
+    members: tuple[str, ...]
+    pending_for: set[str] = field(default_factory=set)
+    messages: list[Message] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """One line of a person's activity: `kind` is usertag, mention or comment_mention."""
+
+    pk: str
+    kind: str
+    actor_pk: str
+    post_pk: int
+    at: float
+    text: str
+
+
+class PictureSource(Protocol):
+    def pick(self, serial: int, index: int = 0) -> Picture:
+        """A picture for the `index`-th image of post `serial`; the same one every time."""
+
+
+class World:
+    """Users, posts, hashtags, stories and threads. Raises KeyError for who or what is not there."""
+
+    def __init__(
+        self, gallery: PictureSource, clock: Callable[[], float] = time.time, seed: int = 0
+    ) -> None:
+        self.lock = threading.RLock()
+        self.clock = clock
+        self.gallery = gallery
+        self.show_private = True  # harsher than the real one: hashtags list private accounts too
+        self.people: dict[str, Person] = {}
+        self.posts: dict[int, Post] = {}
+        self.stories: dict[str, list[Story]] = defaultdict(list)
+        self.threads: list[Thread] = []
+        self.news: dict[str, list[News]] = defaultdict(list)
+        self._names: dict[str, str] = {}
+        self._by_user: dict[str, list[int]] = defaultdict(list)
+        self._by_hashtag: dict[str, list[int]] = defaultdict(list)
+        self._by_tagged: dict[str, list[int]] = defaultdict(list)
+        self._random = random.Random(seed)  # noqa: S311 - ids, not secrets
+        self._serial = 0
+
+    def next_pk(self, at: float | None = None) -> int:
+        with self.lock:
+            self._serial += 1
+            return ids.media_pk(self.clock() if at is None else at, self._serial)
+
+    # people
+
+    def add_user(
+        self,
+        username: str,
+        full_name: str = "",
+        *,
+        biography: str = "",
+        is_private: bool = False,
+        is_verified: bool = False,
+        is_business: bool = False,
+        takes_dms: bool = True,
+        password: str = "",
+        totp_secret: str = "",
+    ) -> Person:
+        """Raises ValueError for a name that is taken."""
+        with self.lock:
+            if username.lower() in self._names:
+                raise ValueError(f"user name {username!r} is taken")
+            pk = str(self._random.randrange(10**9, 7 * 10**10))
+            person = Person(
+                pk,
+                username,
+                full_name or username,
+                biography,
+                is_private,
+                is_verified,
+                is_business,
+                takes_dms,
+                password,
+                totp_secret,
+                self._random.randrange(20, 20_000),
+                self._random.randrange(20, 900),
+            )
+            self.people[pk] = person
+            self._names[username.lower()] = pk
+            return person
+
+    def user(self, name_or_pk: str) -> Person:
+        with self.lock:
+            pk = self._names.get(name_or_pk.lower(), name_or_pk)
+            return self.people[pk]
+
+    def rename(self, username: str, new_name: str) -> Person:
+        with self.lock:
+            if new_name.lower() in self._names:
+                raise ValueError(f"user name {new_name!r} is taken")
+            person = self.people[self._names.pop(username.lower())]
+            person.username = new_name
+            self._names[new_name.lower()] = person.pk
+            return person
+
+    # posts
+
+    def add_post(
+        self,
+        author: str,
+        caption: str = "",
+        *,
+        kind: PostKind = "photo",
+        pictures: Sequence[Picture] | None = None,
+        count: int | None = None,
+        tags: Iterable[Tag] = (),
+        at: float | None = None,
+        place: Spot | None = None,
+        likes: int = 0,
+        pinned: bool = False,
+        alt_text: str = "",
+        upload_id: str = "",
+    ) -> Post:
+        """Publish as `author` (name or pk). `tags` go on the first image unless it has its own.
+
+        Without `pictures` the gallery gives `count` of them (3 for an album, else 1).
+        """
+        with self.lock:
+            person = self.user(author)
+            at = self.clock() if at is None else at
+            pk = self.next_pk(at)
+            if pictures is None:
+                many = count or (3 if kind == "album" else 1)
+                pictures = [self.gallery.pick(self._serial, index) for index in range(many)]
+            first, *rest = pictures
+            if tagged := tuple(tags):
+                first = Picture(first.key, first.width, first.height, tagged)
+            post = Post(
+                pk, person.pk, at, kind, (first, *rest), caption, place, likes, pinned, alt_text,
+                upload_id,
+            )  # fmt: skip
+            self.posts[pk] = post
+            bisect.insort(self._by_user[person.pk], pk)
+            self._index(post)
+            for picture in post.pictures:
+                for tag in picture.tags:
+                    self._tell(tag.user_pk, "usertag", post, person, "tagged you in a post")
+            for name in mentions(caption):
+                text = f"mentioned you in a post: {caption}"
+                self._tell(self._names.get(name), "mention", post, person, text)
+            return post
+
+    def _index(self, post: Post) -> None:
+        for tag in set(hashtags(post.caption)):
+            bisect.insort(self._by_hashtag[tag], post.pk)
+        for user_pk in {tag.user_pk for picture in post.pictures for tag in picture.tags}:
+            bisect.insort(self._by_tagged[user_pk], post.pk)
+
+    def _unindex(self, post: Post) -> None:
+        for tag in set(hashtags(post.caption)):
+            self._by_hashtag[tag].remove(post.pk)
+        for user_pk in {tag.user_pk for picture in post.pictures for tag in picture.tags}:
+            self._by_tagged[user_pk].remove(post.pk)
+
+    def _tell(self, user_pk: str | None, kind: str, post: Post, actor: Person, text: str) -> None:
+        if user_pk and user_pk != actor.pk:
+            line = News(str(self.next_pk()), kind, actor.pk, post.pk, self.clock(), text)
+            self.news[user_pk].append(line)
+
+    def post(self, ref: str | int) -> Post:
+        """By pk, `pk_userid` or shortcode; deleted posts raise KeyError."""
+        with self.lock:
+            text = str(ref).split("_")[0] if str(ref)[:1].isdigit() else str(ref)
+            pk = int(text) if text.isdigit() and int(text) in self.posts else ids.pk_of(str(ref))
+            post = self.posts[pk]
+            if post.deleted:
+                raise KeyError(ref)
+            return post
+
+    def edit(self, ref: str | int, caption: str) -> Post:
+        with self.lock:
+            post = self.post(ref)
+            self._unindex(post)
+            post.caption, post.edited = caption, True
+            self._index(post)
+            return post
+
+    def delete(self, ref: str | int) -> Post:
+        with self.lock:
+            post = self.post(ref)
+            self._unindex(post)
+            self._by_user[post.user_pk].remove(post.pk)
+            post.deleted = True
+            return post
+
+    def comment(self, ref: str | int, author: str, text: str, **more: str) -> Comment:
+        """`more`: token, reply_to."""
+        with self.lock:
+            post, person = self.post(ref), self.user(author)
+            made = Comment(str(self.next_pk()), person.pk, text, self.clock(), **more)
+            post.comments.append(made)
+            for name in mentions(text):
+                line = f"mentioned you in a comment: {text}"
+                self._tell(self._names.get(name), "comment_mention", post, person, line)
+            return made
+
+    # listings: newest first, `before` is the pk of the last post seen
+
+    def of_user(self, user_pk: str, before: int | None, limit: int) -> tuple[list[Post], bool]:
+        """A page of a profile and whether more follows; pinned posts lead the first page."""
+        with self.lock:
+            index = self._by_user[user_pk]
+            pinned = [self.posts[pk] for pk in reversed(index) if self.posts[pk].pinned]
+            lead = pinned if before is None else []
+            page, more = self._page(index, before, limit - len(lead), skip_pinned=True)
+            return lead + page, more
+
+    def of_hashtag(self, tag: str, before: int | None, limit: int) -> tuple[list[Post], bool]:
+        with self.lock:
+            return self._page(self._by_hashtag.get(tag.lower(), []), before, limit)
+
+    def of_tagged(self, user_pk: str, before: int | None, limit: int) -> tuple[list[Post], bool]:
+        with self.lock:
+            return self._page(self._by_tagged.get(user_pk, []), before, limit)
+
+    def top_of_hashtag(self, tag: str, skip: int, limit: int) -> tuple[list[Post], bool]:
+        """Most liked first among the newest 500."""
+        with self.lock:
+            newest, _ = self._page(self._by_hashtag.get(tag.lower(), []), None, 500)
+            newest.sort(key=lambda post: (-post.likes, -post.pk))
+            return newest[skip : skip + limit], len(newest) > skip + limit
+
+    def count_of(self, *, user_pk: str = "", hashtag: str = "") -> int:
+        with self.lock:
+            if user_pk:
+                return len(self._by_user.get(user_pk, ()))
+            return len(self._by_hashtag.get(hashtag.lower(), ()))
+
+    def _page(
+        self, index: list[int], before: int | None, limit: int, *, skip_pinned: bool = False
+    ) -> tuple[list[Post], bool]:
+        at = len(index) if before is None else bisect.bisect_left(index, before)
+        page: list[Post] = []
+        while at > 0 and len(page) < limit:
+            at -= 1
+            post = self.posts[index[at]]
+            hidden = self.people[post.user_pk].is_private and not self.show_private
+            if not hidden and not (skip_pinned and post.pinned):
+                page.append(post)
+        return page, at > 0
+
+    # stories and messages
+
+    def add_story(self, author: str, picture: Picture, **more: object) -> Story:
+        """`more`: caption, mentions, link, reshared_pk, upload_id (see Story)."""
+        with self.lock:
+            person, now = self.user(author), self.clock()
+            story = Story(self.next_pk(now), person.pk, now, picture, **more)  # type: ignore[arg-type]
+            self.stories[person.pk].append(story)
+            return story
+
+    def stories_of(self, user_pk: str) -> list[Story]:
+        """Those of the last 24 hours, oldest first, as Instagram orders a reel."""
+        with self.lock:
+            oldest = self.clock() - STORY_LIFE_S
+            return [s for s in self.stories.get(user_pk, ()) if s.at >= oldest and not s.deleted]
+
+    def thread(self, members: Iterable[str], *, create: bool = False) -> Thread | None:
+        """The thread of exactly these people (pks)."""
+        with self.lock:
+            key = tuple(sorted(set(members)))
+            for thread in self.threads:
+                if thread.members == key:
+                    return thread
+            if not create:
+                return None
+            number = self._random.randrange(10**14, 10**15)
+            thread = Thread(f"178{number:014d}"[:17], f"340282366841710300949128{number:015d}", key)
+            self.threads.append(thread)
+            return thread
+
+    def thread_by_id(self, ref: str) -> Thread:
+        with self.lock:
+            for thread in self.threads:
+                if ref in (thread.pk, thread.thread_id):
+                    return thread
+            raise KeyError(ref)
+
+    def say(
+        self,
+        thread: Thread,
+        author: str,
+        kind: MessageKind,
+        text: str = "",
+        picture: Picture | None = None,
+        context: str = "",
+    ) -> Message:
+        with self.lock:
+            person = self.user(author)
+            item = f"3{self.next_pk():019d}{self._random.randrange(10**15):015d}"
+            made = Message(item, person.pk, self.clock(), kind, text, picture, context)
+            if not thread.messages:
+                thread.pending_for = set(thread.members) - {person.pk}
+            thread.pending_for.discard(person.pk)
+            thread.messages.append(made)
+            return made
+
+
+def hashtags(text: str) -> list[str]:
+    return [tag.lower() for tag in _HASHTAG.findall(text)]
+
+
+def mentions(text: str) -> list[str]:
+    return [name.lower() for name in _MENTION.findall(text)]
+
+
+def linked_code(text: str) -> str:
+    """The shortcode of the first Instagram post a text links to; empty when it links to none."""
+    found = _LINK.search(text)
+    return found.group(1) if found else ""
