@@ -1,0 +1,106 @@
+"""Instagram through instagrapi, as a Platform."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from bot.events import Author, Media, Mode, Page, Post, Reading, Receipt, Step, StepKind
+from bot.platforms.base import Gate
+from bot.platforms.instagram.download import Downloader
+from bot.platforms.instagram.find import Finder
+from bot.platforms.instagram.parse import PLATFORM
+from bot.platforms.instagram.read import Reader
+from bot.platforms.instagram.session import Secret, Session
+from bot.platforms.instagram.write import Writer, plan
+
+
+class InstagramPlatform:
+    """One Instagram account (see `bot.platforms.base.Platform`).
+
+    One thread at a time, but `download` may be called from several. `password` and `totp_secret`
+    may be functions, called only when a login is needed. `request_delay` is the range in seconds of
+    the pause between requests (images excepted); (0, 0) turns it off. `timeout` is in seconds, for
+    connecting and again for the answer. `media_hosts` are shell patterns over `host` or
+    `host:port`; only what is named exactly may be a private address, and only a loopback one may be
+    fetched without TLS. Creating it sends nothing.
+    """
+
+    name = PLATFORM
+
+    def __init__(
+        self,
+        account: str,
+        username: str,
+        password: Secret,
+        totp_secret: Secret,
+        session_file: Path,
+        proxy: str | None,
+        ca_file: Path | None,
+        media_hosts: Sequence[str],
+        request_delay: tuple[float, float],
+        gate: Gate,
+        timeout: float = 30.0,
+        user_agent: str | None = None,
+    ) -> None:
+        self.account = account
+        self._session = Session(
+            username=username,
+            password=password,
+            totp_secret=totp_secret,
+            file=session_file,
+            proxy=proxy,
+            ca_file=ca_file,
+            delay=request_delay,
+            gate=gate,
+            timeout=timeout,
+            user_agent=user_agent,
+        )
+        self._reader = Reader(self._session)
+        self._writer = Writer(self._session)
+        self._finder = Finder(self._session, self._writer)
+        self._downloader = Downloader(
+            hosts=media_hosts,
+            proxy=proxy,
+            ca_file=ca_file,
+            timeout=timeout,
+            user_agent=user_agent,
+            gate=gate,
+        )
+
+    def login(self) -> Author:
+        """Use the stored session, else submit the password once. Call it again on LoginRequired."""
+        return self._session.login()
+
+    def hashtag(self, tag: str, cursor: str | None = None) -> Page:
+        return self._reader.hashtag(tag, cursor)
+
+    def profile(self, username: str, cursor: str | None = None) -> Page:
+        return self._reader.profile(username, cursor)
+
+    def mentions(self, cursor: str | None = None) -> Page:
+        return self._reader.mentions(cursor)
+
+    def post(self, post_id: str) -> Post:
+        return self._reader.post(post_id)
+
+    def author_details(self, user_id: str) -> tuple[Author, str]:
+        """A person, fresh, and their biography: for telling private accounts and other bots."""
+        return self._reader.author_details(user_id)
+
+    def download(self, media: Media, max_bytes: int) -> bytes:
+        return self._downloader.fetch(media.url, max_bytes)
+
+    def plan(self, mode: Mode, *, comment: bool) -> tuple[StepKind, ...]:
+        return plan(mode, comment=comment)
+
+    def send(self, step: Step) -> Receipt:
+        return self._writer.send(step)
+
+    def find(self, step: Step, since: datetime) -> Reading:
+        return self._finder.find(step, since)
+
+    def close(self) -> None:
+        self._downloader.close()
+        self._session.close()

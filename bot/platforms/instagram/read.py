@@ -1,0 +1,163 @@
+"""Listings and single posts.
+
+Every read goes to the private API directly: the client's own helpers answer some failures with an
+empty list, drop posts they cannot read, and fail a whole page for one `null`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from bot.errors import Refused, TargetGone, TargetPrivate
+from bot.events import Author, Page, Post
+from bot.platforms.captions import normal_tag
+from bot.platforms.instagram.parse import (
+    Malformed,
+    author_from,
+    caption_mentions,
+    pk_of,
+    post_from,
+    posts_from,
+    section_items,
+)
+from bot.platforms.instagram.session import Session
+
+PER_PAGE = 33  # the most a profile answers with
+_MENTIONS_KEPT = 64
+
+
+class Reader:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        # Posts the inbox named, kept so that every poll does not fetch them again; None: gone.
+        self._mentioned: OrderedDict[str, Post | None] = OrderedDict()
+
+    def hashtag(self, tag: str, cursor: str | None) -> Page:
+        def request(client: Any) -> Page:
+            data = {
+                "tab": "recent",
+                "media_recency_filter": "top_recent_posts",
+                "_uuid": client.uuid,
+                "include_persistent": "false",
+                "rank_token": client.rank_token,
+                **(json.loads(cursor) if cursor else {}),
+            }
+            path = f"tags/{quote(normal_tag(tag), safe='')}/sections/"
+            answer = client.private_request(path, data=data, with_signature=False)
+            posts = posts_from(section_items(answer["sections"]))
+            newest = sorted(posts, key=lambda post: post.taken_at, reverse=True)
+            return Page(tuple(newest), _section_cursor(answer))
+
+        return self._session.call("read", f"hashtag {tag}", request)
+
+    def profile(self, username: str, cursor: str | None) -> Page:
+        """The cursor carries the user id: names change, and later pages need no look-up."""
+        what = f"profile {username}"
+        if cursor:
+            user_id, _, max_id = cursor.partition(":")
+            return self._feed(what, user_id, max_id)[0]
+        path = f"users/{quote(username, safe='')}/usernameinfo/"
+        user = self._session.call("read", what, lambda c: _user(c.private_request(path)))
+        page, empty = self._feed(what, pk_of(user), "")
+        if empty and user.get("is_private") and user.get("media_count"):
+            raise TargetPrivate(f"{what}: private")
+        return page
+
+    def mentions(self, cursor: str | None) -> Page:
+        """Posts that tag us, and with the first page those whose caption mentions us."""
+        me = self._session.me
+
+        def tagged(client: Any) -> Page:
+            params = {"max_id": cursor} if cursor else {}
+            answer = client.private_request(f"usertags/{me.user_id}/feed/", params=params)
+            return Page(posts_from(answer["items"]), _max_id(answer))
+
+        page = self._session.call("read", "tagged posts", tagged)
+        if cursor:
+            return page
+        posts = {post.post_id: post for post in (*self._in_captions(me), *page.posts)}
+        newest = sorted(posts.values(), key=lambda post: post.taken_at, reverse=True)
+        return Page(tuple(newest), page.cursor)
+
+    def post(self, post_id: str) -> Post:
+        def request(client: Any) -> Post:
+            answer = client.private_request(f"media/{quote(post_id, safe='')}/info/")
+            if not answer["items"]:
+                raise TargetGone(f"post {post_id}: no such post")
+            return post_from(answer["items"][0])
+
+        return self._session.call("read", f"post {post_id}", request)
+
+    def author_details(self, user_id: str) -> tuple[Author, str]:
+        """A person, fresh, and their biography ('' when hidden): one request."""
+
+        def request(client: Any) -> tuple[Author, str]:
+            user = _user(client.private_request(f"users/{quote(user_id, safe='')}/info/"))
+            return author_from(user), str(user.get("biography") or "")
+
+        return self._session.call("read", f"user {user_id}", request)
+
+    def _feed(self, what: str, user_id: str, max_id: str) -> tuple[Page, bool]:
+        def request(client: Any) -> tuple[Page, bool]:
+            answer = own_feed(client, user_id, max_id)
+            following = _max_id(answer)
+            cursor = f"{user_id}:{following}" if following else None
+            return Page(posts_from(answer["items"]), cursor), not answer["items"]
+
+        return self._session.call("read", what, request)
+
+    def _in_captions(self, me: Author) -> list[Post]:
+        inbox = self._session.call(
+            "read",
+            "activity",
+            lambda c: c.private_request("news/inbox/", params={"mark_as_seen": "false"}),
+        )
+        named = list(dict.fromkeys(caption_mentions(inbox)))[:_MENTIONS_KEPT]
+        for post_id in named:
+            if post_id not in self._mentioned:
+                self._mentioned[post_id] = self._readable(post_id)
+            self._mentioned.move_to_end(post_id)
+        while len(self._mentioned) > _MENTIONS_KEPT:
+            self._mentioned.popitem(last=False)
+        found = (self._mentioned[post_id] for post_id in named)
+        return [post for post in found if post and me.username.lower() in post.mentions]
+
+    def _readable(self, post_id: str) -> Post | None:
+        """A post, or None when it is gone or private for good. Other failures go up."""
+        try:
+            return self.post(post_id)
+        except Refused:
+            return None
+
+
+def own_feed(client: Any, user_id: str, max_id: str) -> Mapping[str, Any]:
+    """One raw page of a person's posts, pinned ones first."""
+    params = {"count": str(PER_PAGE), "rank_token": client.rank_token, "ranked_content": "true"}
+    if max_id:
+        params["max_id"] = max_id
+    answer: Mapping[str, Any] = client.private_request(f"feed/user/{user_id}/", params=params)
+    return answer
+
+
+def _section_cursor(answer: Mapping[str, Any]) -> str | None:
+    if not answer["more_available"] or not answer.get("next_max_id"):
+        return None
+    ids = json.dumps(answer.get("next_media_ids") or [])
+    return json.dumps({"max_id": answer["next_max_id"], "next_media_ids": ids})
+
+
+def _max_id(answer: Mapping[str, Any]) -> str | None:
+    if not answer.get("more_available", True):
+        return None
+    return str(answer["next_max_id"]) if answer.get("next_max_id") else None
+
+
+def _user(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    user = answer["user"]
+    if not isinstance(user, Mapping):
+        raise Malformed("no user")
+    return user

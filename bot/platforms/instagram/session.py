@@ -1,0 +1,205 @@
+"""One account's session: its file, its login, and the edge every request goes through."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias, TypeVar
+
+from bot.errors import AuthError, LoginRequired, StorageError
+from bot.events import Author
+from bot.platforms.base import Gate
+from bot.platforms.instagram.client import GuardedClient, open_client
+from bot.platforms.instagram.parse import author_from
+from bot.platforms.instagram.translate import WRITES, translate
+
+T = TypeVar("T")
+Secret: TypeAlias = Callable[[], str] | str | None
+
+_OWNER = "tagecho_login"  # our own key in the session file: whose session it is
+
+
+class Session:
+    """The client of one account. One thread at a time.
+
+    `delay` is the range, in seconds, of the random pause between two requests. `file` holds the
+    client's settings, readable by its owner only.
+    """
+
+    def __init__(
+        self,
+        *,
+        username: str,
+        password: Secret,
+        totp_secret: Secret,
+        file: Path,
+        proxy: str | None,
+        ca_file: Path | None,
+        delay: tuple[float, float],
+        gate: Gate,
+        timeout: float,
+        user_agent: str | None,
+    ) -> None:
+        self.delay = delay
+        self._username = username
+        self._password = password
+        self._totp_secret = totp_secret
+        self._file = file
+        self._gate = gate
+        self._last_sent = float("-inf")
+        self._fresh = False  # logged in with the password, and nothing has worked since
+        self._doubtful = False  # a 401 or 403 came: look at the session before going on
+        self._me: Author | None = None
+        stored = read_settings(file)
+        if stored.get(_OWNER) != username:
+            stored = {}  # another account's session, or none
+        self.client: GuardedClient = open_client(
+            settings=stored,
+            proxy=proxy,
+            ca_file=ca_file,
+            timeout=timeout,
+            user_agent=user_agent,
+            before_send=self._pause,
+        )
+        self._saved = stored
+
+    @property
+    def me(self) -> Author:
+        if self._me is None:
+            raise LoginRequired("not logged in yet")
+        return self._me
+
+    def login(self) -> Author:
+        """Use the stored session, else log in once. Raises AuthError, RateLimited, Unavailable."""
+        if self.client.user_id:
+            try:
+                return self._check()
+            except LoginRequired:
+                if self._fresh:
+                    self._stop("the session ended right after a login")
+        password = _reveal(self._password)
+        if not password:
+            raise LoginRequired(f"no session and no password for {self._username}")
+        self._call("login", "login", lambda client: self._submit(client, password))
+        self._fresh = True
+        self._save()
+        return self._check()
+
+    def call(self, action: str, what: str, request: Callable[[GuardedClient], T]) -> T:
+        """Run one request, answer parsed inside, through gate and translation.
+
+        Raises only `bot.errors`; what a failure means for a write depends on `action`.
+        """
+        if self._doubtful:
+            self._check()
+        answer = self._call(action, what, request)
+        self._fresh = False
+        if action not in WRITES:  # a full disk must not hide that a write was done
+            self._save()
+        return answer
+
+    def close(self) -> None:
+        for http in (self.client.private, self.client.public, self.client.graphql):
+            http.close()
+
+    def _check(self) -> Author:
+        user = self._call("read", "own account", _current_user)
+        self._me = user
+        self._doubtful = False
+        self._save()
+        return user
+
+    def _call(self, action: str, what: str, request: Callable[[GuardedClient], T]) -> T:
+        self._gate.before(action)
+        self.client.last_response = None
+        try:
+            answer = request(self.client)
+        except Exception as error:  # noqa: BLE001 - the edge: whatever the client leaks is translated
+            known = translate(error, self.client.last_response, action=action, what=what)
+            self._doubtful = self._doubtful or _status(self.client) in (401, 403)
+            self._gate.after(action, known)
+            raise known from None  # the cause may quote an answer's body
+        self._gate.after(action, None)
+        return answer
+
+    def _submit(self, client: GuardedClient, password: str) -> None:
+        """Log in with the password, which leaves once."""
+        secret = _reveal(self._totp_secret)
+        code = client.totp_generate_code(secret.replace(" ", "")) if secret else ""
+        client.login(self._username, password, relogin=True, verification_code=code)
+
+    def _stop(self, reason: str) -> NoReturn:
+        error = AuthError(reason)
+        self._gate.after("login", error)
+        raise error from None
+
+    def _pause(self) -> None:
+        """Keep a random distance from the request before."""
+        wait = self._last_sent + random.uniform(*self.delay) - time.monotonic()  # noqa: S311
+        if wait > 0:
+            time.sleep(wait)
+        self._last_sent = time.monotonic()
+
+    def _save(self) -> None:
+        settings = json.loads(json.dumps({**self.client.get_settings(), _OWNER: self._username}))
+        if settings != self._saved:
+            write_settings(self._file, settings)
+            self._saved = settings
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """A stored session; {} when there is none or it cannot be read as one."""
+    try:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        return {}  # damaged: a new login replaces it
+    except OSError as error:
+        raise StorageError(f"{file}: {error.strerror}") from error
+    return stored if isinstance(stored, dict) else {}
+
+
+def write_settings(file: Path, settings: dict[str, Any]) -> None:
+    """Replace the session file: never seen half written, never readable by others (0600)."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # 0600
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as out:
+                json.dump(settings, out)
+                out.flush()
+                os.fsync(out.fileno())
+            Path(name).replace(file)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        _sync_directory(file.parent)
+    except OSError as error:
+        raise StorageError(f"{file}: {error.strerror}") from error
+
+
+def _sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _current_user(client: GuardedClient) -> Author:
+    answer = client.private_request("accounts/current_user/?edit=true")
+    return author_from(answer["user"])
+
+
+def _status(client: GuardedClient) -> int | None:
+    return None if client.last_response is None else int(client.last_response.status_code)
+
+
+def _reveal(secret: Secret) -> str | None:
+    return secret() if callable(secret) else secret
