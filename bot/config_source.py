@@ -126,8 +126,10 @@ def _refuse_strays(source: Source) -> None:
     named = accounts if isinstance(accounts, dict) else {}
     strays = [
         name
-        for name in named
-        if source.origins[("accounts", name)].variable and named[name].keys() <= {*ACCOUNT_SECRETS}
+        for name, account in named.items()
+        if source.origins[("accounts", name)].variable
+        and isinstance(account, dict)
+        and account.keys() <= {*ACCOUNT_SECRETS}
     ]
     for name in strays:
         del named[name]

@@ -1,0 +1,244 @@
+"""Edits the tracks of `config.toml`; every byte that is not about the track stays as it is.
+
+A `[[tracks]]` block is cut out or put in as text: a TOML writer would count the comments above the
+next section as part of the block, and remove or displace them. Only a list written in one value,
+`tracks = [{…}]`, goes through tomlkit.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+import tomlkit
+from pydantic import ValidationError
+from tomlkit.items import Array, InlineTable
+
+from bot.config import Settings, Track, parse
+from bot.config_lines import locate
+from bot.config_problems import did_you_mean, quote
+from bot.config_source import read_text
+from bot.config_values import parse_hashtag, parse_username
+from bot.errors import ConfigError, NothingToDo, UsageError
+from bot.events import TrackKind
+
+_Edit = Callable[[str, Settings], tuple[str, Track]]
+
+
+def list_tracks(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Track, ...]:
+    """The tracks of a valid file, in its order. Raises ConfigError."""
+    return parse(read_text(path), path, environ).tracks
+
+
+def add_track(
+    path: Path,
+    kind: TrackKind,
+    name: str,
+    *,
+    account: str | None = None,
+    every: str | None = None,
+    dataset: str | None = None,
+    reply: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+    styles: Collection[str] | None = None,
+) -> Track:
+    """Put a track behind the others; None leaves a key out.
+
+    `account` may be None where the file has only one. The file is untouched when this raises:
+    UsageError for a wrong argument or a track that exists, ConfigError for a wrong file or a
+    write that fails.
+    """
+
+    def edit(text: str, settings: Settings) -> tuple[str, Track]:
+        keys = {
+            "account": _account(settings, account),
+            str(kind): name,
+            "every": every,
+            "dataset": dataset,
+            "reply": reply,
+        }
+        written = {key: value for key, value in keys.items() if value is not None}
+        track = _judge(written, styles)
+        written[str(kind)] = track.name
+        if any(track.key == other.key for other in settings.tracks):
+            raise UsageError(f"{track.account} follows {kind} {quote(track.name)} already")
+        return _insert(text, written), track
+
+    return _edit_file(path, environ, styles, edit)
+
+
+def remove_track(
+    path: Path,
+    kind: TrackKind,
+    name: str,
+    *,
+    account: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Track:
+    """Cut a track out and return it.
+
+    `account` may be None where only one account follows it. Raises NothingToDo when no track is
+    like that, UsageError when several are, ConfigError as `add_track` does.
+    """
+
+    def edit(text: str, settings: Settings) -> tuple[str, Track]:
+        wanted = _target(kind, name)
+        found = [
+            (index, track)
+            for index, track in enumerate(settings.tracks)
+            if (track.kind, track.name) == (kind, wanted) and account in (None, track.account)
+        ]
+        if not found:
+            near = did_you_mean(wanted, (t.name for t in settings.tracks if t.kind == kind))
+            raise NothingToDo(f"no track of {kind} {quote(wanted)}{near}")
+        if len(found) > 1:
+            accounts = ", ".join(track.account for _, track in found)
+            raise UsageError(f"{kind} {quote(wanted)} has several tracks; say which of {accounts}")
+        index, track = found[0]
+        return _cut(text, index), track
+
+    return _edit_file(path, environ, None, edit)
+
+
+def _target(kind: TrackKind, name: str) -> str:
+    try:
+        return parse_hashtag(name) if kind is TrackKind.HASHTAG else parse_username(name)
+    except ValueError as error:
+        raise UsageError(f"{kind}: {error}") from None
+
+
+def _account(settings: Settings, account: str | None) -> str:
+    names = list(settings.accounts)
+    if account is None:
+        if len(names) != 1:
+            raise UsageError(f"say which account: {', '.join(names) or 'the file has none'}")
+        return names[0]
+    if account not in names:
+        raise UsageError(f"no account {quote(account)} in the file{did_you_mean(account, names)}")
+    return account
+
+
+def _judge(written: Mapping[str, str], styles: Collection[str] | None) -> Track:
+    """The track these keys make. Raises UsageError with the argument's name."""
+    try:
+        track = Track.model_validate(written)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        what = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
+        raise UsageError(": ".join([*map(str, first["loc"]), what])) from None
+    if styles is not None and track.reply is not None and track.reply not in styles:
+        raise UsageError(f"reply: no style {quote(track.reply)}{did_you_mean(track.reply, styles)}")
+    return track
+
+
+def _edit_file(
+    path: Path, environ: Mapping[str, str], styles: Collection[str] | None, edit: _Edit
+) -> Track:
+    before = read_text(path)
+    after, track = edit(before, parse(before, path, environ, styles=styles))
+    parse(after, path, environ, styles=styles)
+    if read_text(path) != before:
+        raise ConfigError(f"{path}: was changed by somebody else meanwhile; nothing was written")
+    try:
+        _replace(Path(os.path.realpath(path)), after)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+    return track
+
+
+def _replace(path: Path, text: str) -> None:
+    """All or nothing, keeping mode, byte order mark and, where we may set it, the owner."""
+    old, mark = path.stat(), path.read_bytes()[:3] == b"\xef\xbb\xbf"
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode("utf-8-sig" if mark else "utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
+        if os.geteuid() == 0:
+            os.chown(temporary, old.st_uid, old.st_gid)
+        Path(temporary).chmod(old.st_mode & 0o7777)
+        Path(temporary).replace(path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _insert(text: str, track: Mapping[str, str]) -> str:
+    spans = locate(text)
+    if ("tracks",) in spans and ("tracks", 0) not in spans:
+        start, end = _lines_of(text, *spans["tracks",])  # `tracks = []` says nothing: it goes
+        return _insert(text[:start] + text[end:], track)
+    if _is_value(text):
+        return _edit_value(text, lambda array: array.append(_inline(track)))
+    line = _line_end(text)
+    block = "".join(
+        f"{key} = {tomlkit.string(value).as_string()}{line}" for key, value in track.items()
+    )
+    block = f"[[tracks]]{line}{block}"
+    count = sum(len(path) == 2 and path[0] == "tracks" for path in spans)
+    at = _block(text, count - 1)[1] if count else len(text)
+    head, tail = text[:at], text[at:]
+    if head and not head.endswith("\n"):
+        head += line
+    return head + (line if head else "") + block + tail
+
+
+def _cut(text: str, index: int) -> str:
+    if _is_value(text):
+        return _edit_value(text, lambda array: array.pop(index))
+    start, end = _block(text, index)
+    head, tail = text[:start], text[end:]
+    line = _line_end(text)
+    if not head or head.endswith(line * 2):  # empty lines around it: one of them goes too
+        head, tail = (head, tail.removeprefix(line)) if tail else (head.removesuffix(line), "")
+    return head + tail
+
+
+def _block(text: str, index: int) -> tuple[int, int]:
+    """Offsets of a `[[tracks]]` block, whole lines, with the comments that close it.
+
+    Comment lines right below the last key belong to it ("# reply = …"), unless the next section
+    begins right below them: then they are its title.
+    """
+    inside = [span for path, span in locate(text).items() if path[:2] == ("tracks", index)]
+    start, end = _lines_of(text, min(inside).start, max(span.end for span in inside))
+    after = end
+    while (line := _line(text, after)).lstrip(" \t").startswith("#"):
+        after += len(line)
+    return start, end if line.strip() else after
+
+
+def _lines_of(text: str, start: int, end: int) -> tuple[int, int]:
+    """The offsets widened to whole lines, the last line end included."""
+    return text.rfind("\n", 0, start) + 1, end + len(_line(text, end))
+
+
+def _line(text: str, at: int) -> str:
+    end = text.find("\n", at) + 1
+    return text[at : end or len(text)]
+
+
+def _line_end(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
+
+
+def _is_value(text: str) -> bool:
+    first = locate(text).get(("tracks", 0))
+    return first is not None and text[first.start] == "{"
+
+
+def _edit_value(text: str, edit: Callable[[Array], object]) -> str:
+    document = tomlkit.parse(text)
+    array = document["tracks"]
+    if not isinstance(array, Array):
+        raise TypeError("tracks is not written as one value")
+    edit(array)
+    return tomlkit.dumps(document)
+
+
+def _inline(track: Mapping[str, str]) -> InlineTable:
+    table = tomlkit.inline_table()
+    table.update(track)
+    return table
