@@ -43,7 +43,7 @@ def _corners(photo: PIL.Image.Image, cell: float, rng: np.random.Generator) -> N
     step = max(1, round(cell / 5))
     grey = np.asarray(photo.convert("L").reduce(step), dtype=np.float64)
     detail = ndimage.gaussian_gradient_magnitude(grey, 1.0).ravel() + 1e-9
-    places = rng.choice(detail.size, min(len(grid), detail.size), p=detail / detail.sum())
+    places = rng.choice(detail.size, min(2 * len(grid), detail.size), p=detail / detail.sum())
     rows, columns = np.divmod(places, grey.shape[1])
     edges = np.stack([columns, rows], axis=-1) + rng.uniform(0, 1, (len(places), 2))
     corners: NDArray[np.float64] = np.concatenate([grid * cell, edges * step])

@@ -9,7 +9,7 @@ import PIL.Image
 from numpy.typing import NDArray
 from PIL import ImageOps
 
-from models.compose.blend import toned
+from models.compose.blend import soft, toned
 from models.compose.fields import noise, ramp
 from models.compose.matte import Matte, to_layer
 from models.compose.palette import hue, oklch
@@ -21,6 +21,7 @@ PERIOD = 12  # units from line to line
 def paint(photo: PIL.Image.Image, matte: Matte, seed: int) -> PIL.Image.Image:
     rng = np.random.default_rng(abs(seed))
     grey = ImageOps.autocontrast(photo.convert("L"), cutoff=1, mask=matte.layer)
+    grey = soft(grey, 1.5 * matte.unit)  # or the grain of the photo frays the lines
     light = np.asarray(grey, dtype=np.float32) / np.float32(255)
     phase = _course(photo.size, matte, rng)
     phase += light * np.float32(0.55 * PERIOD)  # lines climb over bright parts, like a relief
