@@ -1,0 +1,126 @@
+"""What the tests of the Instagram platform share: an account on the sandbox, and steps to send."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from bot.events import Author, Post, Receipt, Step, StepKind
+from bot.platforms.instagram import InstagramPlatform
+from bot.platforms.pacing import MemoryLedger, PacedGate
+from bot.platforms.sandbox.server import Sandbox
+
+RATES = dict.fromkeys(("read", "media", "login", "upload", "publish", "comment", "dm"))
+WRITE_PATHS = {
+    StepKind.UPLOAD: "/rupload_igphoto/",
+    StepKind.POST: "/media/configure/",
+    StepKind.STORY: "/media/configure_to_story/",
+    StepKind.DM_TEXT: "/broadcast/link/",
+    StepKind.DM_UPLOAD: "/messenger_image/",
+    StepKind.DM_PHOTO: "/broadcast/photo_attachment/",
+    StepKind.COMMENT: "/comment/",
+}
+
+
+class OpenGate:
+    """A gate that never waits and remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.before_calls: list[str] = []
+        self.after_calls: list[tuple[str, Exception | None]] = []
+
+    def before(self, action: str) -> None:
+        self.before_calls.append(action)
+
+    def after(self, action: str, error: Exception | None) -> None:
+        self.after_calls.append((action, error))
+
+
+def paced() -> PacedGate:
+    return PacedGate("main", MemoryLedger(), RATES)
+
+
+@contextmanager
+def account(box: Sandbox, **changes: Any) -> Iterator[InstagramPlatform]:
+    """The bot's account, not logged in yet; `changes` replace arguments of the constructor."""
+    options: dict[str, Any] = {
+        "account": "main",
+        "username": box.username,
+        "password": lambda: box.password,
+        "totp_secret": box.totp_secret or None,
+        "session_file": box.directory / "session.json",
+        "proxy": box.proxy_url,
+        "ca_file": Path(box.ca_file),
+        "media_hosts": [box.media_host],
+        "request_delay": (0.0, 0.0),
+        "gate": OpenGate(),
+        "timeout": 10.0,
+    }
+    platform = InstagramPlatform(**(options | changes))
+    try:
+        yield platform
+    finally:
+        platform.close()
+
+
+def jpeg(size: tuple[int, int] = (320, 320)) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", size, (40, 90, 160)).save(out, "JPEG")
+    return out.getvalue()
+
+
+def step(kind: StepKind, source: Post, token: str = "t1", **changes: Any) -> Step:
+    values: dict[str, Any] = {
+        "source_post_id": source.post_id,
+        "source_url": source.url,
+        "author": source.author,
+        "text": f"made for you: {source.url}",
+        "alt_text": "a generated image",
+        "image": jpeg() if kind in (StepKind.UPLOAD, StepKind.DM_UPLOAD) else None,
+        "size": (320, 320),
+    }
+    return Step(kind, token, **(values | changes))
+
+
+def ready(platform: InstagramPlatform, kind: StepKind, source: Post, token: str = "t1") -> Step:
+    """A step of this kind, with what must come before it already sent."""
+    inputs: dict[str, str] = {}
+    if kind in (StepKind.POST, StepKind.STORY):
+        inputs |= platform.send(step(StepKind.UPLOAD, source, token)).outputs
+    if kind is StepKind.DM_PHOTO:
+        inputs |= platform.send(step(StepKind.DM_TEXT, source, token + "text")).outputs
+        inputs |= platform.send(step(StepKind.DM_UPLOAD, source, token)).outputs
+    return step(kind, source, token, inputs=inputs)
+
+
+def sent(box: Sandbox, kind: StepKind) -> int:
+    """Requests of this kind that reached the network, by its journal."""
+    return len(box.journal.requests(WRITE_PATHS[kind], method="POST"))
+
+
+def applied(box: Sandbox, kind: StepKind) -> int:
+    return len(box.journal.writes(kind.value))
+
+
+def stranger(user_id: str = "1") -> Author:
+    return Author("instagram", user_id, "nobody")
+
+
+def receipt_id(receipt: Receipt | None) -> str:
+    assert receipt is not None
+    return receipt.remote_id
+
+
+def settled(box: Sandbox, path: str, wanted: int) -> int:
+    """Requests in the journal: waits until `wanted` are there, then long enough for one more."""
+    end = time.monotonic() + 5
+    while len(box.journal.requests(path)) < wanted and time.monotonic() < end:
+        time.sleep(0.02)
+    time.sleep(0.05)
+    return len(box.journal.requests(path))
