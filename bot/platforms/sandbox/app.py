@@ -42,44 +42,59 @@ class App:
             return
         started = time.monotonic()
         call = await read_call(scope, receive)
-        outcome = _Outcome()
-        try:
-            await self._respond(scope, call, receive, send, outcome)
-        finally:
-            self._net.journal.request(
-                host=call.host,
-                method=call.method,
-                path=call.path,
-                http=call.http,
-                status=outcome.status,
-                started=started,
-                user=call.actor.username if call.actor else "",
-                fault=outcome.fault,
-            )
-
-    async def _respond(
-        self, scope: Scope, call: Call, receive: Receive, send: Send, outcome: _Outcome
-    ) -> None:
         on_media_port = scope["server"][1] == self._media_port
         route, groups = (None, {}) if on_media_port else _route(call)
+
+        def real() -> Answer:
+            return self._answer(call, route, groups, on_media_port)
+
         fault = self._net.faults.take(call.path, route.write if route else "")
-        if fault is None:
-            answer = self._answer(call, route, groups, on_media_port)
-            outcome.status = answer.status
-            await send_answer(send, answer)
+        try:
+            answer = real() if fault is None else await self._faulty(fault, real, receive)
+        except Exception:
+            self._log(call, started, 500, "")
+            raise
+        broken = fault is not None and fault.kind in ("drop", "truncated")
+        # before the answer leaves: whoever got it finds it in the journal
+        status = 0 if answer is None or broken else answer.status
+        self._log(call, started, status, fault.kind if fault else "")
+        if answer is None:
             return
-        outcome.fault = fault.kind
-        real = self._answer(call, route, groups, on_media_port) if fault.after else None
+        if broken:
+            await self._cut(call, answer, receive, send)
+        else:
+            await send_answer(send, answer)
+
+    async def _faulty(
+        self, fault: Fault, real: Callable[[], Answer], receive: Receive
+    ) -> Answer | None:
+        """What a faulty request gets; None when the client left first."""
+        applied = real() if fault.after else None
         if fault.kind == "hang":
             if not await _hang(fault, receive):
-                return  # the client left without an answer
-            real = real or self._answer(call, route, groups, on_media_port)
-        answer = _faulty(fault, real)
-        if fault.kind in ("drop", "truncated"):
-            await self._cut(call, answer, receive, send)
-            return
-        outcome.status = answer.status
-        await send_answer(send, answer)
+                return None
+            return applied or real()
+        canned = fault.answer()
+        if canned is not None:
+            status, headers, body = canned
+            return Answer(status, body, headers)
+        if applied is None or fault.kind == "drop":
+            return Answer()
+        if fault.kind == "cut_json":
+            return Answer(applied.status, applied.body[: len(applied.body) // 2], applied.headers)
+        return applied
+
+    def _log(self, call: Call, started: float, status: int, fault: str) -> None:
+        self._net.journal.request(
+            host=call.host,
+            method=call.method,
+            path=call.path,
+            http=call.http,
+            status=status,
+            started=started,
+            user=call.actor.username if call.actor else "",
+            fault=fault,
+        )
 
     def _answer(
         self, call: Call, route: Route | None, groups: dict[str, str], on_media_port: bool
@@ -127,26 +142,6 @@ class App:
             raise RuntimeError("a connection to be dropped did not come through the proxy")
         if not direct_media:
             await _until_gone(receive, _LEAVE_S)
-
-
-class _Outcome:
-    """What the journal says of a request; status 0 when no whole answer went out."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.fault = ""
-
-
-def _faulty(fault: Fault, real: Answer | None) -> Answer:
-    canned = fault.answer()
-    if canned is not None:
-        status, headers, body = canned
-        return Answer(status, body, headers)
-    if real is None or fault.kind == "drop":
-        return Answer()
-    if fault.kind == "cut_json":
-        return Answer(real.status, real.body[: len(real.body) // 2], real.headers)
-    return real
 
 
 async def _hang(fault: Fault, receive: Receive) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from bot.platforms.sandbox.app import App, Receive, Scope, Send, read_call, send_answer
 from bot.platforms.sandbox.net import Answer, Call, Network, fail, ok
 from bot.platforms.sandbox.people import Crowd
-from bot.platforms.sandbox.world import Post, Spot, Tag
+from bot.platforms.sandbox.things import Post, Spot, Tag
 
 
 class Control:

@@ -9,7 +9,7 @@ from bot.platforms.sandbox import shapes
 from bot.platforms.sandbox.net import Answer, Call, Network, Refusal, Routes, fail, ok
 from bot.platforms.sandbox.publishing import keep, once
 from bot.platforms.sandbox.reading import found_user
-from bot.platforms.sandbox.world import Message, MessageKind, Picture, Thread, linked_code
+from bot.platforms.sandbox.things import Message, MessageKind, Picture, Thread, linked_code
 
 routes = Routes()
 _PREFIX = r"/api/v1/direct_v2/"
@@ -28,7 +28,8 @@ def inbox(net: Network, call: Call, box: str) -> Answer:
             and (call.me.pk in thread.pending_for) == pending
         ]
         mine.sort(key=lambda thread: thread.messages[-1].at, reverse=True)
-        start = int(call.query.get("cursor") or 0)
+        cursor = call.query.get("cursor", "")
+        start = int(cursor) if cursor.isdigit() else 0
         page = mine[start : start + 20]
         shown = [shapes.thread(net, call.me, thread, _MESSAGES) for thread in page]
     more = len(mine) > start + 20

@@ -73,8 +73,8 @@ KINDS: Final = (*ANSWERS, *EFFECTS)
 class Fault:
     """One order to misbehave.
 
-    `path` is a shell pattern over the request path, `write` a kind of write (see Journal); both must
-    match. The first `skip` matches go through, then `count` are hit (0: all that follow). With
+    `path` is a shell pattern over the request path, `write` a kind of write (see Journal); both
+    must match. The first `skip` matches go through, then `count` are hit (0: all that follow). With
     `after`, the request is carried out first and only its answer is lost or replaced; `truncated`
     and `cut_json` always carry it out.
     """

@@ -23,9 +23,9 @@ class Journal:
     """Written by the sandbox; `Journal.read(path)` gives the same questions to another process.
 
     A request line: type="request", at, host, method, path, http ("1.1" or "2"), status, ms, user,
-    fault, note. Status 0 means that no answer was sent. A write line: type="write", at, kind (login,
-    upload, post, story, comment, dm_text, dm_upload, dm_photo, delete), actor, target, source,
-    token, ids.
+    fault, note. Status 0 means that no whole answer was sent. A write line: type="write", at, kind
+    (login, upload, post, story, comment, dm_text, dm_upload, dm_photo, edit, delete), actor,
+    target, source, token, ids.
     """
 
     def __init__(self, path: Path | None, clock: Callable[[], float] = time.time) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from bot.platforms.sandbox.net import Answer, Call, Network, Refusal, Routes, fail, ok
 from bot.platforms.sandbox.sessions import KEY_ID, totp_fits
 from bot.platforms.sandbox.shapes import user_short
-from bot.platforms.sandbox.world import Person
+from bot.platforms.sandbox.things import Person
 
 routes = Routes()
 _ASYNC = r"/api/v1/bloks/async_action/"

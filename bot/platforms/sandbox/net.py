@@ -14,7 +14,8 @@ from bot.platforms.sandbox.faults import Faults
 from bot.platforms.sandbox.journal import Journal
 from bot.platforms.sandbox.photos import Gallery
 from bot.platforms.sandbox.sessions import Sessions
-from bot.platforms.sandbox.world import Person, Picture, World
+from bot.platforms.sandbox.things import Person, Picture
+from bot.platforms.sandbox.world import World
 
 JSON_TYPE = "application/json; charset=utf-8"
 
@@ -54,14 +55,14 @@ class Call:
     def data(self) -> dict[str, Any]:
         """The body's fields, out of a signed body, a plain form or JSON."""
         text = self.body.decode("utf-8", "replace")
-        if text.startswith("{"):
-            return dict(json.loads(text))
-        form = dict(urllib.parse.parse_qsl(text, keep_blank_values=True))
-        signed = form.get("signed_body", "")
-        if "." in signed:
-            loaded = json.loads(signed.partition(".")[2])
-            return loaded if isinstance(loaded, dict) else {"value": loaded}
-        return dict(form)
+        try:
+            if text.startswith("{"):
+                return dict(json.loads(text))
+            form = dict(urllib.parse.parse_qsl(text, keep_blank_values=True))
+            signed = form.get("signed_body", "")
+            return dict(json.loads(signed.partition(".")[2]) if signed else form)
+        except (ValueError, TypeError):
+            raise Refusal(fail(400, "Invalid request body")) from None
 
     def text(self, name: str) -> str:
         """A field as text; empty when it is missing or null."""

@@ -1,7 +1,7 @@
 """The people of the demo: who they are, and what they keep posting.
 
 A share of their posts asks the bot for a reply; the others look like they might and must not get
-one: old posts, private accounts, other bots, and mentions by somebody other than the author.
+one: old posts, private accounts, other bots, and a mention by somebody else in a comment.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from typing import Final
 
 from bot.platforms.sandbox.net import Network
 from bot.platforms.sandbox.photos import SUBJECTS
-from bot.platforms.sandbox.world import Post, Spot, Tag, World
+from bot.platforms.sandbox.things import Post, PostKind, Spot, Tag
+from bot.platforms.sandbox.world import World
 
 HASHTAGS: Final = tuple(tag for tags in SUBJECTS.values() for tag in tags)
 COMMON: Final = "photooftheday"  # on every post of the crowd
 TRIGGER_SHARE: Final = 0.4
 _NAMES = (
-    "ana.lima", "björk_foto", "chidi.o", "daria_k", "emre.yildiz", "fatima_z", "giulia.rossi",
+    "ana.lima", "bjork.foto", "chidi.o", "daria_k", "emre.yildiz", "fatima_z", "giulia.rossi",
     "haruto_jp", "ines.m", "jonas_weber", "kofi.art", "lena_s", "mateo.cam", "noor.pics",
     "olga_v", "priya.sees", "quentin_d", "rosa.films", "sven_outdoors", "tomoko.h",
 )  # fmt: skip
@@ -31,6 +32,7 @@ _SPOTS = (
     Spot(213385402, "London, United Kingdom", 51.5141, -0.1094),
     Spot(214424288, "東京", 35.6894, 139.6917),
 )
+_KINDS: tuple[PostKind, ...] = ("photo", "album", "reel")
 
 
 class Crowd:
@@ -52,8 +54,8 @@ class Crowd:
         """People of every kind and posts older than a day, none of which may be answered."""
         world = self._net.world
         for name in _NAMES:
-            ascii_name = name.encode("ascii", "ignore").decode()
-            self._people.append(world.add_user(ascii_name, name.split(".")[0].title()).username)
+            world.add_user(name, name.partition(".")[0].title())
+            self._people.append(name)
         world.add_user("quiet.corner", "Quiet Corner", is_private=True)
         world.add_user(
             "daily_quote_bot", "Daily Quotes", biography="🤖 automated account, I am a bot"
@@ -83,14 +85,20 @@ class Crowd:
         return self._not_asking()
 
     def _asking(self) -> Post:
-        author = self._chance.choice(self._people)
-        ask = self._chance.choice((f"@{self._bot} please!", f"#{self.opt_in}"))
-        post = self._publish(author, ask)
+        author, bot = self._chance.choice(self._people), self._net.world.user(self._bot)
+        place = Tag(bot.pk, round(self._chance.random(), 2), round(self._chance.random(), 2))
+        ways: tuple[tuple[str, tuple[Tag, ...]], ...] = (
+            (f"@{self._bot} please!", ()),
+            (f"#{self.opt_in}", ()),
+            ("", (place,)),
+        )
+        ask, tags = self._chance.choice(ways)
+        post = self._publish(author, ask, tags=tags)
         self.triggers.append(post.code)
         return post
 
     def _not_asking(self) -> Post:
-        world, bot = self._net.world, self._net.world.user(self._bot)
+        world = self._net.world
         author, other = self._chance.sample(self._people, 2)
         way = self._chance.randrange(6)
         if way == 0:
@@ -104,7 +112,8 @@ class Crowd:
         if way == 3:
             return self._publish(author, f"@{self._bot}", at=world.clock() - 25 * 3600)
         if way == 4:
-            return self._publish(author, "", tags=(Tag(bot.pk, 0.5, 0.5),))
+            friend = Tag(world.user(other).pk, 0.5, 0.5)
+            return self._publish(author, f"with @{other}", tags=(friend,))
         return self._publish(author, "")
 
     def _publish(
@@ -112,7 +121,7 @@ class Crowd:
     ) -> Post:
         chance, gallery = self._chance, self._net.gallery
         serial = chance.randrange(10**9)
-        kind = chance.choices(("photo", "album", "reel"), (8, 1, 1))[0]
+        kind: PostKind = chance.choices(_KINDS, (8, 1, 1))[0]
         pictures = [gallery.pick(serial, index) for index in range(3 if kind == "album" else 1)]
         about = " ".join(f"#{tag}" for tag in gallery.subject(pictures[0]))
         caption = f"{chance.choice(_TEXTS)} {about} #{COMMON} {ask}".strip()

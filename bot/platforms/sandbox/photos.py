@@ -1,8 +1,8 @@
 """Pictures of the loopback network: real photos, cut and scaled in many ways, and uploads.
 
-The photos are the sample images that scikit-image ships; only its files are read. A pool of JPEGs is
-encoded on first use; each post gets bytes of its own by a comment segment in the JPEG, which costs
-nothing and keeps two posts from sharing one SHA-256.
+The photos are the sample images that scikit-image ships; only its files are read. A pool of JPEGs
+is encoded on first use; each post gets bytes of its own by a comment segment in the JPEG, which
+costs nothing and keeps two posts from sharing one SHA-256.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from bot.platforms.sandbox.world import Picture
+from bot.platforms.sandbox.things import Picture
 
 POOL = 48
 SUBJECTS: dict[str, tuple[str, ...]] = {  # file -> what it shows, as hashtags
@@ -48,7 +48,10 @@ class _Recipe:
 
 
 class Gallery:
-    """Every image by its key. `p/N/NAME`: the pool's N-th, made unique by NAME; `u/ID`: an upload."""
+    """Every image by its key.
+
+    `p/N/NAME` is the pool's N-th picture, made unique by NAME; `u/ID` is an upload.
+    """
 
     def __init__(self, directory: Path, seed: int = 0, pool: int = POOL) -> None:
         self._uploads = directory / "uploads"
@@ -56,6 +59,10 @@ class Gallery:
         self._recipes = _recipes(seed, pool)
         self._encoded: dict[int, bytes] = {}
         self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """How many pictures the pool has."""
+        return len(self._recipes)
 
     def pick(self, serial: int, index: int = 0) -> Picture:
         number = (serial * 7 + index * 5) % len(self._recipes)

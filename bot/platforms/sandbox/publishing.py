@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from bot.platforms.sandbox import ids, shapes
 from bot.platforms.sandbox.net import Answer, Call, Network, Refusal, Routes, fail, ok
 from bot.platforms.sandbox.reading import found_post
-from bot.platforms.sandbox.world import Comment, Picture, Post, Spot, Story, Tag, linked_code
+from bot.platforms.sandbox.things import Comment, Picture, Post, Spot, Story, Tag, linked_code
 
 routes = Routes()
 T = TypeVar("T")
@@ -168,7 +168,7 @@ def comment(net: Network, call: Call, ref: str) -> Answer:
 
 @routes("POST", r"/api/v1/media/(?P<ref>[\w-]+)/delete/", write="delete")
 def delete(net: Network, call: Call, ref: str) -> Answer:
-    pk = ref.split("_")[0]
+    pk = ref.partition("_")[0]
     with net.world.lock:
         story = next((s for s in net.world.stories[call.me.pk] if str(s.pk) == pk), None)
         if story is not None:

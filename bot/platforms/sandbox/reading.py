@@ -8,7 +8,7 @@ import zlib
 
 from bot.platforms.sandbox import shapes
 from bot.platforms.sandbox.net import Answer, Call, Network, Refusal, Routes, fail, ok
-from bot.platforms.sandbox.world import Person, Post
+from bot.platforms.sandbox.things import Person, Post
 
 routes = Routes()
 _ROW = 3  # posts of one section of a hashtag's grid

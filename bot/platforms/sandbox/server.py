@@ -88,7 +88,12 @@ class Sandbox:
         )
         self.crowd = Crowd(self.net, bot=bot, opt_in=opt_in, seed=seed, rate=rate)
         self._media = media
-        self._ports = {"proxy": proxy_port, "media": media_port, "control": control_port}
+        self._ports = {
+            "tls": 0,
+            "proxy": proxy_port,
+            "media": media_port,
+            "control": control_port,
+        }
         self._sockets: dict[str, socket.socket] = {}
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -143,8 +148,9 @@ class Sandbox:
 
     def start(self) -> None:
         """Returns when all ports answer. Raises RuntimeError when they do not in time."""
-        for name in ("tls", "media", "control", "proxy"):
-            self._sockets[name] = _listener(self._ports.get(name, 0))
+        for name in self._ports:
+            self._sockets[name] = _listener(self._ports[name])
+            self._ports[name] = self._sockets[name].getsockname()[1]
         scheme = "https" if self._media == "cdn" else "http"
         self.net.media_base = f"{scheme}://{self.media_host}"
         self._thread = threading.Thread(target=self._run, name="sandbox", daemon=True)
@@ -165,15 +171,14 @@ class Sandbox:
         self.journal.close()
 
     def _port(self, name: str) -> int:
-        if name not in self._sockets:
-            raise RuntimeError("the sandbox is not started")
-        port: int = self._sockets[name].getsockname()[1]
-        return port
+        if not self._ports[name]:
+            raise RuntimeError("the sandbox was never started: it has no ports yet")
+        return self._ports[name]
 
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except BaseException as error:  # noqa: BLE001 - handed to whoever started us
+        except BaseException as error:  # handed to whoever started us
             self._failure = error
             logging.getLogger(__name__).exception("the sandbox broke down")
         finally:
@@ -181,7 +186,6 @@ class Sandbox:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self._ports = {name: self._port(name) for name in self._sockets}  # fixed from here on
         proxy = Proxy(self.journal, self._ports["tls"])
         app = App(self.net, proxy, self._ports["media"])
         control = Control(self.net, self.crowd, self._ports["control"], app)
@@ -207,7 +211,7 @@ class Sandbox:
         config = Config()
         config.certfile = str(self.tls_files.cert)
         config.keyfile = str(self.tls_files.key)
-        config.accesslog = config.errorlog = None
+        config.errorlog = logging.getLogger(f"{__package__}.http")
         config.graceful_timeout = 0.5
         config.keep_alive_timeout = 120
         config.h2_max_concurrent_streams = 1000

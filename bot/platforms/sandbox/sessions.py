@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from bot.platforms.sandbox.world import Person
+from bot.platforms.sandbox.things import Person
 
 KEY_ID = 87
 _STEP_S = 30
@@ -60,7 +60,7 @@ class Sessions:
         return base64.b64encode(pem).decode()
 
     def password(self, sent: str) -> str:
-        """The plain text of `#PWD_INSTAGRAM:4:TIME:BASE64`. Raises ValueError when it is not one."""
+        """The plain text of `#PWD_INSTAGRAM:4:TIME:BASE64`. Raises ValueError for anything else."""
         prefix, _, rest = sent.partition(":")
         version, _, rest = rest.partition(":")
         stamp, _, packed = rest.partition(":")

@@ -6,7 +6,7 @@ from typing import Any
 
 from bot.platforms.sandbox import ids
 from bot.platforms.sandbox.net import Network
-from bot.platforms.sandbox.world import (
+from bot.platforms.sandbox.things import (
     Comment,
     Message,
     News,

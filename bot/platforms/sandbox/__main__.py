@@ -1,0 +1,71 @@
+"""The sandbox as a process of its own: `python -m bot.platforms.sandbox --dir DIR --rate 2`.
+
+Prints its addresses when ready (`--json`: as one line of JSON) and stops on SIGTERM or SIGINT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from bot.platforms.sandbox.server import BOT, OPT_IN, PASSWORD, Sandbox
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until asked to stop; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    box = Sandbox(
+        options.dir,
+        bot=options.bot,
+        password=options.password,
+        totp_secret=options.totp_secret,
+        opt_in=options.opt_in,
+        rate=options.rate,
+        seed=options.seed,
+        media=options.media,
+        proxy_port=options.proxy_port,
+        media_port=options.media_port,
+        control_port=options.control_port,
+    )
+    if not options.empty:
+        box.crowd.populate()
+    with box:
+        _announce(box, as_json=options.json)
+        stop.wait()
+    return 0
+
+
+def _announce(box: Sandbox, *, as_json: bool) -> None:
+    addresses = box.addresses()
+    lines = [f"{name:<12} {value}" for name, value in addresses.items()]
+    sys.stdout.write((json.dumps(addresses) if as_json else "\n".join(lines)) + "\n")
+    sys.stdout.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bot.platforms.sandbox", description=__doc__)
+    add = parser.add_argument
+    add("--dir", type=Path, required=True, help="certificates, uploads and the journal")
+    add("--rate", type=float, default=0.0, help="posts per second of the demo's people")
+    add("--seed", type=int, default=0, help="same seed, same people and posts")
+    add("--empty", action="store_true", help="no people and no posts")
+    add("--media", choices=("port", "cdn"), default="port", help="where image addresses lead")
+    add("--bot", default=BOT, help="user name of the bot's account")
+    add("--password", default=PASSWORD)
+    add("--totp-secret", default="", help="base32; asks for a second factor when given")
+    add("--opt-in", default=OPT_IN, help="hashtag by which the people ask for a reply")
+    for name in ("proxy", "media", "control"):
+        add(f"--{name}-port", type=int, default=0, help="0: any free one")
+    add("--json", action="store_true", help="print the addresses as one line of JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
