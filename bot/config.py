@@ -113,6 +113,7 @@ class Replies(Section):
     per_author_per_day: fields.Count = 1
     quiet_hours: fields.Quiet = None
     time_zone: fields.Zone = "UTC"
+    reconcile: fields.Spacing = (timedelta(seconds=20), timedelta(minutes=2))
     badge: bool = False
     disclosure: str = "Made by a machine"
 

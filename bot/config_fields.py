@@ -17,6 +17,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PlainSerializer,
     PlainValidator,
     SecretStr,
     ValidationInfo,
@@ -84,6 +85,14 @@ def _a_second(value: timedelta) -> timedelta:
 
 def _duration_or_off(value: object) -> timedelta | None:
     return None if value is False or value == "off" else parse_duration(value) or None
+
+
+def _spacing(value: object) -> tuple[timedelta, timedelta]:
+    """How long to wait before the first and before the second look at a write in doubt."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or len(parts) != 2:
+        raise ValueError('must be two durations, such as ["20s", "2m"]')
+    return parse_duration(parts[0]), parse_duration(parts[1])
 
 
 def _delay(value: object) -> tuple[float, float]:
@@ -241,14 +250,17 @@ def _template(*required: str) -> Callable[[str], str]:
 
 _PLACES = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
 
-Duration = Annotated[timedelta, PlainValidator(parse_duration)]
+_AS_WRITTEN = PlainSerializer(str, when_used="unless-none")
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 Interval = Annotated[Duration, AfterValidator(_a_second)]
-DurationOrOff = Annotated[timedelta | None, PlainValidator(_duration_or_off)]
-Delay = Annotated[tuple[float, float], PlainValidator(_delay)]
+DurationOrOff = Annotated[timedelta | None, BeforeValidator(_duration_or_off)]
+Spacing = Annotated[tuple[timedelta, timedelta], PlainValidator(_spacing)]
+Delay = Annotated[tuple[float, float], BeforeValidator(_delay)]
 Size = Annotated[int, PlainValidator(parse_size)]
-Limit = Annotated[Rate | None, PlainValidator(parse_rate)]
-Quiet = Annotated[QuietHours | None, PlainValidator(parse_quiet_hours)]
+Limit = Annotated[Rate | None, PlainValidator(parse_rate), _AS_WRITTEN]
+Quiet = Annotated[QuietHours | None, PlainValidator(parse_quiet_hours), _AS_WRITTEN]
 Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=1_000_000_000)]
 Some = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=1_000_000_000)]
 

@@ -115,8 +115,8 @@ class StepKind(StrEnum):
 class Step:
     """Everything needed to send one write, fixed and stored before it is sent.
 
-    `token` identifies the write to the platform wherever it takes such a thing (upload id, idempotence
-    token, client context); `inputs` holds what earlier steps gave (thread_id, upload_id, ...).
+    `token` identifies the write to the platform wherever it takes such a thing (upload id,
+    idempotence token, client context); `inputs` holds what earlier steps gave (upload_id, ...).
     """
 
     kind: StepKind

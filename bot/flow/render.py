@@ -44,7 +44,7 @@ class Stages(Protocol):
     def without_mask(self) -> str:
         """The style for images without a clear object."""
 
-    def alt_text(self, style: str, username: str, mask: Mask) -> str: ...
+    def alt_text(self, style: str, username: str, mask: Mask, seed: int) -> str: ...
 
     def badge(self, image: Image) -> Image:
         """The image with the visible 'made by a machine' label."""
@@ -64,7 +64,7 @@ class _Stage:
     facts: dict[str, Any]
 
 
-class NotRenderable(Exception):  # noqa: N818 - a verdict on the source, not a fault of ours
+class NotRenderable(Exception):
     """This reply can never be rendered; the message says why."""
 
 
@@ -98,7 +98,7 @@ class Renderer:
         large = self._enlarge(source, facts)
         mask, mask_stage = self._segment(source, large, facts)
         after, style = self._compose(source, large, mask, mask_stage, reply, policy, facts)
-        facts["alt_text"] = self._stages.alt_text(style, source.username, mask)
+        facts["alt_text"] = self._stages.alt_text(style, source.username, mask, reply.seed)
         facts["seconds"] = round(time.perf_counter() - began, 3)
         return {
             "facts": facts | {"after": after},
@@ -128,16 +128,16 @@ class Renderer:
     def _enlarge(self, source: Source, facts: dict[str, Any]) -> Image:
         original = decode(self._originals.get(source.sha256)).pixels
         height, width = original.shape[:2]
-        short = min(height, width)
-        scale = 1 if short >= WIDTH else 2 if short * 2 >= WIDTH else 4
         facts["input"] = [width, height]
+        scale = scale_for(original)
         if scale == 1:
-            facts["superres"] = {"scale": 1, "skipped": f"short side {short} px is large enough"}
-            return _to_width(original)
+            large, facts["superres"] = enlarged(original, self._stages)
+            return large
         upscaler = self._stages.upscaler(scale)
 
         def compute() -> tuple[bytes, dict[str, Any]]:
-            return encode_png(_to_width(upscaler(_bounded(original, scale)))), {"scale": scale}
+            large, note = enlarged(original, self._stages)
+            return encode_png(large), note
 
         stage = self._cached("superres", upscaler.version, {"scale": scale}, source, [], compute)
         facts["superres"] = stage.facts | {"version": upscaler.version}
@@ -175,7 +175,7 @@ class Renderer:
         if composer.needs_mask and not mask.any():
             composer = self._stages.composer(self._stages.without_mask())
             facts["fallback_style"] = composer.style
-        alt = self._stages.alt_text(composer.style, source.username, mask)
+        alt = self._stages.alt_text(composer.style, source.username, mask, reply.seed)
         composed: list[Image] = []  # computed once, and only if a file is missing
 
         def compute(mode: Mode) -> tuple[bytes, dict[str, Any]]:
@@ -250,6 +250,22 @@ class Renderer:
                 created=now,
             )
         )
+
+
+def scale_for(image: Image) -> int:
+    """1 when the short side is large enough, else the smaller of 2 and 4 that makes it so."""
+    short = min(image.shape[:2])
+    return 1 if short >= WIDTH else 2 if short * 2 >= WIDTH else 4
+
+
+def enlarged(image: Image, stages: Stages) -> tuple[Image, dict[str, Any]]:
+    """The image at the output's width, super-resolved if it is small; and what was done."""
+    scale = scale_for(image)
+    if scale == 1:
+        short = min(image.shape[:2])
+        note = {"scale": 1, "skipped": f"short side {short} px is large enough"}
+        return _to_width(image), note
+    return _to_width(stages.upscaler(scale)(_bounded(image, scale))), {"scale": scale}
 
 
 def claim(database: Database, account: str, now_: Clock) -> Reply | None:

@@ -1,0 +1,225 @@
+"""The only wiring point: configuration in, a working service out."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from threading import Event
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from bot.config import Account, Settings
+from bot.errors import ConfigError, ModelError
+from bot.events import TrackKind
+from bot.flow.ingest import Limits
+from bot.flow.policy import Policy, Track, utc_now
+from bot.flow.trigger import Us
+from bot.locks import account_lock
+from bot.platforms.base import Platform
+from bot.platforms.pacing import PacedGate, Rate
+from models.base import Composer, Image, Mask, Segmenter, Upscaler, WeightsError
+from models.compose import WITHOUT_MASK, composer
+from models.compose.alt import alt_text
+from models.compose.badge import badge
+from models.packs import load_segmenter, load_upscaler
+from models.runtime import Runtime
+from storage.blobs import BlobStore
+from storage.database import Database
+from storage.ledger import DatabaseLedger
+from storage.optouts import OptOuts
+
+_Network = TypeVar("_Network", Upscaler, Segmenter)
+
+
+class ServingStages:
+    """The networks that the configuration chose, on one runtime."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.runtime = Runtime(
+            threads=settings.models.threads, idle_seconds=settings.models.idle.total_seconds()
+        )
+        self._settings = settings
+
+    def upscaler(self, scale: int) -> Upscaler:
+        pack = self._settings.models.upscaler
+        return _loaded(lambda: load_upscaler(pack, scale, self.runtime))
+
+    def segmenter(self) -> Segmenter:
+        pack = self._settings.models.segmenter
+        return _loaded(lambda: load_segmenter(pack, self.runtime))
+
+    def composer(self, style: str) -> Composer:
+        return composer(style)
+
+    def without_mask(self) -> str:
+        return WITHOUT_MASK
+
+    def alt_text(self, style: str, username: str, mask: Mask, seed: int) -> str:
+        return alt_text(style, coverage=float(mask.mean()), author=username, seed=seed)
+
+    def badge(self, image: Image) -> Image:
+        return badge(image, self._settings.replies.disclosure)
+
+
+class App:
+    """Storage, networks and platforms of one configuration.
+
+    Opening it migrates the database. Raises StorageError.
+    """
+
+    def __init__(self, settings: Settings, stop: Event | None = None) -> None:
+        self.settings = settings
+        self.stop = stop or Event()
+        folder = settings.data.dir
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.database = Database(settings.data.database_url)
+        self.database.migrate()
+        self.originals = BlobStore(folder / "originals")
+        self.artifacts = BlobStore(folder / "artifacts")
+        self.optouts = OptOuts(folder / "optout.key")
+        with self.database.write() as session:
+            self.optouts.open(session, utc_now())
+        self.ledger = DatabaseLedger(self.database)
+
+    def gate(self, account: str) -> PacedGate:
+        return PacedGate(account, self.ledger, rates_of(self.settings), stop=self.stop)
+
+    def platform(self, name: str) -> Platform:
+        """A client for this account; it belongs to the thread that uses it."""
+        from bot.platforms.instagram import InstagramPlatform  # noqa: PLC0415 - heavy, and optional
+
+        account = account_of(self.settings, name)
+        return InstagramPlatform(
+            account=name,
+            username=account.username,
+            password=account.password.get_secret_value() if account.password else None,
+            totp_secret=account.totp_secret.get_secret_value() if account.totp_secret else None,
+            session_file=self.settings.data.dir / "sessions" / f"{name}.json",
+            proxy=account.proxy.get_secret_value() if account.proxy else None,
+            ca_file=account.ca_file,
+            media_hosts=account.media_hosts,
+            request_delay=account.request_delay,
+            timeout=account.timeout.total_seconds(),
+            gate=self.gate(name),
+        )
+
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold the account against every other process. Raises AccountLocked."""
+        account = account_of(self.settings, name)
+        folder = self.settings.data.dir / "locks"
+        with account_lock(folder, self.database, account.platform, account.username):
+            yield
+
+    def close(self) -> None:
+        self.database.close()
+
+
+def account_of(settings: Settings, name: str) -> Account:
+    try:
+        return settings.accounts[name]
+    except KeyError:
+        known = ", ".join(settings.accounts) or "none"
+        raise ConfigError(f"there is no account {name!r}; configured: {known}") from None
+
+
+def rates_of(settings: Settings) -> dict[str, Rate | None]:
+    """The configured limits as token buckets: an hour's worth may come at once, up to ten."""
+    rates: dict[str, Rate | None] = {}
+    for action, limit in settings.pacing:
+        if limit is None:
+            rates[action] = None
+            continue
+        per_hour = limit.count * timedelta(hours=1) / limit.per
+        rates[action] = Rate(per_hour, burst=max(1, min(limit.count, round(per_hour / 6))))
+    return rates
+
+
+def policy_of(settings: Settings) -> Policy:
+    replies = settings.replies
+    quiet = replies.quiet_hours
+    return Policy(
+        enabled=replies.enabled,
+        dry_run=replies.dry_run,
+        approval=replies.approval,
+        mode=replies.mode,
+        fallback=replies.fallback,
+        style=replies.style,
+        caption=replies.caption,
+        comment=replies.comment,
+        mentions=replies.mentions,
+        opt_in_hashtags=frozenset(replies.opt_in_hashtags),
+        ignore=frozenset(replies.ignore),
+        max_age=replies.max_age,
+        expires=replies.approval_expires,
+        per_day=replies.per_day,
+        per_author_per_day=replies.per_author_per_day,
+        quiet=(quiet.start, quiet.end) if quiet else None,
+        zone=ZoneInfo(replies.time_zone),
+        badge=replies.badge,
+        reads=replies.reconcile,
+    )
+
+
+def limits_of(settings: Settings) -> Limits:
+    limits = settings.limits
+    return Limits(limits.max_image_bytes, limits.max_pixels, limits.first_poll, limits.per_poll)
+
+
+def tracks_of(settings: Settings) -> dict[str, Track]:
+    """The configured tracks by key, and one for the mentions of each account that reads them."""
+    tracks = {
+        track.key: Track(
+            key=track.key,
+            account=track.account,
+            kind=track.kind,
+            name=track.name,
+            every=track.every,
+            dataset=track.dataset,
+            reply=track.reply,
+        )
+        for track in settings.tracks
+    }
+    for name, account in settings.accounts.items():
+        if account.mentions_every is not None and settings.replies.mentions:
+            key = f"{name}:{TrackKind.MENTIONS}"
+            tracks[key] = Track(
+                key, name, TrackKind.MENTIONS, "", account.mentions_every, "mentions"
+            )
+    return tracks
+
+
+def us_of(settings: Settings, platform: Platform) -> Us:
+    """Log in and learn who we are."""
+    return Us(platform.login())
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """Every secret value, for masking."""
+    values = [settings.data.url] + [
+        secret
+        for account in settings.accounts.values()
+        for secret in (account.password, account.totp_secret, account.proxy)
+    ]
+    return [value.get_secret_value() for value in values if value is not None]
+
+
+@cache
+def style_names() -> tuple[str, ...]:
+    from models.compose import styles  # noqa: PLC0415
+
+    return styles()
+
+
+def _loaded(load: Callable[[], _Network]) -> _Network:
+    try:
+        return load()
+    except WeightsError as error:
+        raise ModelError(str(error)) from error
+
+
+def session_file(settings: Settings, name: str) -> Path:
+    return settings.data.dir / "sessions" / f"{name}.json"

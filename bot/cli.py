@@ -1,0 +1,435 @@
+"""The command line: verbs only, the work is behind them. Heavy imports stand inside the commands.
+
+Data goes to stdout, messages to stderr. Exit codes are those of `bot.errors`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bot.errors import TagechoError, UsageError
+
+app = typer.Typer(
+    name="tagecho",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="""Listen to hashtags and profiles, build a dataset, answer with an image.
+
+    Example: tagecho demo            a whole network on this machine, replies in a minute
+             tagecho check           is config.toml right?
+             tagecho run             the service itself
+    """,
+)
+track_app = typer.Typer(no_args_is_help=True, help="The tracked hashtags and profiles.")
+replies_app = typer.Typer(no_args_is_help=True, help="The reply log, and approval.")
+app.add_typer(track_app, name="track")
+app.add_typer(replies_app, name="replies")
+
+Config = Annotated[
+    Path, typer.Option("--config", "-c", help="The configuration file.", envvar="TAGECHO_CONFIG")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+CONFIG = Path("config.toml")
+
+
+@app.command()
+def run(config: Config = CONFIG) -> None:
+    """Run the service until SIGTERM or Ctrl-C."""
+    from bot.daemon import Daemon
+    from bot.observe import configure_logs
+
+    settings = _load(config)
+    _logs(settings, configure_logs, to_file=True)
+    Daemon(config, settings).run()
+
+
+@app.command()
+def demo(
+    seconds: Annotated[
+        float | None, typer.Option("--for", min=1, help="Stop by itself after so many seconds.")
+    ] = None,
+    rate: Annotated[float, typer.Option(min=0.1, max=50, help="New posts a second.")] = 1.0,
+    folder: Annotated[
+        Path, typer.Option("--dir", help="Where it keeps everything; emptied at the start.")
+    ] = Path("data/demo"),
+    json: Json = False,
+) -> None:
+    """A loopback Instagram with people who post, the service, and the replies it makes."""
+    from bot.demo import demo as start
+
+    start(folder, seconds=seconds, rate=rate, as_json=json)
+
+
+@app.command()
+def rehearse(
+    config: Config = CONFIG,
+    seconds: Annotated[
+        float | None, typer.Option("--for", min=1, help="Stop by itself after so many seconds.")
+    ] = None,
+    rate: Annotated[float, typer.Option(min=0.1, max=50, help="New posts a second.")] = 1.0,
+    folder: Annotated[
+        Path, typer.Option("--dir", help="Where it keeps everything; emptied at the start.")
+    ] = Path("data/rehearsal"),
+    json: Json = False,
+) -> None:
+    """Your own configuration against the loopback Instagram: nothing reaches the real one."""
+    from bot.demo import rehearse as start
+
+    _load(config)
+    start(config, folder, seconds=seconds, rate=rate, as_json=json)
+
+
+@app.command()
+def check(config: Config = CONFIG, json: Json = False) -> None:
+    """Is the configuration right? Names file, line and key of what is not."""
+    settings = _load(config)
+    if json:
+        _print_json(
+            {
+                "config": str(config),
+                "accounts": list(settings.accounts),
+                "tracks": [track.key for track in settings.tracks],
+            }
+        )
+    else:
+        tracks = len(settings.tracks)
+        _say(f"{config}: fine ({len(settings.accounts)} accounts, {tracks} tracks)")
+
+
+@app.command()
+def doctor(config: Config = CONFIG, json: Json = False) -> None:
+    """Look at configuration, disk, database, session, weights, clock and package identity."""
+    from bot.doctor import examine
+
+    findings = examine(config)
+    if json:
+        _print_json([finding.as_dict() for finding in findings])
+    else:
+        for finding in findings:
+            print(f"{finding.mark} {finding.topic}: {finding.text}")
+    worst = max((f.exit_code for f in findings if not f.fine), default=0)
+    raise typer.Exit(worst)
+
+
+@track_app.command("list")
+def track_list(config: Config = CONFIG, json: Json = False) -> None:
+    """Tracks and their health."""
+    from bot.status import track_rows
+
+    rows = track_rows(_load(config))
+    if json:
+        _print_json(rows)
+        return
+    for row in rows:
+        print(f"{row['track']}  every {row['every']}  {row['health']}")
+
+
+@track_app.command("add")
+def track_add(
+    target: Annotated[str, typer.Argument(help="'#hashtag' or '@profile'.")],
+    account: Annotated[str | None, typer.Option(help="Which account listens.")] = None,
+    every: Annotated[str, typer.Option(help="How often, as in 15m.")] = "15m",
+    dataset: Annotated[str | None, typer.Option(help="Its dataset; default: the name.")] = None,
+    reply: Annotated[str | None, typer.Option(help="A style: its posts become triggers.")] = None,
+    config: Config = CONFIG,
+) -> None:
+    """Add a track to the file, keeping its comments. A running service adopts it."""
+    from bot.app import style_names
+    from bot.tracks import add_track
+
+    kind, name = _target(target)
+    add_track(
+        config,
+        kind,
+        name,
+        account=account,
+        every=every,
+        dataset=dataset,
+        reply=reply,
+        styles=style_names(),
+    )
+    _say(f"added {target} to {config}")
+
+
+@track_app.command("remove")
+def track_remove(
+    target: Annotated[str, typer.Argument(help="'#hashtag' or '@profile'.")],
+    account: Annotated[str | None, typer.Option(help="Whose track.")] = None,
+    config: Config = CONFIG,
+) -> None:
+    """Take a track out of the file. What it collected stays."""
+    from bot.tracks import remove_track
+
+    kind, name = _target(target)
+    remove_track(config, kind, name, account=account)
+    _say(f"removed {target} from {config}")
+
+
+@replies_app.command("list")
+def replies_list(
+    state: Annotated[str | None, typer.Option(help="Only this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 50,
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """The latest replies, newest first."""
+    from bot.status import reply_rows
+
+    rows = reply_rows(_load(config), state, limit)
+    if json:
+        _print_json(rows)
+        return
+    for row in rows:
+        print(f"{row['id']:>6}  {row['state']:<18} {row['source_url']}  {row['reason']}")
+
+
+@replies_app.command("show")
+def replies_show(reply: int, config: Config = CONFIG, json: Json = False) -> None:
+    """One reply: its steps, its history, its files."""
+    from bot.status import reply_details
+
+    details = reply_details(_load(config), reply)
+    if json:
+        _print_json(details)
+        return
+    for key, value in details.items():
+        if isinstance(value, list):
+            print(f"{key}:")
+            for item in value:
+                print("  " + "  ".join(f"{k}={v}" for k, v in item.items() if v not in ("", None)))
+        else:
+            print(f"{key}: {value}")
+
+
+@replies_app.command("approve")
+def replies_approve(replies: list[int], config: Config = CONFIG) -> None:
+    """Let replies go out. One of unknown outcome is sent again: look first that it is not there."""
+    from bot.status import settle
+
+    for reply, state in settle(_load(config), replies, "approve"):
+        _say(f"reply {reply}: {state}")
+
+
+@replies_app.command("reject")
+def replies_reject(
+    replies: list[int],
+    why: Annotated[str, typer.Option(help="Kept in the log.")] = "",
+    config: Config = CONFIG,
+) -> None:
+    """Replies that must not go out."""
+    from bot.status import settle
+
+    for reply, state in settle(_load(config), replies, "reject", why):
+        _say(f"reply {reply}: {state}")
+
+
+@replies_app.command("confirm")
+def replies_confirm(replies: list[int], config: Config = CONFIG) -> None:
+    """Replies of unknown outcome that you saw on the network: they were sent."""
+    from bot.status import settle
+
+    for reply, state in settle(_load(config), replies, "confirm"):
+        _say(f"reply {reply}: {state}")
+
+
+@replies_app.command("html")
+def replies_html(
+    file: Annotated[Path, typer.Argument(help="Where to write the page.")],
+    limit: Annotated[int, typer.Option(min=1)] = 200,
+    config: Config = CONFIG,
+) -> None:
+    """A page with before, mask and after of every reply."""
+    from bot.status import write_page_of
+
+    count = write_page_of(_load(config), file, limit)
+    _say(f"wrote {count} replies to {file}")
+
+
+@app.command()
+def pause(
+    account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
+    config: Config = CONFIG,
+) -> None:
+    """The kill switch: nothing is published until `resume`. Collecting goes on."""
+    from bot.status import switch_pause
+
+    switch_pause(_load(config), account, on=True)
+    _say("paused: nothing will be published")
+
+
+@app.command()
+def resume(
+    account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
+    config: Config = CONFIG,
+) -> None:
+    """Publish again, and close the circuit breakers that waited for a person."""
+    from bot.status import switch_pause
+
+    switch_pause(_load(config), account, on=False)
+    _say("resumed")
+
+
+@app.command()
+def login(account: Annotated[str | None, typer.Argument()] = None, config: Config = CONFIG) -> None:
+    """Log in once and keep the session."""
+    from bot.app import App
+    from bot.observe import configure_logs
+
+    settings = _load(config)
+    _logs(settings, configure_logs, to_file=False)
+    name = account or _only_account(settings)
+    service = App(settings)
+    with service.lock(name):
+        platform = service.platform(name)
+        me = platform.login()
+        platform.close()
+    service.close()
+    _say(f"logged in as {me.username} ({me.user_id})")
+
+
+@app.command()
+def forget(
+    person: Annotated[str, typer.Argument(help="PLATFORM/USER: user name or user id.")],
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """Remove everything of a person and keep them out."""
+    from bot.flow.forget import forget as run_forget
+    from bot.status import opened
+
+    platform, _, user = person.partition("/")
+    if not platform or not user:
+        raise UsageError("name a person as PLATFORM/USER, for example instagram/somebody")
+    with opened(_load(config)) as service:
+        counts = run_forget(service, platform, user.removeprefix("@"))
+    if json:
+        _print_json(counts)
+    else:
+        _say("forgot " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+
+
+Paths = Annotated[list[Path], typer.Argument(help="Image files or folders.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
+
+
+@app.command()
+def upscale(
+    paths: Paths,
+    out: Out,
+    scale: Annotated[int, typer.Option(help="2 or 4.")] = 4,
+    config: Annotated[Path | None, typer.Option("--config", "-c")] = None,
+) -> None:
+    """Enlarge images; writes NAME.png."""
+    from bot import files
+
+    if scale not in (2, 4):
+        raise UsageError("--scale is 2 or 4")
+    _finish(files.upscale(paths, out, scale, _models(config)))
+
+
+@app.command()
+def segment(
+    paths: Paths, out: Out, config: Annotated[Path | None, typer.Option("--config", "-c")] = None
+) -> None:
+    """Find the main object; writes NAME.png, 0 or 255, of the input's size."""
+    from bot import files
+
+    _finish(files.segment(paths, out, _models(config)))
+
+
+@app.command()
+def compose(
+    paths: Paths,
+    out: Out,
+    style: Annotated[str, typer.Option(help="One of the overlay styles.")] = "tint",
+    seed: int = 0,
+    config: Annotated[Path | None, typer.Option("--config", "-c")] = None,
+) -> None:
+    """Super-resolve, segment and overlay; writes NAME.jpg as a reply would be."""
+    from bot import files
+
+    _finish(files.compose(paths, out, style, seed, _models(config)))
+
+
+def main() -> None:
+    """Entry point: turns our errors into a line on stderr and their exit code."""
+    try:
+        app(standalone_mode=True)
+    except TagechoError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+
+
+def _load(path: Path) -> Any:
+    from bot import config
+    from bot.app import style_names
+
+    return config.load(path, styles=style_names())
+
+
+def _models(path: Path | None) -> Any:
+    """Settings for the image verbs: the named file, else ./config.toml, else the defaults."""
+    from bot.config import Settings
+
+    if path is None and not CONFIG.exists():
+        return Settings()
+    return _load(path or CONFIG)
+
+
+def _logs(settings: Any, configure: Any, *, to_file: bool) -> None:
+    from bot.app import secrets_of
+
+    configure(
+        settings.log.level,
+        settings.log.format,
+        secrets=secrets_of(settings),
+        folder=settings.data.dir / "logs" if to_file else None,
+    )
+
+
+def _target(text: str) -> tuple[Any, str]:
+    from bot.events import TrackKind
+
+    if text.startswith("#"):
+        return TrackKind.HASHTAG, text[1:]
+    if text.startswith("@"):
+        return TrackKind.PROFILE, text[1:]
+    raise UsageError(f"{text!r}: write '#name' for a hashtag or '@name' for a profile")
+
+
+def _only_account(settings: Any) -> str:
+    names = list(settings.accounts)
+    if len(names) != 1:
+        raise UsageError(f"say which account: --account {' | '.join(names) or '(none configured)'}")
+    return str(names[0])
+
+
+def _finish(report: Any) -> None:
+    """Say what was written and fail when anything was not."""
+    for path in report.written:
+        print(path)
+    for path, why in report.failed:
+        _say(f"{path}: {why}")
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def _print_json(value: Any) -> None:
+    import json
+
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

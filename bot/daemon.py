@@ -1,0 +1,298 @@
+"""The always-on process: scheduler, workers, reload, signals, watchdog."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+from sqlmodel import select
+
+from bot import config
+from bot.app import App, ServingStages, style_names
+from bot.config import Settings
+from bot.errors import ConfigError
+from bot.flow.policy import Track, utc_now
+from bot.flow.poll import overdue
+from bot.flow.render import Renderer
+from bot.health import HealthServer
+from bot.observe import REPLIES, TRACK_OK
+from bot.worker import AccountWorker, RenderWorker, Rules, Worker
+from storage import outbox
+from storage.tables import Health, TrackState
+
+log = structlog.get_logger()
+JOBS_TABLE = "apscheduler_jobs"
+WATCH_EVERY = 1.0  # seconds between looks at the config file
+KEEP_HOUSE_EVERY = 2.0
+STALL = 300.0  # a worker silent for so long is stuck: longer than any request with its retries
+GRACE = 40.0  # for the work in hand when stopping: a request may last its whole timeout
+
+_running: Daemon | None = None
+
+
+def poll_due(track: str) -> None:
+    """What APScheduler calls; its store keeps only this path and a string."""
+    if _running is not None:
+        _running.poll(track)
+
+
+class Daemon:
+    """Runs one configuration until a signal says stop."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self._path = path
+        self._stop = threading.Event()
+        self._reload = threading.Event()
+        self._stamp = _stamp(path)
+        self.app = App(settings, self._stop)
+        self._rules = Rules(self.app)
+        self._stages = ServingStages(settings)
+        self._accounts = {
+            name: AccountWorker(self.app, name, self._rules, self._stop)
+            for name in settings.accounts
+        }
+        renderer = Renderer(self.app.database, self.app.originals, self.app.artifacts, self._stages)
+        self._render = RenderWorker(
+            self.app,
+            renderer,
+            self._rules,
+            self._stop,
+            rendered=self._wake,
+            idle=self._stages.runtime.evict_idle,
+        )
+        self._scheduler = self._make_scheduler()
+
+    def run(self) -> None:
+        """Blocks until stopped. Raises AccountLocked when another process has an account."""
+        global _running  # noqa: PLW0603 - APScheduler can only name a module-level function
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.app.close)
+            for name in self._accounts:
+                stack.enter_context(self.app.lock(name))
+            self._recover()
+            _running = self
+            stack.callback(_forget_running)
+            self._catch_signals()
+            if (health := self._start_health()) is not None:
+                stack.callback(health.close)
+            for worker in self._workers():
+                worker.start()
+            stack.callback(self._join)
+            self._start_scheduler()
+            stack.callback(self._scheduler.shutdown)
+            _notify("READY=1")
+            log.info("running", accounts=list(self._accounts), tracks=len(self._rules.tracks))
+            self._supervise()
+            _notify("STOPPING=1")
+            log.info("stopping")
+        log.info("stopped")
+
+    def poll(self, track: str) -> None:
+        found = self._rules.tracks.get(track)
+        if found is not None:
+            self._accounts[found.account].due(track)
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._wake_all()
+
+    def _recover(self) -> None:
+        with self.app.database.write() as session:
+            for name in self._accounts:
+                found = outbox.recover(session, name, utc_now())
+                if any(found.values()):
+                    log.warning("recovered", account=name, **found)
+
+    def _supervise(self) -> None:
+        """The main thread: watch the file, keep house, feed the watchdog."""
+        next_house = 0.0
+        while not self._stop.wait(WATCH_EVERY):
+            stamp = _stamp(self._path)
+            if self._reload.is_set() or stamp != self._stamp:
+                self._reload.clear()
+                self._stamp = stamp
+                self._load()
+            if time.monotonic() >= next_house:
+                self._keep_house()
+                next_house = time.monotonic() + KEEP_HOUSE_EVERY
+            if self._alive()[0]:
+                _notify("WATCHDOG=1")
+
+    def _load(self) -> None:
+        """Adopt the file as it is now, as a whole; keep the old configuration on any error."""
+        try:
+            new = config.load(self._path, styles=style_names())
+        except ConfigError as error:
+            log.error("config not adopted, the old one stays", problems=str(error).splitlines())
+            return
+        old = self.app.settings
+        changes = config.diff(old, new)
+        if not changes:
+            return
+        fixed = [
+            s
+            for s in ("data", "accounts", "models", "health", "log", "pacing")
+            if getattr(old, s) != getattr(new, s)
+        ]
+        adopted = old.model_copy(
+            update={"tracks": new.tracks, "replies": new.replies, "limits": new.limits}
+        )
+        unknown = {t.account for t in adopted.tracks} - set(self._accounts)
+        if unknown:
+            log.error("config not adopted: a new account needs a restart", accounts=sorted(unknown))
+            return
+        self.app.settings = adopted
+        self._rules.adopt(self.app)
+        self._sync_jobs()
+        log.info("config adopted", changes=changes)
+        if fixed:
+            log.warning("these sections take effect after a restart", sections=fixed)
+
+    def _keep_house(self) -> None:
+        with self.app.database.write() as session:
+            expired = outbox.expire(session, utc_now())
+            states = outbox.states(session)
+            health = session.exec(select(TrackState.track, TrackState.health)).all()
+        if expired:
+            log.info("expired", replies=expired)
+        for state, count in states.items():
+            REPLIES.labels(state).set(count)
+        for track, state in health:
+            if track in self._rules.tracks:
+                TRACK_OK.labels(track).set(state != Health.FAILING)
+
+    # --- polls -------------------------------------------------------------------------------
+
+    def _make_scheduler(self) -> BackgroundScheduler:
+        """Missed polls run once, however many were missed and however late (APScheduler's default
+        of one second's grace would drop them)."""
+        return BackgroundScheduler(
+            jobstores={
+                "default": SQLAlchemyJobStore(engine=self.app.database.writer, tablename=JOBS_TABLE)
+            },
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+            timezone="UTC",
+        )
+
+    def _start_scheduler(self) -> None:
+        self._scheduler.start(paused=True)
+        self._sync_jobs()
+        with self.app.database.read() as session:
+            for track in overdue(session, list(self._rules.tracks.values()), utc_now()):
+                self.poll(track.key)
+        self._scheduler.resume()
+
+    def _sync_jobs(self) -> None:
+        """Add and remove only what differs: replacing a job resets its clock, and a service that is
+        restarted often would never poll."""
+        wanted = self._rules.tracks
+        for job in self._scheduler.get_jobs():
+            track = wanted.get(job.id)
+            if track is None:
+                job.remove()
+            elif job.trigger.interval != track.every:
+                job.reschedule(_interval(track))
+        for key in wanted.keys() - {job.id for job in self._scheduler.get_jobs()}:
+            self._scheduler.add_job(
+                "bot.daemon:poll_due",
+                _interval(wanted[key]),
+                args=[key],
+                id=key,
+                next_run_time=utc_now(),
+            )
+
+    # --- life ----------------------------------------------------------------------------------
+
+    def _workers(self) -> list[Worker]:
+        return [self._render, *self._accounts.values()]
+
+    def _wake(self, account: str) -> None:
+        self._accounts[account].wake.set()
+
+    def _wake_all(self) -> None:
+        for worker in self._workers():
+            worker.wake.set()
+
+    def _join(self) -> None:
+        self.stop()
+        deadline = time.monotonic() + GRACE
+        for worker in self._workers():
+            worker.join(max(0.1, deadline - time.monotonic()))
+            if worker.is_alive():
+                # What it has in the air is a committed row: the next start reconciles it.
+                log.warning("still busy, left behind", worker=worker.name)
+        self._stages.runtime.close()
+
+    def _alive(self) -> tuple[bool, dict[str, Any]]:
+        now = time.monotonic()
+        quiet = {w.name: round(now - w.alive_at, 1) for w in self._workers()}
+        fine = all(w.is_alive() for w in self._workers()) and max(quiet.values()) < STALL
+        return fine, {"seconds_since_sign": quiet}
+
+    def _ready(self) -> tuple[bool, dict[str, Any]]:
+        accounts = {name: worker.ready for name, worker in self._accounts.items()}
+        return all(accounts.values()) and self._alive()[0], {"logged_in": accounts}
+
+    def _start_health(self) -> HealthServer | None:
+        address = self.app.settings.health.address
+        if address is None:
+            return None
+        server = HealthServer(address, self._alive, self._ready)
+        server.start()
+        return server
+
+    def _catch_signals(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return  # a test runs us in a thread and calls stop() itself
+
+        def stop(number: int, _frame: Any) -> None:
+            if self._stop.is_set():
+                os._exit(128 + number)  # asked twice: the rows are safe, go at once
+            self.stop()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGHUP, lambda *_: self._reload.set())
+
+
+def _interval(track: Track) -> IntervalTrigger:
+    jitter = min(track.every * 0.05, timedelta(minutes=2)).total_seconds()
+    return IntervalTrigger(
+        seconds=track.every.total_seconds(), timezone="UTC", jitter=jitter if jitter >= 1 else None
+    )
+
+
+def _forget_running() -> None:
+    global _running  # noqa: PLW0603 - see Daemon.run
+    _running = None
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Changes whenever an editor saves, whether in place or by renaming a new file over it."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _notify(message: str) -> None:
+    """systemd's Type=notify and watchdog; nothing elsewhere."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, contextlib.suppress(OSError):
+        channel.sendto(message.encode(), address)  # the manager may be gone; we go on

@@ -1,0 +1,151 @@
+"""Logs for people on a terminal, JSON otherwise, a rotating file beside; and the metrics.
+
+No secret reaches either: known values and everything that looks like a credential are masked last.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+MASK = "***"
+# Anything that names a credential in a key, a header, a query or a form.
+_CREDENTIAL = re.compile(
+    r"""(?ix)
+    (["']?\b(?:password|enc_password|passwd|sessionid|authorization|csrftoken|ds_user_id|totp_secret
+        |verification_code|access_token|ig-set-authorization|cookie|secret)\b["']?\s*[:=]\s*)
+    ("[^"]*"|'[^']*'|(?:Bearer\s+)?[^\s,;&}]+)
+    """
+)
+_BEARER = re.compile(r"(?i)\bbearer\s+\S+")
+_USERINFO = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+POSTS = Counter("tagecho_posts_stored", "Posts stored", ["track"], registry=REGISTRY)
+TRIGGERS = Counter("tagecho_triggers", "Replies queued", ["track"], registry=REGISTRY)
+POLLS = Counter("tagecho_polls", "Polls by outcome", ["track", "outcome"], registry=REGISTRY)
+FAULTS = Counter("tagecho_faults", "Unexpected errors", ["worker"], registry=REGISTRY)
+REPLIES = Gauge("tagecho_replies", "Replies by state", ["state"], registry=REGISTRY)
+RENDER = Histogram(
+    "tagecho_render_seconds",
+    "Time to render a reply",
+    registry=REGISTRY,
+    buckets=(0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30),
+)
+LATENCY = Histogram(
+    "tagecho_reply_seconds",
+    "Trigger seen to reply published",
+    registry=REGISTRY,
+    buckets=(1, 2, 5, 10, 30, 60, 300, 3600, 86400),
+)
+TRACK_OK = Gauge("tagecho_track_ok", "1: ok or quiet, 0: failing", ["track"], registry=REGISTRY)
+
+
+def configure_logs(
+    level: str, form: str, *, secrets: Iterable[str] = (), folder: Path | None = None
+) -> None:
+    """Set up logging once per process. `form`: auto, text or json."""
+    masker = _Masker(secrets)
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        masker,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        cache_logger_on_first_use=False,
+    )
+    person = form == "text" or (form == "auto" and sys.stderr.isatty())
+    handlers: list[logging.Handler] = [_handler(sys.stderr, shared, person=person)]
+    if folder is not None:
+        handlers.append(_file_handler(folder, shared))
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+        old.close()
+    for handler in handlers:
+        root.addHandler(handler)
+    root.setLevel(level.upper())
+    for noisy in ("private_request", "public_request", "instagrapi", "apscheduler", "urllib3"):
+        # The client logs whole requests; ours says what matters without what is secret.
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+class _Masker:
+    """The last processor before rendering: masks values wherever they stand."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        known = sorted({s for s in secrets if len(s) >= 4}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+
+    def __call__(
+        self, _logger: Any, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        for key, value in event.items():
+            event[key] = self.mask(value)
+        return event
+
+    def mask(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._mask_text(value)
+        if isinstance(value, Mapping):
+            return {key: self.mask(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.mask(item) for item in value]
+        if isinstance(value, BaseException):
+            return self._mask_text(f"{type(value).__name__}: {value}")
+        return value
+
+    def _mask_text(self, text: str) -> str:
+        if self._known is not None:
+            text = self._known.sub(MASK, text)
+        text = _BEARER.sub(f"Bearer {MASK}", text)
+        text = _USERINFO.sub(rf"\1{MASK}@", text)
+        return _CREDENTIAL.sub(rf"\1{MASK}", text)
+
+
+def _formatter(shared: list[Any], *, person: bool) -> logging.Formatter:
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        if person
+        else structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+    )
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[_render_message, *shared],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+    )
+
+
+def _render_message(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    return event
+
+
+def _handler(stream: Any, shared: list[Any], *, person: bool) -> logging.Handler:
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_formatter(shared, person=person))
+    return handler
+
+
+def _file_handler(folder: Path, shared: list[Any]) -> logging.Handler:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / "tagecho.jsonl"
+    os.close(os.open(path, os.O_CREAT | os.O_APPEND, 0o600))
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=10_000_000, backupCount=5)
+    handler.setFormatter(_formatter(shared, person=False))
+    return handler

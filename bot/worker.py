@@ -1,0 +1,266 @@
+"""The two kinds of threads: one per account that talks to its network, one that renders."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from bot.app import App
+from bot.errors import AuthError, RateLimited, TagechoError
+from bot.flow.ingest import Ingest
+from bot.flow.policy import Policy, Track, utc_now
+from bot.flow.poll import Poller
+from bot.flow.publish import Publisher, rendered_state
+from bot.flow.reconcile import Reconciler
+from bot.flow.render import NotRenderable, Renderer, claim
+from bot.flow.trigger import Us
+from bot.observe import FAULTS, POLLS, POSTS, RENDER, TRIGGERS
+from bot.platforms.base import Platform
+from models.base import ImageRejected
+from storage import outbox
+from storage.tables import Reply, ReplyState
+
+log = structlog.get_logger()
+TICK = 0.5  # seconds between looks at the database when there is nothing to do
+MAX_PAUSE = 60.0
+LOGIN_PAUSE = 60.0
+RETRY_MEDIA_EVERY = 30.0
+MAX_RENDERS = 3
+
+
+class Worker(threading.Thread):
+    """Works until it is told to stop, survives its own faults, and shows that it is alive."""
+
+    def __init__(self, name: str, stop: threading.Event) -> None:
+        super().__init__(name=name, daemon=True)
+        self.stopping = stop
+        self.wake = threading.Event()
+        self.alive_at = time.monotonic()
+        self._pause = 1.0
+
+    def run(self) -> None:
+        structlog.contextvars.bind_contextvars(worker=self.name)
+        try:
+            while not self.stopping.is_set():
+                self._turn()
+        finally:
+            self.clean_up()
+
+    def work(self) -> bool:
+        """Do one thing. False when there was nothing to do."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    def clean_up(self) -> None:
+        """Release what belongs to this thread."""
+
+    def _turn(self) -> None:
+        self.alive_at = time.monotonic()
+        try:
+            busy = self.work()
+            self._pause = 1.0
+        except Exception as error:
+            FAULTS.labels(self.name).inc()
+            expected = isinstance(error, TagechoError)
+            log.error("worker fault", error=str(error), exc_info=not expected)
+            self.stopping.wait(self._pause)
+            self._pause = min(self._pause * 2, MAX_PAUSE)
+            return
+        if not busy:
+            self.wake.wait(TICK)
+            self.wake.clear()
+
+
+class AccountWorker(Worker):
+    """What one account does on its network: settle doubts, send, poll, fetch what is missing."""
+
+    def __init__(self, app: App, account: str, rules: Rules, stop: threading.Event) -> None:
+        super().__init__(f"account-{account}", stop)
+        self._app = app
+        self.account = account
+        self._rules = rules
+        self._due: dict[str, None] = {}  # track keys in order, each once
+        self._lock = threading.Lock()
+        self._platform: Platform | None = None
+        self._us: Us | None = None
+        self._next_login = 0.0
+        self._next_retry = time.monotonic() + RETRY_MEDIA_EVERY
+        self._ingest = Ingest(app.database, app.originals, app.optouts, rules.limits)
+        self._poller = Poller(app.database, self._ingest)
+
+    @property
+    def ready(self) -> bool:
+        return self._us is not None
+
+    def due(self, track: str) -> None:
+        """Ask for a poll of this track; asking twice before it happens is one poll."""
+        with self._lock:
+            self._due.setdefault(track)
+        self.wake.set()
+
+    def work(self) -> bool:
+        if self._us is None and not self._log_in():
+            return False
+        platform, us = self._platform, self._us
+        if platform is None or us is None:
+            return False
+        policy = self._rules.policy
+        return (
+            Reconciler(self._app.database, platform).next(policy)
+            or self._publisher(platform, us).next(policy, self._rules.tracks)
+            or self._poll_one(platform, us, policy)
+            or self._retry_media(platform)
+        )
+
+    def clean_up(self) -> None:
+        self._ingest.close()
+        if self._platform is not None:
+            self._platform.close()
+
+    def _log_in(self) -> bool:
+        if time.monotonic() < self._next_login:
+            return False
+        self._next_login = time.monotonic() + LOGIN_PAUSE
+        if self._platform is None:
+            self._platform = self._app.platform(self.account)
+        try:
+            me = self._platform.login()
+        except TagechoError as error:
+            kind = type(error).__name__
+            log.error("login failed", account=self.account, kind=kind, error=str(error))
+            return False
+        self._rules.ours.add(me.user_id)
+        self._us = Us(me)
+        log.info("logged in", account=self.account, username=me.username)
+        return True
+
+    def _publisher(self, platform: Platform, us: Us) -> Publisher:
+        ours = replace(us, ours=frozenset(self._rules.ours))
+        return Publisher(self._app.database, self._app.artifacts, self._app.optouts, platform, ours)
+
+    def _poll_one(self, platform: Platform, us: Us, policy: Policy) -> bool:
+        track = self._take_due()
+        if track is None:
+            return False
+        ours = replace(us, ours=frozenset(self._rules.ours))
+        try:
+            polled = self._poller.poll(platform, track, policy, ours)
+        except (RateLimited, AuthError) as error:
+            POLLS.labels(track.key, type(error).__name__).inc()
+        except TagechoError as error:
+            POLLS.labels(track.key, type(error).__name__).inc()
+        else:
+            POLLS.labels(track.key, "ok").inc()
+            POSTS.labels(track.key).inc(polled.taken.new)
+            TRIGGERS.labels(track.key).inc(polled.taken.triggers)
+        return True
+
+    def _take_due(self) -> Track | None:
+        with self._lock:
+            key = next(iter(self._due), None)
+            if key is None:
+                return None
+            del self._due[key]
+        return self._rules.tracks.get(key)  # None: removed from the configuration meanwhile
+
+    def _retry_media(self, platform: Platform) -> bool:
+        if time.monotonic() < self._next_retry:
+            return False
+        self._next_retry = time.monotonic() + RETRY_MEDIA_EVERY
+        return self._ingest.retry_pending(platform) > 0
+
+
+class RenderWorker(Worker):
+    """Renders queued replies of all accounts, one at a time; the networks live in this thread."""
+
+    def __init__(
+        self,
+        app: App,
+        renderer: Renderer,
+        rules: Rules,
+        stop: threading.Event,
+        *,
+        rendered: Callable[[str], None],
+        idle: Callable[[], Any],
+    ) -> None:
+        super().__init__("render", stop)
+        self._app = app
+        self._renderer = renderer
+        self._rules = rules
+        self._rendered = rendered
+        self._idle = idle
+
+    def work(self) -> bool:
+        for account in self._rules.accounts:
+            reply = claim(self._app.database, account, utc_now)
+            if reply is not None:
+                self._render(reply)
+                return True
+        self._idle()
+        return False
+
+    def _render(self, reply: Reply) -> None:
+        policy = self._rules.policy
+        bound = log.bind(reply=reply.id, post=reply.source_post)
+        try:
+            columns = self._renderer.render(reply, policy)
+        except (NotRenderable, ImageRejected) as error:
+            bound.warning("cannot be rendered", reason=str(error))
+            self._move(reply, ReplyState.FAILED, f"cannot be rendered: {error}")
+        except Exception as error:  # noqa: BLE001 - counted, retried, then given up visibly
+            bound.exception("render broke")
+            self._try_again(reply, error)
+        else:
+            if columns is None:
+                later = utc_now() + timedelta(seconds=5)
+                self._move(reply, ReplyState.QUEUED, "waits for its image", not_before=later)
+                return
+            state = rendered_state(policy)
+            facts = columns["facts"]
+            RENDER.observe(facts["seconds"])
+            self._move(reply, state, "", **columns)
+            bound.info("rendered", seconds=facts["seconds"], state=state)
+            self._rendered(reply.account)
+
+    def _try_again(self, reply: Reply, error: Exception) -> None:
+        attempts, why = reply.attempts + 1, f"{type(error).__name__}: {error}"
+        if attempts >= MAX_RENDERS:
+            self._move(reply, ReplyState.FAILED, why, attempts=attempts)
+            return
+        later = utc_now() + timedelta(seconds=30 * attempts)
+        self._move(reply, ReplyState.QUEUED, why, attempts=attempts, not_before=later)
+
+    def _move(self, reply: Reply, new: ReplyState, why: str, **columns: Any) -> None:
+        with self._app.database.write() as session:
+            outbox.move(
+                session,
+                reply.id or 0,
+                ReplyState.RENDERING,
+                new,
+                who="render",
+                why=why,
+                now=utc_now(),
+                **columns,
+            )
+
+
+class Rules:
+    """What the configuration says now, shared by the threads; `reload` swaps it as a whole."""
+
+    def __init__(self, app: App) -> None:
+        self.ours: set[str] = set()
+        self.adopt(app)
+
+    def adopt(self, app: App) -> None:
+        from bot import app as wiring  # noqa: PLC0415 - the functions, not the class
+
+        settings = app.settings
+        self.policy: Policy = wiring.policy_of(settings)
+        self.tracks: dict[str, Track] = wiring.tracks_of(settings)
+        self.limits = wiring.limits_of(settings)
+        self.accounts = tuple(settings.accounts)
