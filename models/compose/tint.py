@@ -22,7 +22,7 @@ def paint(photo: PIL.Image.Image, matte: Matte, seed: int) -> PIL.Image.Image:
         toned(
             grey, oklch(0.16, 0.07, h), oklch(0.42, 0.17, h), oklch(0.7, 0.19, h), (255, 252, 248)
         )
-        for h in (first, first + 55)
+        for h in (first, first + 75)
     )
     tinted = PIL.Image.composite(far, near, ramp(photo.size, angle))
     return PIL.Image.composite(PIL.Image.blend(photo, tinted, 0.86), photo, matte.layer)
