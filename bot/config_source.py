@@ -147,6 +147,8 @@ def _put(source: Source, keys: tuple[str, ...], value: str, origin: Origin) -> N
         source.origins.setdefault(keys[:depth], origin)
         table = inner
     table[keys[-1]] = value
+    for replaced in [path for path in source.origins if path[: len(keys)] == keys]:
+        del source.origins[replaced]
     source.origins[keys] = origin
 
 

@@ -84,15 +84,16 @@ def test_windows_line_ends() -> None:
 SCALARS = st.one_of(
     st.integers(-(2**60), 2**60), st.text(max_size=20), st.booleans(), st.floats(allow_nan=False)
 )
+NAMES = st.text(max_size=6)
 VALUES = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
     max_leaves=12,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.dictionaries(st.text(max_size=6), VALUES, max_size=5))
+@given(st.dictionaries(NAMES, VALUES, max_size=5))
 def test_any_document(data: dict[str, Any]) -> None:
     try:
         text = tomlkit.dumps(data)
