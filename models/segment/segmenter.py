@@ -1,0 +1,54 @@
+"""The main object of a picture, by one pass of the shipped network."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pil
+
+from models.base import Image, Mask, Probability, Segmentation
+from models.packs import Weights, embedded_weights
+from models.runtime import Runtime
+from models.segment.guided import refine
+
+
+class OnnxSegmenter:
+    """(H, W, 3) uint8 of any size and aspect → Segmentation at the same size.
+
+    The picture is squeezed into the network's square and the probability stretched back. A mask
+    that the network is not sure enough of, or that is next to nothing, is returned empty.
+    """
+
+    def __init__(self, weights: Weights, runtime: Runtime) -> None:
+        self.version = weights.version
+        self._path = weights.path
+        self._runtime = runtime
+        facts = weights.facts
+        self._side = int(facts["side"])
+        self._threshold = float(facts["threshold"])
+        self._least_confidence = float(facts["least_confidence"])
+        self._least_area = float(facts["least_area"])
+
+    def __call__(self, image: Image) -> Segmentation:
+        if image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise ValueError(f"an RGB image is (H, W, 3), not {image.shape}")
+        square = Pil.fromarray(image).resize((self._side, self._side), Pil.Resampling.BILINEAR)
+        x = np.asarray(square, np.float32).transpose(2, 0, 1)[None] / np.float32(255)
+        small, embedding = self._runtime.run(self._path, {"image": np.ascontiguousarray(x)})
+        confidence, area = self._certainty(small[0, 0])
+        probability = refine(small[0, 0], image)
+        clear = confidence >= self._least_confidence and area >= self._least_area
+        mask: Mask = (probability > self._threshold) & clear
+        return Segmentation(probability, mask, confidence, embedding[0])
+
+    def _certainty(self, small: Probability) -> tuple[float, float]:
+        """Mean probability inside the mask, and the share of the picture the mask covers."""
+        inside: NDArray[np.bool_] = small > self._threshold
+        if not inside.any():
+            return 0.0, 0.0
+        return float(small[inside].mean()), float(inside.mean())
+
+
+def embedded(runtime: Runtime) -> OnnxSegmenter:
+    """The segmenter we ship. Raises WeightsError."""
+    return OnnxSegmenter(embedded_weights("segment"), runtime)

@@ -1,0 +1,148 @@
+"""Fine-tune ViT and decoder, end to end, on masks no person drew.
+
+python -m models.segment.train --set PHOTOS MASKS WEIGHT [--set ...] --out runs/segment
+    [--backbone runs/dino/last.pt] [--start runs/earlier/last.pt --side 224]
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from models.augment import to_batch
+from models.dino.vit import ViT
+from models.segment.network import SegmentNet
+from models.segment.samples import Pool, build_pool, draw
+from models.training import Ema, Progress, cosine, load_checkpoint, save_checkpoint
+
+
+@dataclass(frozen=True)
+class Recipe:
+    steps: int = 2500
+    batch: int = 16
+    side: int = 128
+    rate: float = 1.5e-3  # of the decoder
+    vit_rate: float = 5e-4
+    decay: float = 0.03
+    warmup: int = 100
+    momentum: float = 0.995
+    seed: int = 0
+
+
+def draw_batch(pool: Pool, recipe: Recipe, step: int) -> tuple[Tensor, Tensor]:
+    """Pictures (B, 3, side, side) in [0, 1] and masks (B, 1, side, side) in {0, 1}."""
+    rng = np.random.default_rng((recipe.seed, step))
+    pairs = [draw(pool, rng, recipe.side) for _ in range(recipe.batch)]
+    images = torch.from_numpy(to_batch([image for image, _ in pairs]))
+    return images, torch.from_numpy(np.stack([mask for _, mask in pairs])[:, None])
+
+
+def mask_loss(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Binary cross-entropy plus half a dice loss over the pictures that show an object."""
+    entropy = F.binary_cross_entropy_with_logits(logits, wanted)
+    p, t = torch.sigmoid(logits).flatten(1), wanted.flatten(1)
+    dice = 1 - (2 * (p * t).sum(1) + 1) / (p.sum(1) + t.sum(1) + 1)
+    shown = (t.sum(1) > 0).float()
+    return entropy + 0.5 * (dice * shown).sum() / shown.sum().clamp_min(1)
+
+
+def train(
+    pool: Pool,
+    recipe: Recipe,
+    out: Path,
+    *,
+    start: SegmentNet | None = None,
+    backbone: ViT | None = None,
+    save_every: int = 100,
+) -> SegmentNet:
+    """Train (or go on from `out`/last.pt) and return the averaged network."""
+    torch.manual_seed(recipe.seed)
+    network = start or SegmentNet()
+    if backbone is not None:
+        network.vit.load_state_dict(backbone.state_dict())
+    network = network.train().to(memory_format=torch.channels_last)
+    ema = Ema(network, recipe.momentum, young=True)
+    inner = {id(parameter) for parameter in network.vit.parameters()}
+    head = [parameter for parameter in network.parameters() if id(parameter) not in inner]
+    optimiser = torch.optim.AdamW(
+        [{"params": head}, {"params": list(network.vit.parameters())}], weight_decay=recipe.decay
+    )
+    parts = {"network": network, "ema": ema.network, "optimiser": optimiser}
+    done = load_checkpoint(out / "last.pt", parts, asdict(recipe))
+    progress = Progress(out / "log.jsonl", done, recipe.steps)
+    for step in range(done, recipe.steps):
+        share = cosine(step, recipe.steps, 1.0, 0.002, recipe.warmup)
+        for group, rate in zip(optimiser.param_groups, (recipe.rate, recipe.vit_rate), strict=True):
+            group["lr"] = share * rate
+        images, wanted = draw_batch(pool, recipe, step)
+        logits, _ = network(images.contiguous(memory_format=torch.channels_last))
+        loss = mask_loss(logits, wanted)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"step {step}: the loss is {loss.item()}")
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        ema.update(network, step)
+        with torch.no_grad():
+            iou = batch_iou(logits > 0, wanted > 0)
+        progress(step + 1, loss=loss.item(), iou=iou, rate=share * recipe.rate)
+        if (step + 1) % save_every == 0 or step + 1 == recipe.steps:
+            save_checkpoint(out / "last.pt", parts, step + 1, asdict(recipe))
+    return ema.network
+
+
+def batch_iou(got: Tensor, wanted: Tensor) -> float:
+    both, either = (got & wanted).flatten(1).sum(1), (got | wanted).flatten(1).sum(1)
+    return float((both / either.clamp_min(1))[wanted.flatten(1).any(1)].mean())
+
+
+def load_network(checkpoint: Path) -> SegmentNet:
+    """The averaged network of a segmentation checkpoint."""
+    network = SegmentNet()
+    network.load_state_dict(torch.load(checkpoint, weights_only=True)["parts"]["ema"])
+    return network
+
+
+def load_backbone(checkpoint: Path) -> ViT:
+    """The teacher's ViT of a DINO checkpoint."""
+    state = torch.load(checkpoint, weights_only=True)["parts"]["teacher"]
+    vit = ViT()
+    vit.load_state_dict({k[4:]: v for k, v in state.items() if k.startswith("vit.")})
+    return vit
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--set", nargs=3, action="append", required=True, dest="sets")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--backbone", type=Path, help="checkpoint of models.dino.train")
+    parser.add_argument("--start", type=Path, help="checkpoint of this module")
+    parser.add_argument("--steps", type=int, default=Recipe.steps)
+    parser.add_argument("--side", type=int, default=Recipe.side)
+    parser.add_argument("--rate", type=float, default=Recipe.rate)
+    parser.add_argument("--vit-rate", type=float, default=Recipe.vit_rate)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    cv2.setNumThreads(1)
+    recipe = Recipe(
+        steps=arguments.steps, side=arguments.side, rate=arguments.rate,
+        vit_rate=arguments.vit_rate, seed=arguments.seed,
+    )  # fmt: skip
+    pool = build_pool((Path(p), Path(m), float(w)) for p, m, w in arguments.sets)
+    start = load_network(arguments.start) if arguments.start else None
+    backbone = load_backbone(arguments.backbone) if arguments.backbone else None
+    train(pool, recipe, arguments.out, start=start, backbone=backbone)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Export a trained checkpoint to ONNX.
+
+python -m models.superres.export --checkpoint runs/x4/last.pt --to models/embedded
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from models.export import export, register
+from models.superres.network import Compact
+
+
+def load_network(checkpoint: Path) -> Compact:
+    """The averaged network of a checkpoint."""
+    state = torch.load(checkpoint, weights_only=True)
+    network = Compact(state["recipe"]["scale"])
+    network.load_state_dict(state["parts"]["ema"])
+    return network.eval()
+
+
+def export_network(network: Compact, path: Path) -> float:
+    """Write the ONNX file and its manifest entry; returns the largest difference to torch."""
+    examples = [torch.rand(1, 3, *size) for size in ((64, 48), (32, 96), (2, 2))]
+    worst = export(network, examples, path, ["enlarged"], {2: "height", 3: "width"})
+    facts = {"scale": network.scale, "reach": network.reach, "fold": network.shape.fold}
+    register(path, "Apache-2.0", facts)
+    return worst
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--to", type=Path, required=True)
+    arguments = parser.parse_args()
+    network = load_network(arguments.checkpoint)
+    path = arguments.to / f"superres-x{network.scale}.onnx"
+    worst = export_network(network, path)
+    sys.stderr.write(f"{path}: largest difference to torch {worst:.1e}\n")
+
+
+if __name__ == "__main__":
+    main()

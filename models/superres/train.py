@@ -1,0 +1,129 @@
+"""Train a super-resolution network on photos.
+
+python -m models.superres.train --photos DIR [DIR ...] --scale 4 --out runs/x4
+
+The batch of a step is a function of (seed, step), so a run that was killed and resumed ends with
+the same weights as one that was not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image as Pil
+from torch import Tensor
+
+from models.base import Image
+from models.superres.degrade import degrade
+from models.superres.network import Compact
+from models.training import Ema, Progress, cosine, load_checkpoint, photo_paths, save_checkpoint
+
+
+@dataclass(frozen=True)
+class Recipe:
+    scale: int
+    steps: int = 6000
+    batch: int = 16
+    patch: int = 32  # low-resolution pixels
+    rate: float = 6e-4
+    warmup: int = 100
+    seed: int = 0
+
+
+def load_targets(paths: Iterable[Path], smallest: int) -> list[Image]:
+    """Photos halved (JPEG traces vanish), but never below `smallest` + 16 px on the short side."""
+    images = []
+    for path in paths:
+        with Pil.open(path) as photo:
+            photo.draft("RGB", photo.size)
+            rgb = photo.convert("RGB")
+        short = min(rgb.size)
+        factor = max(0.5, (smallest + 16) / short)
+        if factor < 0.75:  # less reduction than that would keep the traces
+            size = (round(rgb.width * factor), round(rgb.height * factor))
+            images.append(np.asarray(rgb.resize(size, Pil.Resampling.LANCZOS)))
+    if not images:
+        raise ValueError(f"no photo has a short side of {round((smallest + 16) / 0.75)} px")
+    return images
+
+
+def draw_batch(images: list[Image], recipe: Recipe, step: int) -> tuple[Tensor, Tensor]:
+    """(B, 3, patch, patch) inputs and (B, 3, patch·scale, patch·scale) targets in [0, 1]."""
+    rng = np.random.default_rng((recipe.seed, step))
+    side = recipe.patch * recipe.scale
+    inputs, targets = [], []
+    for _ in range(recipe.batch):
+        image = images[rng.integers(len(images))]
+        top = rng.integers(image.shape[0] - side + 1)
+        left = rng.integers(image.shape[1] - side + 1)
+        target = np.rot90(image[top : top + side, left : left + side], rng.integers(4))
+        target = np.ascontiguousarray(target[:, ::-1] if rng.random() < 0.5 else target)
+        inputs.append(degrade(target, recipe.scale, rng))
+        targets.append(target)
+    return to_tensor(inputs), to_tensor(targets)
+
+
+def to_tensor(images: list[Image]) -> Tensor:
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
+
+
+def charbonnier(got: Tensor, wanted: Tensor) -> Tensor:
+    return torch.sqrt((got - wanted) ** 2 + 1e-6).mean()
+
+
+def train(images: list[Image], recipe: Recipe, out: Path, *, save_every: int = 250) -> Compact:
+    """Train (or go on from `out`/last.pt) and return the averaged network."""
+    torch.manual_seed(recipe.seed)
+    network = Compact(recipe.scale).to(memory_format=torch.channels_last)
+    ema = Ema(network, 0.999, young=True)
+    optimiser = torch.optim.Adam(network.parameters(), betas=(0.9, 0.99))
+    parts = {"network": network, "ema": ema.network, "optimiser": optimiser}
+    done = load_checkpoint(out / "last.pt", parts, asdict(recipe))
+    progress = Progress(out / "log.jsonl", done, recipe.steps)
+    for step in range(done, recipe.steps):
+        rate = cosine(step, recipe.steps, recipe.rate, 1e-6, recipe.warmup)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        inputs, targets = draw_batch(images, recipe, step)
+        loss = charbonnier(network(inputs.contiguous(memory_format=torch.channels_last)), targets)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"step {step}: the loss is {loss.item()}")
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 0.5)
+        optimiser.step()
+        ema.update(network, step)
+        progress(step + 1, loss=loss.item(), rate=rate)
+        if (step + 1) % save_every == 0 or step + 1 == recipe.steps:
+            save_checkpoint(out / "last.pt", parts, step + 1, asdict(recipe))
+    return ema.network
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photos", type=Path, nargs="+", required=True)
+    parser.add_argument("--scale", type=int, choices=(2, 4), required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--patch", type=int, default=32)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    recipe = Recipe(
+        arguments.scale, steps=arguments.steps, patch=arguments.patch, seed=arguments.seed
+    )
+    started = time.monotonic()
+    images = load_targets(photo_paths(arguments.photos), recipe.patch * recipe.scale)
+    print(f"{len(images)} photos in {time.monotonic() - started:.0f} s", flush=True)  # noqa: T201
+    train(images, recipe, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
