@@ -19,6 +19,8 @@ from sqlmodel import Session, select
 from bot.errors import StorageError
 from storage.tables import BlobRow
 
+_PARTIAL = ".put-"  # a file that is being written, or was when the power went
+
 
 class BlobStore:
     """Files named by the hash of their content, `ab/cd/<sha256>`; mode 0600."""
@@ -36,13 +38,9 @@ class BlobStore:
         try:
             if path.exists() and path.stat().st_size == len(data):
                 os.utime(path)  # keeps `sweep` away until the row is committed
-                return sha256
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".put-", delete=False) as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(file.name).replace(path)
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                _write(path, data)
         except OSError as error:
             raise StorageError(f"cannot store {len(data)} bytes: {error}") from error
         return sha256
@@ -58,22 +56,54 @@ class BlobStore:
         return data
 
     def remove(self, hashes: Iterable[str]) -> None:
-        for sha256 in hashes:
-            self.path(sha256).unlink(missing_ok=True)
+        """Delete files; one that is not there is no error. Raises StorageError."""
+        try:
+            for sha256 in hashes:
+                self.path(sha256).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"blob cannot be removed: {error}") from error
 
     def sweep(self, session: Session, older_than: float = 3600.0) -> int:
         """Remove files that no row names and that are older than `older_than` seconds."""
         removed, horizon = 0, time.time() - older_than
         for path in self._files():
-            if path.stat().st_mtime > horizon:
+            if not _older(path, horizon):
                 continue
-            if path.name.startswith(".put-") or session.get(BlobRow, path.name) is None:
+            partial = path.name.startswith(_PARTIAL)
+            orphan = partial or session.get(BlobRow, path.name) is None
+            # Asked again: the same bytes may have been put while the database was looking.
+            if orphan and _older(path, horizon):
                 path.unlink(missing_ok=True)
                 removed += 1
         return removed
 
     def _files(self) -> Iterator[Path]:
         return (path for path in self.root.glob("??/??/*") if path.is_file())
+
+
+def _write(path: Path, data: bytes) -> None:
+    """All or nothing, and on disk when this returns."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_PARTIAL, delete=False) as file:
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(path)
+        except OSError:
+            Path(file.name).unlink(missing_ok=True)  # on a full disk it would only make it worse
+            raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _older(path: Path, horizon: float) -> bool:
+    try:
+        return path.stat().st_mtime <= horizon
+    except FileNotFoundError:  # removed meanwhile
+        return False
 
 
 def link(session: Session, sha256: str, size: int, mime: str, now: datetime) -> None:

@@ -9,61 +9,86 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    ProgrammingError,
+    SQLAlchemyError,
+    TimeoutError,
+)
 from sqlmodel import Session
 
 from bot.errors import StorageError
 
-# Taken by every process that migrates, so that two starting at once do not both create tables.
-_MIGRATION_LOCK = 0x7A9EC40
+_PATIENCE = 30  # seconds a writer waits for another one
+_WRITERS = 0x7A9EC40  # PostgreSQL's advisory lock of whoever writes
 
 
 class Database:
     """Sessions that read and sessions that write, on one engine.
 
+    One writer at a time, on both databases: what a `write` reads stays true until it commits, so
+    "look, then insert" needs no special statement. Transactions are short and few threads write;
+    letting them overlap would gain nothing.
+
     SQLite: a deferred transaction that reads and then writes fails at once under contention,
     whatever the timeout, so `write` begins IMMEDIATE. synchronous=FULL, because a step's row must
-    survive a power cut that follows the request it announces.
+    survive a power cut that follows the request it announces. PostgreSQL: `write` begins with an
+    advisory lock; `read` is REPEATABLE READ, which is what a SQLite reader has anyway.
+
+    Raises StorageError when the database does not answer, is locked for too long, full or damaged.
     """
 
     def __init__(self, url: str) -> None:
         parsed = make_url(url)
         self.sqlite = parsed.get_backend_name() == "sqlite"
         if self.sqlite and parsed.database and parsed.database != ":memory:":
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            Path(parsed.database).touch(mode=0o600)
+            _create_private(Path(parsed.database))
         self.engine: Engine = create_engine(
             parsed,
             pool_pre_ping=not self.sqlite,
-            connect_args={"timeout": 30} if self.sqlite else {},
+            connect_args={"timeout": _PATIENCE} if self.sqlite else {"connect_timeout": 10},
         )
+        self.writer = self.engine.execution_options(tagecho="write")
         if self.sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
-        self._writer = self.engine.execution_options(tagecho_write=True)
+            self._reader = self.engine.execution_options(tagecho="read")
+        else:
+            event.listen(self.engine, "begin", _begin_postgres)
+            self._reader = self.engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A consistent view; nothing is committed."""
-        with Session(self.engine, expire_on_commit=False) as session:
+        """A consistent view; trying to write in it is an error."""
+        with _translated(), Session(self._reader, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction: committed at the end, rolled back on any exception."""
-        with Session(self._writer, expire_on_commit=False) as session, session.begin():
+        with (
+            _translated(),
+            Session(self.writer, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             yield session
 
     def migrate(self) -> None:
-        """Bring the schema to this version's. Raises StorageError when that fails."""
+        """Bring the schema to this version's. Raises StorageError when that fails.
+
+        It is one write: of two processes that start at once, the second finds the work done.
+        """
         try:
-            with self._writer.begin() as connection:
-                if not self.sqlite:
-                    connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            with self.writer.begin() as connection:
                 command.upgrade(alembic_config(connection), "head")
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, CommandError) as error:
             raise StorageError(f"cannot migrate the database: {_first_line(error)}") from error
 
     def close(self) -> None:
@@ -81,14 +106,40 @@ def alembic_config(connection: Connection | None = None) -> Config:
 def _configure_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    write = connection.get_execution_options().get("tagecho_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    use = connection.get_execution_options().get("tagecho")
+    connection.exec_driver_sql(f"PRAGMA query_only={'ON' if use == 'read' else 'OFF'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if use == "write" else "BEGIN")
+
+
+def _begin_postgres(connection: Connection) -> None:
+    if connection.get_execution_options().get("tagecho") == "write":
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE}s'")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS})")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Troubles of the database become StorageError; mistakes of the program stay what they are."""
+    try:
+        yield
+    except (IntegrityError, DataError, ProgrammingError):
+        raise
+    except (DBAPIError, TimeoutError) as error:
+        raise StorageError(f"database: {_first_line(error)}") from error
+
+
+def _create_private(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise StorageError(f"cannot create the database: {error}") from error
 
 
 def _first_line(error: Exception) -> str:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func
-from sqlmodel import Session, col, delete, or_, select, update
+from sqlmodel import Session, col, or_, select
 
-from bot.events import Author, Media, Post
+from bot.events import Author, Media, Post, UserTag
 from storage import blobs
+from storage.forget import forget as forget  # noqa: PLC0414 - offered here as well
 from storage.tables import (
-    Artifact,
     AuthorName,
     AuthorRow,
     MediaRow,
@@ -25,13 +26,12 @@ from storage.tables import (
     PostRevision,
     PostRow,
     PostTrack,
-    Reply,
-    ReplyState,
-    ReplyStep,
 )
 from storage.text import storable
 
 DELETED = "deleted"  # the `field` of a revision that records a deletion
+# A longer "hashtag" or "name" is none, and PostgreSQL indexes no text of more than 2704 bytes.
+MAX_NAME = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,13 @@ def known(session: Session, platform: str, post_ids: Sequence[str]) -> dict[str,
 
 
 def add(session: Session, post: Post, images: Iterable[Fetched], now: datetime) -> int:
-    """Store a post that is not stored yet, with its images. Returns our id."""
+    """Store a post with its images. Returns our id.
+
+    One that another account's worker stored a moment ago is only seen again.
+    """
+    if stored := known(session, post.platform, [post.post_id]):
+        see(session, stored[post.post_id], post, now)
+        return stored[post.post_id]
     see_author(session, post.author, now)
     row = PostRow(
         platform=post.platform,
@@ -95,8 +101,10 @@ def see(session: Session, row_id: int, post: Post, now: datetime) -> list[str]:
     row = session.get_one(PostRow, row_id)
     see_author(session, post.author, now)
     row.last_seen = now
-    row.like_count_latest = post.like_count
-    row.comment_count_latest = post.comment_count
+    if post.like_count is not None:  # some listings do not say
+        row.like_count_latest = post.like_count
+    if post.comment_count is not None:
+        row.comment_count_latest = post.comment_count
     changed = []
     if row.deleted_at is not None:
         changed.append(DELETED)  # it came back: archived posts do
@@ -118,14 +126,12 @@ def latest_content(session: Session, row: PostRow) -> dict[str, Any]:
     """Caption, place and user tags as last seen: the first ones, then every revision."""
     row_id = _id(row.id)
     tags = session.exec(
-        select(PostMention)
-        .where(PostMention.post == row_id, PostMention.media_index >= 0)
-        .order_by(col(PostMention.media_index), col(PostMention.username))
+        select(PostMention).where(PostMention.post == row_id, PostMention.media_index >= 0)
     )
     content: dict[str, Any] = {
         "caption": row.caption,
         "place": row.place,
-        "usertags": [[t.media_index, t.username, t.x, t.y] for t in tags],
+        "usertags": _ordered([t.media_index, t.username, t.x, t.y] for t in tags),
     }
     revisions = session.exec(
         select(PostRevision).where(PostRevision.post == row_id).order_by(col(PostRevision.id))
@@ -202,56 +208,15 @@ def pending_media(
 
 def settle_media(session: Session, media_id: int, image: Fetched, now: datetime) -> None:
     """A pending image was fetched, quarantined, or failed once more."""
-    row = session.get_one(MediaRow, media_id)
-    if row.state != MediaState.PENDING:
-        return
+    row = session.get(MediaRow, media_id)
+    if row is None or row.state != MediaState.PENDING:
+        return  # forgotten or settled while its bytes were on their way
     row.attempts += 1
-    row.state, row.reason, row.notes = image.state, image.reason, image.notes
+    row.state, row.reason, row.notes = image.state, storable(image.reason), image.notes
     row.url = storable(image.media.url)
     row.sha256, row.width, row.height = image.sha256, image.width, image.height
     if image.sha256:
         blobs.link(session, image.sha256, image.size, image.mime, now)
-
-
-def forget(session: Session, platform: str, user_id: str) -> tuple[dict[str, int], list[str]]:
-    """Remove everything of a person. Returns counts, and the blobs to delete after commit.
-
-    Replies already on the network keep their row, stripped to what is needed to find them again.
-    """
-    post_ids = [
-        _id(i)
-        for i in session.exec(
-            select(PostRow.id).where(PostRow.platform == platform, PostRow.author_id == user_id)
-        )
-    ]
-    originals = [
-        sha
-        for sha in session.exec(select(MediaRow.sha256).where(col(MediaRow.post).in_(post_ids)))
-        if sha
-    ]
-    dead = blobs.unlink(session, originals)
-    derived = list(session.exec(select(Artifact).where(col(Artifact.source_sha256).in_(dead))))
-    dead += blobs.unlink(session, [artifact.sha256 for artifact in derived])
-    for artifact in derived:
-        session.delete(artifact)
-    replies, sent = _forget_replies(session, platform, user_id)
-    for table in (PostTrack, PostMention, PostHashtag, PostRevision, MediaRow):
-        session.exec(delete(table).where(col(table.post).in_(post_ids)))
-    session.exec(delete(PostRow).where(col(PostRow.id).in_(post_ids)))
-    for person in (AuthorName, AuthorRow):
-        session.exec(
-            delete(person).where(col(person.platform) == platform, col(person.user_id) == user_id)
-        )
-    named = session.exec(delete(PostMention).where(col(PostMention.user_id) == user_id))
-    counts = {
-        "posts": len(post_ids),
-        "images": len(originals),
-        "derived": len(derived),
-        "replies": replies,
-        "published_replies_left": sent,
-        "mentions": named.rowcount,
-    }
-    return counts, dead
 
 
 def find_author(session: Session, platform: str, name: str) -> str | None:
@@ -283,45 +248,17 @@ def counts(session: Session) -> dict[str, int]:
     return result | {f"images_{state}": n for state, n in by_state}
 
 
-def _forget_replies(session: Session, platform: str, user_id: str) -> tuple[int, int]:
-    mine = (col(Reply.platform) == platform, col(Reply.author_id) == user_id)
-    visible = (ReplyState.SENT, ReplyState.UNKNOWN, ReplyState.SENDING)
-    gone = session.exec(delete(Reply).where(*mine, col(Reply.state).not_in(visible)))
-    session.exec(
-        update(ReplyStep)
-        .where(col(ReplyStep.reply).in_(select(Reply.id).where(*mine)))
-        .values(text="")
-    )
-    kept = session.exec(
-        update(Reply)
-        .where(*mine)
-        .values(
-            author_id="",
-            post=None,
-            facts={},
-            before_sha256=None,
-            mask_sha256=None,
-            after_sha256=None,
-        )
-    )
-    return gone.rowcount, kept.rowcount
-
-
 def _revise(session: Session, row_id: int, field: str, old: Any, new: Any, now: datetime) -> None:
     session.add(PostRevision(post=row_id, seen_at=now, field=field, old=old, new=new))
 
 
 def _content(post: Post) -> dict[str, Any]:
     """The fields whose change counts as an edit."""
-    tags = sorted(
-        ([t.media_index, t.username, t.x, t.y] for t in post.usertags), key=lambda tag: tag[:2]
-    )
-    content = {
-        "caption": post.caption,
-        "place": asdict(post.place) if post.place else None,
-        "usertags": tags,
+    return {
+        "caption": storable(post.caption),
+        "place": storable(asdict(post.place)) if post.place else None,
+        "usertags": _ordered([t.media_index, t.username, t.x, t.y] for t in _usertags(post)),
     }
-    return {name: storable(value) for name, value in content.items()}
 
 
 def _content_hash(post: Post) -> str:
@@ -329,25 +266,39 @@ def _content_hash(post: Post) -> str:
 
 
 def _hashtags(row_id: int, post: Post) -> list[Any]:
-    return [PostHashtag(post=row_id, hashtag=tag) for tag in dict.fromkeys(storable(post.hashtags))]
+    return [PostHashtag(post=row_id, hashtag=tag) for tag in _names(post.hashtags)]
 
 
 def _mentions(row_id: int, post: Post) -> list[Any]:
-    rows = {
-        (-1, name): PostMention(post=row_id, media_index=-1, username=name)
-        for name in storable(post.mentions)
-    }
+    in_caption = [
+        PostMention(post=row_id, media_index=-1, username=name) for name in _names(post.mentions)
+    ]
+    return in_caption + [PostMention(post=row_id, **asdict(tag)) for tag in _usertags(post)]
+
+
+def _usertags(post: Post) -> list[UserTag]:
+    """As they are stored: each person once per image, positions only where there are numbers."""
+    tags = {}
     for tag in post.usertags:
-        name = storable(tag.username)
-        rows[tag.media_index, name] = PostMention(
-            post=row_id,
-            media_index=tag.media_index,
-            username=name,
-            user_id=tag.user_id,
-            x=tag.x,
-            y=tag.y,
-        )
-    return list(rows.values())
+        for name in _names([tag.username]):
+            tags[tag.media_index, name] = replace(
+                tag, username=name, x=_finite(tag.x), y=_finite(tag.y)
+            )
+    return list(tags.values())
+
+
+def _ordered(tags: Iterable[list[Any]]) -> list[list[Any]]:
+    """By image and name, in Python: databases sort text in different ways."""
+    return sorted(tags, key=lambda tag: tag[:2])
+
+
+def _names(texts: Iterable[str]) -> list[str]:
+    """Each once, without those that no platform would take for a name."""
+    return [text for text in dict.fromkeys(map(storable, texts)) if 0 < len(text) <= MAX_NAME]
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _media_row(row_id: int, image: Fetched) -> MediaRow:
@@ -357,7 +308,7 @@ def _media_row(row_id: int, image: Fetched) -> MediaRow:
         kind=image.media.kind,
         url=storable(image.media.url),
         state=image.state,
-        reason=image.reason,
+        reason=storable(image.reason),
         notes=image.notes,
         attempts=1,
         sha256=image.sha256,

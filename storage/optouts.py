@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
 import secrets
+import tempfile
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from bot.errors import StorageError
 from storage.tables import Control, OptOut
 
 _CHECK = "optout-key-check"
+_KEY_BYTES = 32
 
 
 class OptOuts:
@@ -31,15 +34,12 @@ class OptOuts:
     def open(self, session: Session, now: datetime) -> None:
         """Read or make the key. Raises StorageError when the tombstones have another one."""
         row = session.get(Control, _CHECK)
-        if self._key_file.exists():
-            self._key = self._key_file.read_bytes()
-        elif row is None:
-            self._key = _create_key(self._key_file)
-        else:
+        if row is not None and not self._key_file.exists():
             raise StorageError(
                 f"{self._key_file} is missing: without it people who opted out would come back. "
                 "Restore it from the backup the database came from."
             )
+        self._key = _key(self._key_file)
         check = self._digest("check", "check")
         if row is None:
             session.add(Control(key=_CHECK, value=check, changed=now))
@@ -47,6 +47,7 @@ class OptOuts:
             raise StorageError(f"{self._key_file} does not belong to this database")
 
     def add(self, session: Session, platform: str, user_id: str, now: datetime) -> None:
+        """Keep this person out from now on. Adding twice changes nothing."""
         digest = self._digest(platform, user_id)
         if session.get(OptOut, digest) is None:
             session.add(OptOut(digest=digest, created=now))
@@ -62,19 +63,31 @@ class OptOuts:
         return {digests[digest] for digest in session.exec(statement)}
 
     def _digest(self, platform: str, user_id: str) -> str:
+        if not self._key:
+            raise ValueError("open the opt-outs first")
         message = f"{platform}/{user_id}".encode()
         return hmac.new(self._key, message, hashlib.sha256).hexdigest()
 
 
-def _create_key(path: Path) -> bytes:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    key = secrets.token_bytes(32)
+def _key(path: Path) -> bytes:
+    """The key in this file, made when there is none. Raises StorageError."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:  # another process was faster
-        return path.read_bytes()
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key)
+        if not path.exists():
+            _create_key(path)
+        key = path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"opt-out key: {error}") from error
+    if len(key) != _KEY_BYTES:
+        raise StorageError(f"{path} is damaged: {len(key)} bytes instead of {_KEY_BYTES}")
+    return key
+
+
+def _create_key(path: Path) -> None:
+    """Appears whole or not at all; of two processes that try at once, one wins."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".key-") as file:  # mode 0600
+        file.write(secrets.token_bytes(_KEY_BYTES))
         file.flush()
         os.fsync(file.fileno())
-    return key
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            path.hardlink_to(file.name)

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select, update
 
 from bot.errors import UsageError
+from bot.events import Receipt
 from storage import steps
 from storage.tables import Reply, ReplyEvent, ReplyState, ReplyStep, StepState
 from storage.text import storable
@@ -119,10 +120,13 @@ def move(
 
 
 def hold(session: Session, reply_id: int, until: datetime, why: str, now: datetime) -> None:
-    """Keep a reply where it is until then, and say why; no event, since nothing changed."""
+    """Keep a reply where it is until then, and say why; no event, since nothing changed.
+
+    One that reached its end meanwhile keeps the reason it ended for.
+    """
     session.exec(
         update(Reply)
-        .where(col(Reply.id) == reply_id)
+        .where(col(Reply.id) == reply_id, col(Reply.state).not_in(TERMINAL))
         .values(not_before=until, reason=storable(why), updated=now)
     )
 
@@ -177,24 +181,15 @@ def release(session: Session, reply_id: int, by: str, now: datetime) -> ReplySta
         raise UsageError(
             f"reply {reply_id} is {old}: only awaiting_approval and unknown can be approved"
         )
+    values: dict[str, Any] = {"approved_by": by, "not_before": now}
     if old is S.UNKNOWN:
         for step in steps.of_reply(session, reply_id):
             if step.state == StepState.UNKNOWN:
                 steps.replan(session, _id(step), f"{by} saw that it is not there")
-    _must(
-        move(
-            session,
-            reply_id,
-            old,
-            S.APPROVED,
-            who=by,
-            why="approved",
-            now=now,
-            approved_by=by,
-            not_before=now,
-        ),
-        reply_id,
-    )
+        # It may have waited for a person longer than a reply lives: it gets its time again.
+        values["expires_at"] = max(reply.expires_at, now + (reply.expires_at - reply.created))
+    moved = move(session, reply_id, old, S.APPROVED, who=by, why="approved", now=now, **values)
+    _must(moved, reply_id)
     return S.APPROVED
 
 
@@ -210,6 +205,30 @@ def reject(session: Session, reply_id: int, by: str, why: str, now: datetime) ->
     return S.REJECTED
 
 
+def confirm(session: Session, reply_id: int, by: str, now: datetime) -> ReplyState:
+    """A person saw a write of unknown outcome on the network: it is done, the rest follows."""
+    reply = _get(session, reply_id)
+    if reply.state != S.UNKNOWN:
+        raise UsageError(f"reply {reply_id} is {reply.state}: only unknown ones can be confirmed")
+    for step in steps.of_reply(session, reply_id):
+        if step.state == StepState.UNKNOWN:
+            steps.finish(session, steps.step_id(step), Receipt(remote_id=""), now)
+    why = f"{by} saw it on the network"
+    _must(
+        move(session, reply_id, S.UNKNOWN, S.APPROVED, who=by, why=why, now=now, not_before=now),
+        reply_id,
+    )
+    return S.APPROVED
+
+
+def unhold(session: Session, account: str | None, now: datetime) -> None:
+    """Approved replies of this account (None: of all) are looked at again at once."""
+    statement = update(Reply).where(col(Reply.state) == S.APPROVED, col(Reply.not_before) > now)
+    if account is not None:
+        statement = statement.where(col(Reply.account) == account)
+    session.exec(statement.values(not_before=now))
+
+
 def expire(session: Session, now: datetime) -> int:
     """Replies that waited too long: nothing goes out after its time."""
     waiting = (S.QUEUED, S.AWAITING_APPROVAL, S.APPROVED)
@@ -218,7 +237,7 @@ def expire(session: Session, now: datetime) -> int:
     ).all()
     done = 0
     for reply in rows:
-        if _has_done_step(session, _id(reply)):
+        if steps.visible(session, _id(reply)):
             continue  # half sent: the rest follows, an expiry would leave it in pieces
         done += move(
             session,
@@ -280,10 +299,10 @@ def _recover_sending(session: Session, reply: Reply, now: datetime) -> None:
     """The process died between `begin_step` and the answer, or between two steps."""
     reply_id = _id(reply)
     rows = steps.of_reply(session, reply_id)
-    in_air = [step for step in rows if step.state == StepState.SENDING]
-    for step in in_air:
-        steps.doubt(session, _id(step), "the process ended while this was being sent", now)
-    if in_air:
+    for step in rows:
+        if step.state == StepState.SENDING:
+            steps.doubt(session, _id(step), "the process ended while this was being sent", now)
+    if any(step.state == StepState.UNKNOWN for step in rows):
         move(session, reply_id, S.SENDING, S.UNKNOWN, who="start", why="interrupted", now=now)
     else:
         move(
@@ -296,10 +315,6 @@ def _recover_sending(session: Session, reply: Reply, now: datetime) -> None:
             now=now,
             not_before=now,
         )
-
-
-def _has_done_step(session: Session, reply_id: int) -> bool:
-    return any(step.state == StepState.DONE for step in steps.of_reply(session, reply_id))
 
 
 def _log(

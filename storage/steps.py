@@ -8,9 +8,11 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select, update
 
-from bot.events import Receipt
+from bot.events import Receipt, StepKind
 from storage.tables import Reply, ReplyState, ReplyStep, StepState
 from storage.text import storable
+
+UPLOADS = (StepKind.UPLOAD, StepKind.DM_UPLOAD)  # show nothing to anybody
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,14 @@ def of_reply(session: Session, reply_id: int, way: int | None = None) -> list[Re
     return list(session.exec(statement.order_by(col(ReplyStep.way), col(ReplyStep.seq))))
 
 
+def visible(session: Session, reply_id: int) -> bool:
+    """Whether something of this reply is on the network for people to see."""
+    return any(
+        step.state == StepState.DONE and step.kind not in UPLOADS
+        for step in of_reply(session, reply_id)
+    )
+
+
 def begin(session: Session, step_id: int, now: datetime) -> bool:
     """Commit this before the request leaves. False when the step is not waiting to be sent."""
     changed = session.exec(
@@ -64,10 +74,8 @@ def begin(session: Session, step_id: int, now: datetime) -> bool:
 def finish(session: Session, step_id: int, receipt: Receipt, now: datetime) -> None:
     row = session.get_one(ReplyStep, step_id)
     row.state, row.finished_at, row.next_read_at = StepState.DONE, now, None
-    row.remote_id, row.outputs = (
-        receipt.remote_id,
-        dict(receipt.outputs) | ({"url": receipt.url} if receipt.url else {}),
-    )
+    outputs = dict(receipt.outputs) | ({"url": receipt.url} if receipt.url else {})
+    row.remote_id, row.outputs = storable(receipt.remote_id), storable(outputs)
 
 
 def refuse(session: Session, step_id: int, error: str, now: datetime) -> None:

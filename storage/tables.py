@@ -210,7 +210,7 @@ class Reply(SQLModel, table=True):
     __tablename__ = "replies"
     __table_args__ = (
         UniqueConstraint("platform", "account", "source_post"),
-        Index("ix_replies_state", "account", "state"),
+        Index("ix_replies_state", "state", "account", "sending_at"),
         Index("ix_replies_author", "account", "author_id", "sending_at"),
     )
     id: int | None = Field(default=None, primary_key=True)

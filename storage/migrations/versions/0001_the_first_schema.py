@@ -249,7 +249,7 @@ def upgrade() -> None:
             "ix_replies_author", ["account", "author_id", "sending_at"], unique=False
         )
         batch_op.create_index(batch_op.f("ix_replies_post"), ["post"], unique=False)
-        batch_op.create_index("ix_replies_state", ["account", "state"], unique=False)
+        batch_op.create_index("ix_replies_state", ["state", "account", "sending_at"], unique=False)
 
     op.create_table(
         "reply_events",

@@ -1,0 +1,84 @@
+"""Token buckets and circuit breakers in the database: the pacing of an account outlives a restart.
+
+Keeps the `Ledger` protocol of `bot.platforms.pacing`, which this package does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlmodel import Session, select
+
+from bot import events
+from storage.database import Database
+from storage.tables import Breaker, Bucket
+from storage.text import storable
+
+
+class DatabaseLedger:
+    """Every method is one transaction, so it is atomic and may be called from any thread.
+
+    Times are aware. Raises StorageError.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def take(self, account: str, action: str, *, now: datetime, rate: float, burst: int) -> float:
+        """Take one token of a bucket that gains `rate` tokens a second and holds `burst` at most.
+
+        Returns 0.0 when a token was taken, else the seconds until there is one. A clock that went
+        backwards adds no tokens, and the bucket goes on filling from the new time.
+        """
+        with self._database.write() as session:
+            bucket = session.get(Bucket, (account, action))
+            if bucket is None:
+                bucket = Bucket(account=account, action=action, tokens=burst, updated=now)
+                session.add(bucket)
+            elapsed = max(0.0, (now - bucket.updated).total_seconds())
+            tokens = min(float(burst), bucket.tokens + elapsed * rate)
+            taken = tokens >= 1.0
+            bucket.tokens, bucket.updated = tokens - 1.0 if taken else tokens, now
+            return 0.0 if taken else (1.0 - tokens) / rate
+
+    def state(self, account: str, action: str) -> events.Breaker:
+        """The breaker, or `Breaker()` when there is none."""
+        with self._database.read() as session:
+            return _value(session.get(Breaker, (account, action)))
+
+    def trip(self, account: str, action: str, breaker: events.Breaker) -> None:
+        """Add to what was there: a pause gets no shorter, a latch stays, failures do not shrink."""
+        with self._database.write() as session:
+            row = session.get(Breaker, (account, action))
+            if row is None:
+                row = Breaker(account=account, action=action)
+                session.add(row)
+            pauses = [until for until in (row.open_until, breaker.open_until) if until is not None]
+            row.open_until = max(pauses, default=None)
+            row.failures = max(row.failures, breaker.failures)
+            if breaker.latched or not row.latched:  # why a person is needed is not overwritten
+                row.reason = storable(breaker.reason)
+            row.latched = row.latched or breaker.latched
+
+    def close(self, account: str, action: str) -> None:
+        """Forget the breaker and its failures, latched or not."""
+        with self._database.write() as session:
+            row = session.get(Breaker, (account, action))
+            if row is not None:
+                session.delete(row)
+
+    def breakers(self, account: str) -> Mapping[str, events.Breaker]:
+        """All breakers of an account that have a history, by action."""
+        with self._database.read() as session:
+            return {row.action: _value(row) for row in _rows(session, account)}
+
+
+def _rows(session: Session, account: str) -> list[Breaker]:
+    return list(session.exec(select(Breaker).where(Breaker.account == account)))
+
+
+def _value(row: Breaker | None) -> events.Breaker:
+    if row is None:
+        return events.Breaker()
+    return events.Breaker(row.open_until, row.failures, row.latched, row.reason)

@@ -1,0 +1,155 @@
+"""Databases for tests: every test that asks for `database` runs on SQLite and on PostgreSQL.
+
+PostgreSQL is looked for at TAGECHO_TEST_POSTGRES (a URL; then it must answer) or on 127.0.0.1:5432;
+each test gets a schema of its own there, dropped afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import URL, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+from sqlmodel import Session
+
+from bot.events import Author, Media, Post
+from storage import outbox
+from storage.database import Database
+
+USUAL = tuple(f"postgresql+psycopg://{user}@127.0.0.1:5432/test" for user in ("postgres", "root"))
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+BACKENDS = ("sqlite", pytest.param("postgres", marks=pytest.mark.postgres))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> URL:
+    """A PostgreSQL database in which schemas may be created; skips where there is none."""
+    named = os.environ.get("TAGECHO_TEST_POSTGRES")
+    problems = []
+    for text in [named] if named else USUAL:
+        url = make_url(text)
+        problem = _why_silent(url)
+        if problem is None:
+            return url
+        problems.append(problem)
+    if named:
+        pytest.fail(f"TAGECHO_TEST_POSTGRES does not answer: {problems[0]}", pytrace=False)
+    pytest.skip(f"no PostgreSQL server: {problems[0]}")
+
+
+@pytest.fixture(params=BACKENDS)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'tagecho.db'}"
+        return
+    with schema(request.getfixturevalue("postgres_server")) as url:
+        yield url
+
+
+@pytest.fixture
+def open_database(database_url: str) -> Iterator[Callable[[], Database]]:
+    """Opens further connections to the test's database, as another process would."""
+    opened: list[Database] = []
+
+    def another() -> Database:
+        opened.append(Database(database_url))
+        return opened[-1]
+
+    yield another
+    for database in opened:
+        database.close()
+
+
+@pytest.fixture
+def database(open_database: Callable[[], Database]) -> Database:
+    """A migrated database."""
+    database = open_database()
+    database.migrate()
+    return database
+
+
+@contextmanager
+def schema(server: URL) -> Iterator[str]:
+    """The URL of a new schema, dropped with everything in it at the end."""
+    name = f"tagecho_{secrets.token_hex(6)}"
+    inside = server.update_query_dict({"options": f"-csearch_path={name}"})
+    _administer(server, f"CREATE SCHEMA {name}")
+    try:
+        yield inside.render_as_string(hide_password=False)
+    finally:
+        _administer(server, f"DROP SCHEMA {name} CASCADE")
+
+
+def together(*functions: Callable[[], Any]) -> list[Any]:
+    """Run them at the same time, each on a thread; their results, or the first one's error."""
+    start = threading.Barrier(len(functions))
+
+    def run(function: Callable[[], Any]) -> Any:
+        start.wait(10)
+        return function()
+
+    with ThreadPoolExecutor(len(functions)) as pool:
+        return list(pool.map(run, functions))
+
+
+def make_post(post_id: str = "p1", **changes: Any) -> Post:
+    """A post of user u1 ("ann") with one image, taken an hour before NOW."""
+    post = Post(
+        platform="instagram",
+        post_id=post_id,
+        author=Author("instagram", "u1", "ann"),
+        taken_at=NOW - timedelta(hours=1),
+        url=f"https://www.instagram.com/p/{post_id}/",
+        media=(Media(0, f"https://media.example/{post_id}.jpg"),),
+    )
+    return replace(post, **changes)
+
+
+def queue_reply(session: Session, source_post: str = "p1", **changes: Any) -> int | None:
+    """Queue a reply of account main to a post of user u1 that is stored nowhere."""
+    values: dict[str, Any] = {
+        "platform": "instagram",
+        "account": "main",
+        "source_post": source_post,
+        "source_url": f"https://www.instagram.com/p/{source_post}/",
+        "post": None,
+        "author_id": "u1",
+        "track": "hashtag:sunset",
+        "trigger": "mention",
+        "style": "tint",
+        "media_index": 0,
+        "seed": 7,
+        "now": NOW,
+        "expires_at": NOW + timedelta(days=1),
+    }
+    return outbox.queue(session, **(values | changes))
+
+
+def _administer(server: URL, statement: str) -> None:
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def _why_silent(url: URL) -> str | None:
+    engine = create_engine(url, connect_args={"connect_timeout": 3})
+    try:
+        engine.connect().close()
+    except OperationalError as error:
+        return str(error).splitlines()[0]
+    finally:
+        engine.dispose()
+    return None

@@ -1,0 +1,102 @@
+"""The schema: what migrations make is what the models say, whoever runs them and how often."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy import inspect
+from sqlmodel import SQLModel
+
+import storage.tables  # noqa: F401 - fills the metadata
+from bot.errors import StorageError
+from storage.database import Database, alembic_config
+
+MIGRATE = """
+import sys
+from storage.database import Database
+print("ready", flush=True)
+sys.stdin.readline()
+database = Database(sys.argv[1])
+database.migrate()
+database.close()
+"""
+
+
+def tables(database: Database) -> set[str]:
+    return set(inspect(database.engine).get_table_names())
+
+
+def test_migrations_make_exactly_the_models(database: Database) -> None:
+    with database.engine.connect() as connection:
+        options = {"compare_type": True, "render_as_batch": database.sqlite}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, SQLModel.metadata) == []
+    assert set(SQLModel.metadata.tables) <= tables(database)
+
+
+def test_migrating_again_changes_nothing(database: Database) -> None:
+    before = tables(database)
+    database.migrate()
+    assert tables(database) == before
+
+
+def test_processes_that_start_at_once_migrate_once(
+    database_url: str, open_database: Callable[[], Database]
+) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", MIGRATE, database_url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    errors = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], errors
+    assert set(SQLModel.metadata.tables) <= tables(open_database())
+
+
+def test_the_schedulers_table_is_left_alone(database: Database) -> None:
+    scheduler = BackgroundScheduler(
+        jobstores={"default": SQLAlchemyJobStore(engine=database.engine)}
+    )
+    scheduler.start(paused=True)
+    scheduler.add_job(print, "interval", hours=1, id="poll")
+    database.migrate()
+    assert scheduler.get_job("poll") is not None
+    scheduler.shutdown()
+    assert "apscheduler_jobs" in tables(database)
+    with database.engine.connect() as connection:
+        command.check(alembic_config(connection))  # raises when a migration would be missing
+
+
+def test_down_and_up_again(database: Database) -> None:
+    with database.engine.begin() as connection:
+        command.downgrade(alembic_config(connection), "base")
+    assert tables(database) - {"alembic_version"} == set()
+    database.migrate()
+    assert set(SQLModel.metadata.tables) <= tables(database)
+
+
+def test_a_database_of_a_newer_version_is_refused(database: Database) -> None:
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StorageError, match="cannot migrate"):
+        database.migrate()
