@@ -75,9 +75,18 @@ def test_a_wrong_password_is_refused(sandbox: Sandbox) -> None:
     client = new_client(sandbox)
     with pytest.raises(ig.BadPassword):
         client.login_legacy(sandbox.username, "not the password")
+    assert not sandbox.journal.writes("login")
+    close(client)
+
+
+def test_the_client_submits_a_wrong_password_three_times(sandbox: Sandbox) -> None:
+    """A trap of `login`: the current flow, the legacy endpoint, and the current flow again."""
+    client = new_client(sandbox)
     with pytest.raises(ig.BadPassword):
         client.login(sandbox.username, "not the password")
     close(client)
+    paths = [line["path"] for line in sandbox.journal.requests(method="POST")]
+    assert sum("send_login_request" in p or p.endswith("accounts/login/") for p in paths) == 3
     assert not sandbox.journal.writes("login")
 
 

@@ -166,6 +166,21 @@ def test_every_image_has_bytes_of_its_own_and_they_never_change(sandbox: Sandbox
         assert a.tobytes() == b.tobytes()
 
 
+def test_the_largest_candidate_is_the_original(
+    sandbox: Sandbox, raw_client: Client, author: str
+) -> None:
+    post = sandbox.world.add_post(author)
+    raw = raw_client.private_request(f"media/{post.pk}/info/")["items"][0]
+    large, small = raw["image_versions2"]["candidates"]
+    assert (large["width"], large["height"]) == (raw["original_width"], raw["original_height"])
+    for shown in (large, small):
+        body = requests.get(shown["url"], timeout=10).content
+        with Image.open(io.BytesIO(body)) as image:
+            assert image.size == (shown["width"], shown["height"])
+    assert small["width"] < large["width"]
+    assert str(raw_client.media_info_v1(str(post.pk)).thumbnail_url) == large["url"]
+
+
 def test_an_image_that_was_never_posted_is_not_there(sandbox: Sandbox) -> None:
     for path in ("/m/u/nothing.jpg", "/m/u/../ca.key", "/m/p/999/1_0.jpg", "/api/v1/qe/sync/"):
         url = f"http://{sandbox.media_host}{path}"

@@ -33,6 +33,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {  # file -> what it shows, as hashtags
     "grass.png": ("grass", "texture", "grün"),
 }
 _WIDTHS = (320, 480, 640, 750, 1080)
+_SMALL = 150
 _ASPECTS = (1.0, 0.8, 1.0, 1.25, 1.5, 0.9)  # width / height, all within Instagram's 0.8 .. 1.91
 
 
@@ -50,14 +51,15 @@ class _Recipe:
 class Gallery:
     """Every image by its key.
 
-    `p/N/NAME` is the pool's N-th picture, made unique by NAME; `u/ID` is an upload.
+    `p/N/NAME` is the pool's N-th picture, made unique by NAME, `s/N/NAME` a small one of it; `u/ID`
+    is an upload.
     """
 
     def __init__(self, directory: Path, seed: int = 0, pool: int = POOL) -> None:
         self._uploads = directory / "uploads"
         self._uploads.mkdir(parents=True, exist_ok=True)
         self._recipes = _recipes(seed, pool)
-        self._encoded: dict[int, bytes] = {}
+        self._encoded: dict[tuple[str, int], bytes] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -69,6 +71,13 @@ class Gallery:
         recipe = self._recipes[number]
         return Picture(f"p/{number}/{serial}_{index}", recipe.width, recipe.height)
 
+    def small(self, picture: Picture) -> Picture | None:
+        """The preview that is offered beside a picture; uploads have none."""
+        if not picture.key.startswith("p/"):
+            return None
+        height = round(picture.height * _SMALL / picture.width)
+        return Picture(f"s/{picture.key.removeprefix('p/')}", _SMALL, height)
+
     def subject(self, picture: Picture) -> tuple[str, ...]:
         """Hashtags for what a picture of the pool shows."""
         return SUBJECTS[self._recipes[int(picture.key.split("/")[1])].file]
@@ -77,8 +86,8 @@ class Gallery:
         """JPEG bytes. Raises KeyError for a key that was never given out."""
         kind, _, rest = key.partition("/")
         number, _, name = rest.partition("/")
-        if kind == "p" and number.isdigit() and int(number) < len(self._recipes):
-            return _named(self._pooled(int(number)), name)
+        if kind in ("p", "s") and number.isdigit() and int(number) < len(self._recipes):
+            return _named(self._pooled(kind, int(number)), name)
         path = self._uploads / f"{rest}.jpg"
         if kind == "u" and "/" not in rest and ".." not in rest and path.is_file():
             return path.read_bytes()
@@ -96,13 +105,14 @@ class Gallery:
     def warm(self) -> None:
         """Encode the whole pool now, so that no request waits for it."""
         for number in range(len(self._recipes)):
-            self._pooled(number)
+            self._pooled("p", number)
 
-    def _pooled(self, number: int) -> bytes:
+    def _pooled(self, kind: str, number: int) -> bytes:
         with self._lock:
-            if number not in self._encoded:
-                self._encoded[number] = _encode(self._recipes[number])
-            return self._encoded[number]
+            if (kind, number) not in self._encoded:
+                width = _SMALL if kind == "s" else self._recipes[number].width
+                self._encoded[kind, number] = _encode(self._recipes[number], width)
+            return self._encoded[kind, number]
 
 
 def _recipes(seed: int, pool: int) -> list[_Recipe]:
@@ -134,7 +144,7 @@ def _folder() -> Path:
     return Path(spec.submodule_search_locations[0]) / "data"
 
 
-def _encode(recipe: _Recipe) -> bytes:
+def _encode(recipe: _Recipe, out_width: int) -> bytes:
     with Image.open(_folder() / recipe.file) as opened:
         image = opened.convert("RGB")
     aspect = recipe.width / recipe.height
@@ -143,7 +153,8 @@ def _encode(recipe: _Recipe) -> bytes:
     left = (image.width - width) * recipe.left
     top = (image.height - height) * recipe.top
     box = (left, top, left + width, top + height)
-    image = image.resize((recipe.width, recipe.height), Image.Resampling.BICUBIC, box=box)
+    out = (out_width, round(recipe.height * out_width / recipe.width))
+    image = image.resize(out, Image.Resampling.BICUBIC, box=box)
     if recipe.flip:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     buffer = io.BytesIO()

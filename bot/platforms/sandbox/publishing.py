@@ -110,7 +110,7 @@ def configure_to_story(net: Network, call: Call) -> Answer:
     upload_id, picture, caption = call.text("upload_id"), _uploaded(net, call), call.text("caption")
     stickers = _list(call, "tap_models")
     mentions = tuple(
-        Tag(str(s["user_id"]), float(s["x"]), float(s["y"]))
+        Tag(str(s["user_id"]), float(s.get("x") or 0.5), float(s.get("y") or 0.5))
         for s in stickers
         if s.get("type") == "mention" and str(s.get("user_id")) in net.world.people
     )

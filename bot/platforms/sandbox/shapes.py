@@ -34,7 +34,7 @@ def user_short(net: Network, person: Person) -> Json:
         "full_name": person.full_name,
         "is_private": person.is_private,
         "is_verified": person.is_verified,
-        "profile_pic_url": f"{net.media_base}/m/p/0/face_{person.pk}.jpg",
+        "profile_pic_url": f"{net.media_base}/m/s/0/face_{person.pk}.jpg",
         "account_badges": [],
     }
 
@@ -50,9 +50,9 @@ def user_full(net: Network, person: Person) -> Json:
         "bio_links": [],
         "account_type": 1,
         "hd_profile_pic_url_info": {
-            "url": f"{net.media_base}/m/p/0/face_{person.pk}.jpg",
-            "width": 320,
-            "height": 320,
+            "url": f"{net.media_base}/m/s/0/face_{person.pk}.jpg",
+            "width": 150,
+            "height": 150,
         },
     }
 
@@ -72,8 +72,15 @@ def user_web(net: Network, person: Person) -> Json:
 
 
 def images(net: Network, picture: Picture) -> Json:
-    url = net.image_url(picture)
-    return {"candidates": [{"width": picture.width, "height": picture.height, "url": url}]}
+    """Largest first; the first one is the original."""
+    offered = (picture, net.gallery.small(picture))
+    return {
+        "candidates": [
+            {"width": one.width, "height": one.height, "url": net.image_url(one)}
+            for one in offered
+            if one is not None
+        ]
+    }
 
 
 def usertags(net: Network, tags: tuple[Tag, ...]) -> Json:
