@@ -136,7 +136,7 @@ class Backoff:
     jitter: float = 0.25  # up to this share is added
 
     def __call__(self, failures: int, retry_after: float | None, rng: random.Random) -> float:
-        """The pause after `failures` >= 1 in a row: what was asked for (at most a day), else grown."""
+        """Seconds after `failures` >= 1 in a row: as asked (at most a day), else grown."""
         grown = min(self.longest, self.first * 2.0 ** min(failures - 1, 30))
         pause = min(DAY, retry_after) if retry_after and retry_after > 0 else grown
         return pause * (1.0 + self.jitter * rng.random())
@@ -180,7 +180,7 @@ class PacedGate:
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
 
     def before(self, action: str) -> None:
-        """Wait for a token. Raises RateLimited (open, or too long to wait) or AuthError (latched)."""
+        """Wait for a token. Raises RateLimited (open, too long a wait) or AuthError (latched)."""
         self._check(ACCOUNT)
         self._check(action)
         rate = self._rates[action]

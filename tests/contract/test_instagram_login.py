@@ -58,9 +58,11 @@ def test_the_login_goes_through_the_gate(sandbox: Sandbox) -> None:
 
 
 def test_a_wrong_password_is_submitted_once(sandbox: Sandbox) -> None:
-    with account(sandbox, password="not-the-password") as platform:
-        with pytest.raises(BadCredentials) as caught:
-            platform.login()
+    with (
+        account(sandbox, password="not-the-password") as platform,
+        pytest.raises(BadCredentials) as caught,
+    ):
+        platform.login()
     assert submissions(sandbox) == 1
     assert "not-the-password" not in str(caught.value)
     assert not (sandbox.directory / "session.json").exists()

@@ -22,7 +22,7 @@ __all__ = ["GuardedClient", "Lost", "exceptions", "open_client", "story_mention"
 _LOUD = ("instagrapi", "private_request", "public_request", "graphql_request")
 
 
-class Lost(Exception):  # noqa: N818 - it is caught as the fact it names
+class Lost(Exception):
     """An answer that never came in full; the client would have sent the request again."""
 
 

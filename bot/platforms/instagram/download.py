@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 
 from bot.errors import RateLimited, Refused, TagechoError, TargetGone, Unavailable
@@ -24,6 +25,7 @@ from bot.platforms.instagram.translate import retry_after
 
 _CHUNK = 64 * 1024
 _REDIRECTS = 3
+_FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 _PATIENCE = 4  # a whole download may take this many timeouts
 
 
@@ -57,7 +59,12 @@ class Downloader:
         except TagechoError as error:
             self._gate.after("media", error)
             raise
-        except (requests.RequestException, OSError, ValueError) as error:
+        except (
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+            OSError,
+            ValueError,
+        ) as error:
             failed = Unavailable(f"image from {urlsplit(url).hostname}: {type(error).__name__}")
             self._gate.after("media", failed)
             raise failed from None  # the cause quotes the whole signed address
@@ -138,15 +145,15 @@ def _read(response: requests.Response, max_bytes: int, deadline: float) -> bytes
     stated = response.headers.get("content-length", "")
     if stated.isdecimal() and int(stated) > max_bytes:
         raise Refused(f"image: {stated} bytes, more than {max_bytes}")
-    chunks, size = [], 0
-    for chunk in response.iter_content(_CHUNK):
-        size += len(chunk)
-        if size > max_bytes:
+    body = bytearray()
+    # read1 gives what is there: `iter_content` would wait for a whole chunk, past any deadline.
+    while chunk := response.raw.read1(_CHUNK, decode_content=True):
+        body += chunk
+        if len(body) > max_bytes:
             raise Refused(f"image: more than {max_bytes} bytes")
         if time.monotonic() > deadline:
             raise Unavailable("image: too slow")
-        chunks.append(chunk)
-    return b"".join(chunks)
+    return bytes(body)
 
 
 def _is_loopback(host: str) -> bool:

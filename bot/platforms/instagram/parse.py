@@ -20,7 +20,7 @@ _VIDEO = 2
 log = structlog.get_logger(__name__)
 
 
-class Malformed(ValueError):  # noqa: N818 - it names what the answer is
+class Malformed(ValueError):
     """An answer that lacks what we cannot do without. The message says what."""
 
 

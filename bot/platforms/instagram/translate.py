@@ -34,7 +34,7 @@ from bot.platforms.instagram.client import exceptions as ig
 WRITES = frozenset({"upload", "publish", "comment", "dm"})
 
 
-class UploadRefused(Exception):  # noqa: N818
+class UploadRefused(Exception):
     """An upload was answered, but not with success."""
 
     def __init__(self, response: Any) -> None:
