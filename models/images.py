@@ -139,7 +139,9 @@ def _decode(
     notes: list[str] = []
     with PIL.Image.open(io.BytesIO(data), formats=(kind,)) as image:
         _check_size(image, max_pixels, min_side)
+        # A phone's MPO is a JPEG with further views behind it, not an animation.
         frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+        full = image.size
         if shrink_to is not None:
             image.draft(image.mode, (shrink_to, shrink_to))
         image.load()
@@ -148,7 +150,9 @@ def _decode(
     if frames > 1:
         notes.append("first-frame")
     if shrink_to is not None:
-        upright = _shrink(upright, shrink_to, notes)
+        upright = _reduced(upright, shrink_to)
+    if sorted(upright.size) != sorted(full):
+        notes.append("shrunk")
     alpha = _alpha(upright)
     colours = _srgb(_opaque(upright, data, kind, notes), notes)
     if alpha is not None:
@@ -157,8 +161,8 @@ def _decode(
         colours = PIL.Image.composite(colours, white, alpha)
     if _contradicts(declared, kind):
         notes.append("mislabelled")
-    opacity = None if alpha is None else np.array(alpha)
-    return Decoded(np.array(colours), opacity, kind, frames, tuple(notes))
+    opacity = None if alpha is None else _array(alpha)
+    return Decoded(_array(colours), opacity, kind, frames, tuple(notes))
 
 
 def _check_size(image: PIL.Image.Image, max_pixels: int, min_side: int) -> None:
@@ -177,17 +181,16 @@ def _upright(image: PIL.Image.Image, notes: list[str]) -> PIL.Image.Image:
         orientation = 1
     method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     if method is None:
-        return image.copy()
+        return image
     notes.append("exif-rotated")
     return image.transpose(method)
 
 
-def _shrink(image: PIL.Image.Image, short_side: int, notes: list[str]) -> PIL.Image.Image:
+def _reduced(image: PIL.Image.Image, short_side: int) -> PIL.Image.Image:
+    """By a whole factor, so that the short side keeps at least `short_side`."""
     factor = min(image.size) // short_side
-    if factor < 2 or image.mode == "P":
-        return image
-    notes.append("shrunk")
-    return image.reduce(factor)
+    averageable = image.mode in ("L", "LA", "RGB", "RGBA", "CMYK")
+    return image.reduce(factor) if factor > 1 and averageable else image
 
 
 def _alpha(image: PIL.Image.Image) -> PIL.Image.Image | None:
@@ -228,7 +231,17 @@ def _srgb(image: PIL.Image.Image, notes: list[str]) -> PIL.Image.Image:
                 return converted if converted is not None else image.convert("RGB")
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
             notes.append("icc-ignored")  # damaged, or of another colour space than the pixels
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _array(image: PIL.Image.Image) -> NDArray[np.uint8]:
+    """The pixels, writable. In bands: Pillow's own way holds a large image three times over."""
+    bands = 1 if image.mode == "L" else 3
+    out = np.empty((image.height, image.width, bands), dtype=np.uint8)
+    for top in range(0, image.height, 256):
+        strip = image.crop((0, top, image.width, min(top + 256, image.height)))
+        out[top : top + 256] = np.asarray(strip).reshape(strip.height, strip.width, bands)
+    return out[..., 0] if bands == 1 else out
 
 
 def _contradicts(declared: str, kind: str) -> bool:
@@ -286,9 +299,11 @@ def encode_jpeg(
     raise ValueError(f"{source.width}x{source.height} does not fit into {max_bytes} bytes")
 
 
-def encode_png(image: Image) -> bytes:
-    """(H, W, 3) uint8 -> PNG, lossless."""
-    return _png(PIL.Image.fromarray(image))
+def encode_png(image: Image, alpha: NDArray[np.uint8] | None = None) -> bytes:
+    """(H, W, 3) uint8 and, if given, (H, W) uint8 of opacity -> PNG, lossless."""
+    if alpha is None:
+        return _png(PIL.Image.fromarray(image))
+    return _png(PIL.Image.fromarray(np.dstack([image, alpha])))
 
 
 def png_mask(mask: Mask) -> bytes:

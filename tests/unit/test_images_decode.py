@@ -317,13 +317,35 @@ def test_a_wrong_label_is_only_noted(declared: str, noted: bool) -> None:
     assert ("mislabelled" in found.notes) == noted
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_phones_second_view_is_no_animation() -> None:
+    data = saved(photo(), "MPO", save_all=True, append_images=[PIL.Image.new("RGB", SIZE)])
+    found = decode(data)
+    assert (found.format, found.frames, found.notes) == ("JPEG", 1, ())
+    assert_like(found.pixels, scene(), 12)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_large_images_can_be_shrunk_while_decoding(kind: str) -> None:
-    data = saved(PIL.Image.fromarray(scene((1200, 800))), kind)
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    data = saved(PIL.Image.fromarray(scene((1200, 800))), kind, exif=exif)
     found = decode(data, shrink_to=200)
-    assert found.pixels.shape == (200, 300, 3)
-    assert_like(found.pixels, scene((300, 200)), 8)
-    assert decode(data, shrink_to=700).pixels.shape == (800, 1200, 3)
+    assert found.pixels.shape == (300, 200, 3)
+    assert {"shrunk", "exif-rotated"} == set(found.notes)
+    turned = np.ascontiguousarray(np.rot90(scene((300, 200)), -1))
+    assert_like(found.pixels, turned, 16)
+    whole = decode(data, shrink_to=700)
+    assert whole.pixels.shape == (1200, 800, 3)
+    assert "shrunk" not in whole.notes
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "I;16"])
+def test_shrinking_leaves_modes_that_cannot_be_averaged(mode: str) -> None:
+    if mode == "I;16":
+        large = PIL.Image.fromarray(np.full((400, 400), 5000, dtype=np.uint16))
+    else:
+        large = PIL.Image.new(mode, (400, 400))
+    assert decode(saved(large, "PNG"), shrink_to=100).pixels.shape == (400, 400, 3)
 
 
 def test_warnings_of_pillow_stay_inside() -> None:
