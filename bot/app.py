@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 from threading import Event
 from typing import TypeVar
@@ -16,12 +15,12 @@ from bot.errors import ConfigError, ModelError
 from bot.events import TrackKind
 from bot.flow.ingest import Limits
 from bot.flow.policy import Policy, Track, utc_now
-from bot.flow.trigger import Us
+from bot.flow.trigger import AUTO, Us
 from bot.locks import account_lock
 from bot.platforms.base import Platform
 from bot.platforms.pacing import PacedGate, Rate
 from models.base import Composer, Image, Mask, Segmenter, Upscaler, WeightsError
-from models.compose import WITHOUT_MASK, composer
+from models.compose import WITHOUT_MASK, composer, styles
 from models.compose.alt import alt_text
 from models.compose.badge import badge
 from models.packs import load_segmenter, load_upscaler
@@ -31,6 +30,8 @@ from storage.database import Database
 from storage.ledger import DatabaseLedger
 from storage.optouts import OptOuts
 
+# What "auto" picks from: the styles that show the object.
+OVERLAYS = tuple(name for name in styles() if composer(name).needs_mask)
 _Network = TypeVar("_Network", Upscaler, Segmenter)
 
 
@@ -147,7 +148,7 @@ def policy_of(settings: Settings) -> Policy:
         approval=replies.approval,
         mode=replies.mode,
         fallback=replies.fallback,
-        style=replies.style,
+        styles=OVERLAYS if replies.style == AUTO else (replies.style,),
         caption=replies.caption,
         comment=replies.comment,
         mentions=replies.mentions,
@@ -207,11 +208,9 @@ def secrets_of(settings: Settings) -> list[str]:
     return [value.get_secret_value() for value in values if value is not None]
 
 
-@cache
 def style_names() -> tuple[str, ...]:
-    from models.compose import styles  # noqa: PLC0415
-
-    return styles()
+    """What a style may be called in the configuration."""
+    return (AUTO, *styles())
 
 
 def _loaded(load: Callable[[], _Network]) -> _Network:

@@ -72,7 +72,7 @@ dataset = "coffee"
 [replies]
 mode = "post"
 approval = false          # a demonstration on loopback; the default is true
-style = "spotlight"
+style = "auto"            # another look for every post
 reconcile = ["2s", "5s"]
 opt_in_hashtags = ["{opt_in}"]
 per_day = 100000
@@ -118,7 +118,16 @@ def demo(folder: Path, *, seconds: float | None, rate: float, as_json: bool) -> 
         path = folder / "config.toml"
         path.write_text(_CONFIG.format(**network.addresses))
         note = "approval is off here: this network is on loopback; the default is on"
-        _show(network, path, _secrets(["main"], network), folder, seconds, note, as_json=as_json)
+        _show(
+            network,
+            path,
+            _secrets(["main"], network),
+            folder,
+            seconds,
+            note,
+            dropped="TAGECHO_",
+            as_json=as_json,
+        )
 
 
 def rehearse(
@@ -142,7 +151,16 @@ def rehearse(
         }
         state = "on: approve with the command below" if settings.replies.approval else "off"
         note = f"a rehearsal of {path}; approval is {state}"
-        _show(network, path, environ, folder, seconds, note, as_json=as_json)
+        _show(
+            network,
+            path,
+            environ,
+            folder,
+            seconds,
+            note,
+            dropped="TAGECHO_ACCOUNTS__",
+            as_json=as_json,
+        )
 
 
 def _cast(settings: Settings, account: str) -> list[str]:
@@ -178,15 +196,13 @@ def _show(
     seconds: float | None,
     note: str,
     *,
+    dropped: str,
     as_json: bool,
 ) -> None:
     console = Console(stderr=True)
     console.print(f"[bold]tagecho[/bold]: {note}")
-    clean = {
-        key: value
-        for key, value in os.environ.items()
-        if not (key.startswith("TAGECHO_ACCOUNTS__") and key.endswith("_FILE"))
-    }
+    # The shell's settings and secrets are for the real network; a rehearsal keeps only the former.
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
     with _daemon(path, clean | environ, folder) as process:
         settings = config.load(path, clean | environ)
         database = Database(settings.data.database_url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
@@ -38,7 +39,7 @@ class Policy:
     approval: bool = True
     mode: Mode = Mode.POST
     fallback: tuple[Mode, ...] = ()
-    style: str = "tint"
+    styles: tuple[str, ...] = ("tint",)  # one of them per post, always the same for one post
     caption: str = ""
     comment: str = ""
     mentions: bool = True
@@ -52,6 +53,10 @@ class Policy:
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     badge: bool = False
     reads: tuple[timedelta, timedelta] = (timedelta(seconds=20), timedelta(minutes=2))
+
+    def style_for(self, post_id: str) -> str:
+        """The style of a reply to this post, where its track names none."""
+        return self.styles[zlib.crc32(post_id.encode()) % len(self.styles)]
 
     def modes(self) -> tuple[Mode, ...]:
         """The configured way, then the fallbacks, each once."""

@@ -8,6 +8,8 @@ from datetime import datetime
 from bot.events import Author, Post
 from bot.flow.policy import Policy, Track
 
+AUTO = "auto"  # as a track's style: whatever the policy picks for the post
+
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
@@ -65,7 +67,7 @@ def still_wanted(
 
 
 def _asked(post: Post, track: Track, policy: Policy, me: Author) -> Trigger | None:
-    style = track.reply or policy.style
+    style = track.reply if track.reply not in (None, AUTO) else policy.style_for(post.post_id)
     if policy.mentions:
         for tag in post.usertags:
             if tag.user_id == me.user_id:

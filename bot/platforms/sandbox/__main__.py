@@ -27,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
         password=options.password,
         totp_secret=options.totp_secret,
         opt_in=options.opt_in,
+        hashtags=options.hashtag,
+        profiles=options.profile,
         rate=options.rate,
         seed=options.seed,
         media=options.media,
@@ -61,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--password", default=PASSWORD)
     add("--totp-secret", default="", help="base32; asks for a second factor when given")
     add("--opt-in", default=OPT_IN, help="hashtag by which the people ask for a reply")
+    add("--hashtag", action="append", default=[], help="one the people use; may be repeated")
+    add("--profile", action="append", default=[], help="one of the people; may be repeated")
     for name in ("proxy", "media", "control"):
         add(f"--{name}-port", type=int, default=0, help="0: any free one")
     add("--json", action="store_true", help="print the addresses as one line of JSON")

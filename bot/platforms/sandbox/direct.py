@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from bot.platforms.sandbox import shapes
-from bot.platforms.sandbox.net import Answer, Call, Network, Refusal, Routes, fail, ok
+from bot.platforms.sandbox.net import Answer, Call, Network, Refusal, Routes, Upload, fail, ok
 from bot.platforms.sandbox.publishing import keep, once
 from bot.platforms.sandbox.reading import found_user
-from bot.platforms.sandbox.things import Message, MessageKind, Picture, Thread, linked_code
+from bot.platforms.sandbox.things import Message, MessageKind, Thread, linked_code
 
 routes = Routes()
 _PREFIX = r"/api/v1/direct_v2/"
@@ -94,10 +94,10 @@ def upload(net: Network, call: Call, name: str) -> Answer:
 
 @routes("POST", _PREFIX + r"threads/broadcast/photo_attachment/", write="dm_photo")
 def send_photo(net: Network, call: Call) -> Answer:
-    picture = net.uploads.get(call.text("attachment_fbid"))
-    if picture is None:
+    upload = net.uploads.get(call.text("attachment_fbid"))
+    if upload is None:
         return fail(400, "Invalid attachment")
-    return _send(net, call, "dm_photo", "photo", picture=picture)
+    return _send(net, call, "dm_photo", "photo", upload=upload)
 
 
 def _send(
@@ -106,7 +106,7 @@ def _send(
     write: str,
     kind: MessageKind,
     text: str = "",
-    picture: Picture | None = None,
+    upload: Upload | None = None,
 ) -> Answer:
     thread, token = _addressed(net, call), call.text("client_context")
     others = [net.world.user(pk) for pk in thread.members if pk != call.me.pk]
@@ -114,8 +114,14 @@ def _send(
         return fail(400, "This account doesn't allow new message requests from everyone.")
 
     def apply() -> Message:
-        source = linked_code(text) if text else _last_link(thread, call.me.pk)
-        made = net.world.say(thread, call.me.pk, kind, text, picture, token)
+        shown: dict[str, str] = {"text": text}
+        source, picture, sha256 = linked_code(text), None, ""
+        if upload is not None:
+            picture, sha256 = upload.picture, upload.sha256
+            source, shown = _meant(thread, call.me.pk, sha256), {"sha256": sha256}
+        made = net.world.say(
+            thread, call.me.pk, kind, text, picture, token, source=source, sha256=sha256
+        )
         net.journal.write(
             write,
             actor=call.me.username,
@@ -123,7 +129,7 @@ def _send(
             source=source,
             token=token,
             ids={"item_id": made.pk, "thread_id": thread.thread_id, "thread_v2_id": thread.pk}
-            | ({"text": text} if text else {"attachment": picture.key if picture else ""}),
+            | shown,
         )
         return made
 
@@ -166,11 +172,21 @@ def _mine(net: Network, call: Call, ref: str) -> Thread:
     return thread
 
 
-def _last_link(thread: Thread, user_pk: str) -> str:
-    """The post this person linked last in the thread: what a photo after it refers to."""
+def _meant(thread: Thread, user_pk: str, sha256: str) -> str:
+    """The post a photo refers to, as far as its thread shows.
+
+    That of the same photo sent before, or the last post this person linked with no photo since.
+    """
+    answered = False
     for message in reversed(thread.messages):
-        if message.user_pk == user_pk and (code := linked_code(message.text)):
-            return code
+        if message.user_pk != user_pk:
+            continue
+        if message.kind == "photo":
+            if message.sha256 == sha256:
+                return message.source
+            answered = True
+        elif message.source and not answered:
+            return message.source
     return ""
 
 

@@ -117,8 +117,8 @@ class Journal:
         """Published reply images per source post (shortcode).
 
         The source is what the write itself shows: a post by the link in its caption, a story by its
-        link sticker, re-shared post or caption, a photo message by the last post linked in its
-        thread before it. Writes that show no source are not counted: see `replies_without_source`.
+        link sticker, re-shared post or caption, a photo message by the post linked in its thread
+        before it. Writes that show no source are left out: see `replies_without_source`.
         """
         return dict(Counter(w["source"] for w in self._replies(actor) if w["source"]))
 
@@ -126,8 +126,15 @@ class Journal:
         return [write for write in self._replies(actor) if not write["source"]]
 
     def duplicate_replies(self, actor: str = "") -> int:
-        """How many replies were published beyond the first one to each source."""
-        return sum(count - 1 for count in self.replies_by_source(actor).values())
+        """How many replies were published beyond the first one to each source.
+
+        Where a write shows no source, the same image sent to the same people again is a duplicate.
+        """
+        unknown = Counter(
+            (w["kind"], w["target"], w["ids"]["sha256"]) for w in self.replies_without_source(actor)
+        )
+        counts = [*self.replies_by_source(actor).values(), *unknown.values()]
+        return sum(count - 1 for count in counts)
 
     def _replies(self, actor: str) -> list[Line]:
         return [write for write in self.writes(actor=actor) if write["kind"] in REPLIES]

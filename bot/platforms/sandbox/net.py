@@ -20,6 +20,12 @@ from bot.platforms.sandbox.world import World
 JSON_TYPE = "application/json; charset=utf-8"
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    picture: Picture
+    sha256: str
+
+
 @dataclass(slots=True)
 class Network:
     world: World
@@ -30,7 +36,7 @@ class Network:
     media_base: str = ""  # scheme and host that image addresses begin with
     page_size: int = 27  # instagrapi drops what a hashtag page holds beyond 27
     dedupe_tokens: bool = False  # True: a repeated token gives back the first write
-    uploads: dict[str, Picture] = field(default_factory=dict)
+    uploads: dict[str, Upload] = field(default_factory=dict)
     applied: dict[tuple[str, str, str], Any] = field(default_factory=dict)
 
     def image_url(self, picture: Picture) -> str:

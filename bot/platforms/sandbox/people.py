@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from typing import Final
 
 from bot.platforms.sandbox.net import Network
@@ -36,14 +37,28 @@ _KINDS: tuple[PostKind, ...] = ("photo", "album", "reel")
 
 
 class Crowd:
-    """Seeds the world and posts at `rate` posts per second (0: silent; may be changed any time)."""
+    """Seeds the world and posts at `rate` posts per second (0: silent; may be changed any time).
+
+    Of `hashtags`, if any are given, each post carries one; of `profiles` each is somebody who posts
+    more than the others do.
+    """
 
     def __init__(
-        self, net: Network, *, bot: str, opt_in: str, seed: int = 0, rate: float = 0.0
+        self,
+        net: Network,
+        *,
+        bot: str,
+        opt_in: str,
+        hashtags: Sequence[str] = (),
+        profiles: Sequence[str] = (),
+        seed: int = 0,
+        rate: float = 0.0,
     ) -> None:
         self._net = net
         self._chance = random.Random(seed)  # noqa: S311 - variety, not secrets
         self._bot = bot
+        self._hashtags = tuple(hashtags)
+        self._profiles = tuple(profiles)
         self.opt_in = opt_in
         self.rate = rate
         self.posted = 0
@@ -53,9 +68,10 @@ class Crowd:
     def populate(self, old_posts: int = 20) -> None:
         """People of every kind and posts older than a day, none of which may be answered."""
         world = self._net.world
-        for name in _NAMES:
-            world.add_user(name, name.partition(".")[0].title())
-            self._people.append(name)
+        for name in dict.fromkeys((*self._profiles, *_NAMES)):
+            if name.lower() != self._bot.lower():
+                world.add_user(name, name.partition(".")[0].title())
+                self._people.append(name)
         world.add_user("quiet.corner", "Quiet Corner", is_private=True)
         world.add_user(
             "daily_quote_bot", "Daily Quotes", biography="🤖 automated account, I am a bot"
@@ -64,9 +80,7 @@ class Crowd:
         self._people.append("no.messages")
         for _ in range(old_posts):
             age = self._chance.uniform(25, 24 * 30) * 3600
-            self._publish(
-                self._chance.choice(self._people), f"@{self._bot}", at=world.clock() - age
-            )
+            self._publish(self._somebody(), f"@{self._bot}", at=world.clock() - age)
 
     async def run(self) -> None:
         """Post for as long as the sandbox runs."""
@@ -84,8 +98,12 @@ class Crowd:
             return self._asking()
         return self._not_asking()
 
+    def _somebody(self) -> str:
+        known = [name for name in self._people if name in self._profiles]
+        return self._chance.choice(known if known and self._chance.random() < 0.3 else self._people)
+
     def _asking(self) -> Post:
-        author, bot = self._chance.choice(self._people), self._net.world.user(self._bot)
+        author, bot = self._somebody(), self._net.world.user(self._bot)
         place = Tag(bot.pk, round(self._chance.random(), 2), round(self._chance.random(), 2))
         ways: tuple[tuple[str, tuple[Tag, ...]], ...] = (
             (f"@{self._bot} please!", ()),
@@ -99,7 +117,8 @@ class Crowd:
 
     def _not_asking(self) -> Post:
         world = self._net.world
-        author, other = self._chance.sample(self._people, 2)
+        author = self._somebody()
+        other = self._chance.choice([name for name in self._people if name != author])
         way = self._chance.randrange(6)
         if way == 0:
             return self._publish("quiet.corner", f"@{self._bot}")
@@ -123,8 +142,11 @@ class Crowd:
         serial = chance.randrange(10**9)
         kind: PostKind = chance.choices(_KINDS, (8, 1, 1))[0]
         pictures = [gallery.pick(serial, index) for index in range(3 if kind == "album" else 1)]
-        about = " ".join(f"#{tag}" for tag in gallery.subject(pictures[0]))
-        caption = f"{chance.choice(_TEXTS)} {about} #{COMMON} {ask}".strip()
+        about = [*gallery.subject(pictures[0]), COMMON]
+        if self._hashtags:
+            about.append(chance.choice(self._hashtags))
+        tagged = " ".join(f"#{tag}" for tag in about)
+        caption = f"{chance.choice(_TEXTS)} {tagged} {ask}".strip()
         return self._net.world.add_post(
             author,
             caption,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from bot.platforms.sandbox import ids, shapes
-from bot.platforms.sandbox.net import Answer, Call, Network, Refusal, Routes, fail, ok
+from bot.platforms.sandbox.net import Answer, Call, Network, Refusal, Routes, Upload, fail, ok
 from bot.platforms.sandbox.reading import found_post
-from bot.platforms.sandbox.things import Comment, Picture, Post, Spot, Story, Tag, linked_code
+from bot.platforms.sandbox.things import Comment, Post, Spot, Story, Tag, linked_code
 
 routes = Routes()
 T = TypeVar("T")
@@ -29,7 +30,7 @@ def once(net: Network, call: Call, kind: str, token: str, apply: Callable[[], T]
 
 
 @routes("POST", r"/rupload_igphoto/(?P<name>[\w-]+)", write="upload")
-def upload(net: Network, call: Call, name: str) -> Answer:
+def rupload(net: Network, call: Call, name: str) -> Answer:
     try:
         upload_id = str(json.loads(call.headers["x-instagram-rupload-params"])["upload_id"])
         length = int(call.headers["x-entity-length"])
@@ -41,41 +42,40 @@ def upload(net: Network, call: Call, name: str) -> Answer:
     return ok(upload_id=upload_id, xsharing_nonces={})
 
 
-def keep(net: Network, call: Call, kind: str, upload_id: str) -> Picture:
+def keep(net: Network, call: Call, kind: str, upload_id: str) -> None:
     """Store uploaded bytes and write them into the journal."""
     try:
         picture = net.gallery.keep(upload_id, call.body)
     except (OSError, ValueError):
         raise Refusal(fail(400, "media_needs_reupload", error_title="bad image input")) from None
-    with net.world.lock:
-        net.uploads[upload_id] = picture
     sha256 = hashlib.sha256(call.body).hexdigest()
+    with net.world.lock:
+        net.uploads[upload_id] = Upload(picture, sha256)
     net.journal.write(
         kind,
         actor=call.me.username,
         token=upload_id,
         ids={"upload_id": upload_id, "sha256": sha256, "bytes": len(call.body)},
     )
-    return picture
 
 
-def _uploaded(net: Network, call: Call) -> Picture:
-    picture = net.uploads.get(call.text("upload_id"))
-    if picture is None:
+def _uploaded(net: Network, call: Call) -> Upload:
+    upload = net.uploads.get(call.text("upload_id"))
+    if upload is None:
         raise Refusal(fail(400, "media_needs_reupload", error_title="upload_id not found"))
-    return picture
+    return upload
 
 
 @routes("POST", r"/api/v1/media/configure/", write="post")
 def configure(net: Network, call: Call) -> Answer:
     upload_id, caption = call.text("upload_id"), call.text("caption")
-    bare = _uploaded(net, call)
+    upload = _uploaded(net, call)
     tags = tuple(
         Tag(str(tag["user_id"]), float(tag["position"][0]), float(tag["position"][1]))
         for tag in _list(call, "usertags", "in")
         if str(tag["user_id"]) in net.world.people
     )
-    picture = Picture(bare.key, bare.width, bare.height, tags)
+    picture = replace(upload.picture, tags=tags)
 
     def apply() -> Post:
         post = net.world.add_post(
@@ -92,7 +92,13 @@ def configure(net: Network, call: Call) -> Answer:
             target=",".join(net.world.user(tag.user_pk).username for tag in tags),
             source=linked_code(caption),
             token=upload_id,
-            ids={"pk": str(post.pk), "code": post.code, "url": post.url, "upload_id": upload_id},
+            ids={
+                "pk": str(post.pk),
+                "code": post.code,
+                "url": post.url,
+                "upload_id": upload_id,
+                "sha256": upload.sha256,
+            },
         )
         return post
 
@@ -107,7 +113,7 @@ def validate_link(net: Network, call: Call) -> Answer:
 
 @routes("POST", r"/api/v1/media/configure_to_story/", write="story")
 def configure_to_story(net: Network, call: Call) -> Answer:
-    upload_id, picture, caption = call.text("upload_id"), _uploaded(net, call), call.text("caption")
+    upload_id, upload, caption = call.text("upload_id"), _uploaded(net, call), call.text("caption")
     stickers = _list(call, "tap_models")
     mentions = tuple(
         Tag(str(s["user_id"]), float(s.get("x") or 0.5), float(s.get("y") or 0.5))
@@ -120,7 +126,7 @@ def configure_to_story(net: Network, call: Call) -> Answer:
     def apply() -> Story:
         story = net.world.add_story(
             call.me.pk,
-            picture,
+            upload.picture,
             caption=caption,
             mentions=mentions,
             link=link,
@@ -134,7 +140,7 @@ def configure_to_story(net: Network, call: Call) -> Answer:
             target=",".join(net.world.user(tag.user_pk).username for tag in mentions),
             source=linked_code(link) or shared or linked_code(caption),
             token=upload_id,
-            ids={"pk": str(story.pk), "upload_id": upload_id},
+            ids={"pk": str(story.pk), "upload_id": upload_id, "sha256": upload.sha256},
         )
         return story
 

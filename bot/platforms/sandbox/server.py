@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -42,7 +42,8 @@ class Sandbox:
             client = instagrapi.Client(proxy=box.proxy_url, tls_verify=box.ca_file)
 
     It starts empty but for the bot's account (`bot`, `password`, `totp_secret`); `crowd.populate()`
-    adds the people of the demo, and `rate` is how many posts per second they then publish.
+    adds the people of the demo, who then publish `rate` posts per second, ask by the hashtag `opt_in`
+    and also use these `hashtags` and go by these `profiles`.
     `media="port"` gives image addresses on a plain HTTP port (`media_host`), `"cdn"` on
     scontent.cdninstagram.com through the proxy. Port 0 takes any free one.
     """
@@ -55,6 +56,8 @@ class Sandbox:
         password: str = PASSWORD,
         totp_secret: str = "",
         opt_in: str = OPT_IN,
+        hashtags: Sequence[str] = (),
+        profiles: Sequence[str] = (),
         rate: float = 0.0,
         seed: int = 0,
         media: Literal["port", "cdn"] = "port",
@@ -86,7 +89,15 @@ class Sandbox:
         self.account = self.world.add_user(
             bot, "Image bot", biography="I am a bot", password=password, totp_secret=totp_secret
         )
-        self.crowd = Crowd(self.net, bot=bot, opt_in=opt_in, seed=seed, rate=rate)
+        self.crowd = Crowd(
+            self.net,
+            bot=bot,
+            opt_in=opt_in,
+            hashtags=hashtags,
+            profiles=profiles,
+            seed=seed,
+            rate=rate,
+        )
         self._media = media
         self._ports = {
             "tls": 0,

@@ -120,6 +120,8 @@ class Message:
     text: str = ""
     picture: Picture | None = None
     context: str = ""
+    source: str = ""  # shortcode of the post it refers to, where that can be known
+    sha256: str = ""  # of a photo
 
 
 @dataclass(slots=True)

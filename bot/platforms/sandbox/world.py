@@ -12,6 +12,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from bot.platforms.sandbox import ids
@@ -150,7 +151,7 @@ class World:
                 pictures = [self.gallery.pick(self._serial, index) for index in range(many)]
             first, *rest = pictures
             if tagged := tuple(tags):
-                first = Picture(first.key, first.width, first.height, tagged)
+                first = replace(first, tags=tagged)
             post = Post(
                 pk, person.pk, at, kind, (first, *rest), caption, place, likes, pinned, alt_text,
                 upload_id,
@@ -311,11 +312,15 @@ class World:
         text: str = "",
         picture: Picture | None = None,
         context: str = "",
+        source: str = "",
+        sha256: str = "",
     ) -> Message:
         with self.lock:
             person = self.user(author)
             item = f"3{self.next_pk():019d}{self._random.randrange(10**15):015d}"
-            made = Message(item, person.pk, self.clock(), kind, text, picture, context)
+            made = Message(
+                item, person.pk, self.clock(), kind, text, picture, context, source, sha256
+            )
             if not thread.messages:
                 thread.pending_for = set(thread.members) - {person.pk}
             thread.pending_for.discard(person.pk)
