@@ -22,6 +22,9 @@ def paint(photo: PIL.Image.Image, matte: Matte, seed: int) -> PIL.Image.Image:
     rng = np.random.default_rng(abs(seed))
     corners = _corners(photo, max(CELL * matte.unit, 2.0), rng)
     triangles = corners[Delaunay(corners).simplices]  # (n, 3 corners, xy)
+    columns, rows = triangles.mean(axis=1).astype(int).T
+    rows, columns = rows.clip(0, photo.height - 1), columns.clip(0, photo.width - 1)
+    triangles = triangles[matte.distance[rows, columns] < 2 * CELL * matte.unit]
     colours = _colours(photo, triangles, rng)
     canvas = PIL.Image.new("RGB", (2 * photo.width, 2 * photo.height))
     draw = ImageDraw.Draw(canvas)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import PIL.Image
-from PIL import ImageChops, ImageDraw
+from PIL import ImageDraw
 
 from models.compose.blend import faded, soft, solid, toned
 from models.compose.fields import glow, lattice, ramp
@@ -22,7 +22,9 @@ def paint(photo: PIL.Image.Image, matte: Matte, seed: int) -> PIL.Image.Image:
     backdrop = _backdrop(photo.size, matte, hue(seed), rng)
     border = matte.within(BORDER, 1.5)
     shift = max(1, round(10 * matte.unit))
-    shadow = faded(soft(ImageChops.offset(border, shift // 2, shift), 16 * matte.unit), 0.5)
+    left, top = -(shift // 2), -shift
+    moved = border.crop((left, top, left + border.width, top + border.height))
+    shadow = faded(soft(moved, 16 * matte.unit), 0.5)
     shaded = PIL.Image.composite(solid(photo, (8, 8, 24)), backdrop, shadow)
     bordered = PIL.Image.composite(solid(photo, (255, 255, 255)), shaded, border)
     return PIL.Image.composite(photo, bordered, matte.layer)

@@ -125,6 +125,15 @@ def test_sticker_has_a_white_border() -> None:
     assert (after[border].min(axis=1) > 235).mean() > 0.95
 
 
+def test_the_shadow_of_a_sticker_does_not_come_in_at_the_other_side() -> None:
+    image = np.full((270, 216, 3), 128, dtype=np.uint8)
+    low = np.zeros((270, 216), dtype=np.bool_)
+    low[200:, 60:160] = True  # cut by the lower edge, where the shadow falls out of the image
+    for seed in range(6):
+        after = composer("sticker")(image, low, seed=seed).astype(int)
+        assert after[:4].sum(axis=2).min() > 0.8 * after[20:60].sum(axis=2).min()
+
+
 def test_spotlight_dims_the_surroundings_and_not_the_object() -> None:
     before, mask = photo(), disc()
     after = composer("spotlight")(before, mask, seed=1)
