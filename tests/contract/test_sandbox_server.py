@@ -190,6 +190,16 @@ def test_the_crowd_asks_in_every_way_and_knows_who_asked(tmp_path: Path) -> None
     box.stop()
 
 
+def test_the_crowd_plays_the_hashtags_and_profiles_it_is_given(tmp_path: Path) -> None:
+    box = Sandbox(tmp_path, hashtags=["sunset"], profiles=["zoe.w", "ana.lima", "imagebot"])
+    box.crowd.populate()
+    made = [box.crowd.post() for _ in range(60)]
+    assert all("sunset" in hashtags(post.caption) for post in made)
+    assert sum(box.world.user(post.user_pk).username == "zoe.w" for post in made) >= 3
+    assert box.account.pk not in {post.user_pk for post in made}
+    box.stop()
+
+
 def test_bulk_posts_are_cheap_and_in_order(tmp_path: Path) -> None:
     box = Sandbox(tmp_path)
     bulk(box.world, "bench", 2000)

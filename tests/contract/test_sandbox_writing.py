@@ -121,6 +121,27 @@ def test_direct_text_then_photo(
     assert sandbox.journal.requests("messenger_image")[0]["host"] == "rupload.facebook.com"
 
 
+def test_a_photo_in_a_thread_refers_to_a_link_once(
+    sandbox: Sandbox, raw_client: Client, source: Post, photo: Path, tmp_path: Path
+) -> None:
+    """A second, other photo is no duplicate of the first; the same photo again is one."""
+    other = tmp_path / "other.jpg"
+    other.write_bytes(sandbox.gallery.read("p/5/other"))
+    ana = [int(source.user_pk)]
+    raw_client.direct_send(source.url, user_ids=ana)
+    raw_client.direct_send_photo(photo, user_ids=ana)
+    raw_client.direct_send_photo(other, user_ids=ana)
+    assert sandbox.journal.replies_by_source() == {source.code: 1}
+    assert len(sandbox.journal.replies_without_source()) == 1
+    assert sandbox.journal.duplicate_replies() == 0
+
+    raw_client.direct_send_photo(other, user_ids=ana)
+    assert sandbox.journal.duplicate_replies() == 1
+    raw_client.direct_send_photo(photo, user_ids=ana)
+    assert sandbox.journal.replies_by_source() == {source.code: 2}
+    assert sandbox.journal.duplicate_replies() == 2
+
+
 def test_whoever_takes_no_messages_gets_none(sandbox: Sandbox, raw_client: Client) -> None:
     shy = sandbox.world.add_user("shy", takes_dms=False)
     with pytest.raises(ig.DirectMessageRequestsDisabled):

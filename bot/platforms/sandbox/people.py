@@ -68,10 +68,11 @@ class Crowd:
     def populate(self, old_posts: int = 20) -> None:
         """People of every kind and posts older than a day, none of which may be answered."""
         world = self._net.world
-        for name in dict.fromkeys((*self._profiles, *_NAMES)):
-            if name.lower() != self._bot.lower():
-                world.add_user(name, name.partition(".")[0].title())
-                self._people.append(name)
+        names = {name.lower(): name for name in (*_NAMES, *self._profiles)}
+        names.pop(self._bot.lower(), None)
+        for name in names.values():
+            world.add_user(name, name.partition(".")[0].title())
+            self._people.append(name)
         world.add_user("quiet.corner", "Quiet Corner", is_private=True)
         world.add_user(
             "daily_quote_bot", "Daily Quotes", biography="🤖 automated account, I am a bot"

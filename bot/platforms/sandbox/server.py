@@ -42,8 +42,8 @@ class Sandbox:
             client = instagrapi.Client(proxy=box.proxy_url, tls_verify=box.ca_file)
 
     It starts empty but for the bot's account (`bot`, `password`, `totp_secret`); `crowd.populate()`
-    adds the people of the demo, who then publish `rate` posts per second, ask by the hashtag `opt_in`
-    and also use these `hashtags` and go by these `profiles`.
+    adds the people of the demo, who then publish `rate` posts per second, ask by the hashtag
+    `opt_in` and also use these `hashtags` and go by these `profiles`.
     `media="port"` gives image addresses on a plain HTTP port (`media_host`), `"cdn"` on
     scontent.cdninstagram.com through the proxy. Port 0 takes any free one.
     """
