@@ -19,9 +19,10 @@ def jitter(image: Image, rng: np.random.Generator, strength: float = 0.4) -> Ima
     mean = float(x.mean())
     x = (x - mean) * rng.uniform(low, high) + mean
     grey = (x @ LUMA)[..., None]
-    x = grey + (x - grey) * rng.uniform(low, high)
-    x *= rng.uniform(1 - strength / 4, 1 + strength / 4, 3).astype(np.float32)
-    return np.clip(x, 0, 255).astype(np.uint8)
+    vivid = grey + (x - grey) * rng.uniform(low, high)
+    cast = rng.uniform(1 - strength / 4, 1 + strength / 4, 3)
+    changed: Image = np.clip(vivid * cast, 0, 255).astype(np.uint8)
+    return changed
 
 
 def greyed(image: Image) -> Image:
@@ -30,7 +31,8 @@ def greyed(image: Image) -> Image:
 
 
 def blurred(image: Image, sigma: float) -> Image:
-    return cv2.GaussianBlur(image, (0, 0), sigma).astype(np.uint8)
+    smooth: Image = cv2.GaussianBlur(image, (0, 0), sigma)
+    return smooth
 
 
 def solarised(image: Image, threshold: int = 128) -> Image:
@@ -48,10 +50,11 @@ def random_crop(
     top, left = rng.integers(height - rows + 1), rng.integers(width - columns + 1)
     crop = image[top : top + rows, left : left + columns]
     how = cv2.INTER_AREA if rows > side else cv2.INTER_LINEAR
-    return cv2.resize(crop, (side, side), interpolation=how).astype(np.uint8)
+    resized: Image = cv2.resize(crop, (side, side), interpolation=how)
+    return resized
 
 
 def to_batch(images: list[Image]) -> NDArray[np.float32]:
     """B × (H, W, 3) uint8 → (B, 3, H, W) float32 in [0, 1]."""
     stack = np.stack(images).transpose(0, 3, 1, 2)
-    return np.ascontiguousarray(stack, dtype=np.float32) / 255
+    return np.ascontiguousarray(stack, dtype=np.float32) / np.float32(255)

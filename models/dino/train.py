@@ -118,8 +118,9 @@ def train(images: list[Image], recipe: Recipe, out: Path, *, save_every: int = 5
     optimiser = torch.optim.AdamW(parameter_groups(student))
     parts = {"student": student, "teacher": teacher, "loss": loss_of, "optimiser": optimiser}
     done = load_checkpoint(out / "last.pt", parts, asdict(recipe))
-    progress, watch = Progress(out / "log.jsonl", done, recipe.steps, 10), CollapseWatch(
-        recipe.outputs
+    progress, watch = (
+        Progress(out / "log.jsonl", done, recipe.steps, 10),
+        CollapseWatch(recipe.outputs),
     )
     for step in range(done, recipe.steps):
         rate = cosine(step, recipe.steps, recipe.rate, 1e-6, recipe.warmup)

@@ -22,9 +22,9 @@ def refine(small: Probability, image: Image) -> Probability:
     picture = Pil.fromarray(image).convert("L")
     factor = min(1.0, WORKING_SIDE / max(height, width))
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    guide = np.asarray(picture.resize(size, Pil.Resampling.BILINEAR), np.float32) / 255
+    guide = np.asarray(picture.resize(size, Pil.Resampling.BILINEAR), np.float32) / np.float32(255)
     gain, offset = coefficients(guide, stretch(small, size))
-    full = np.asarray(picture, np.float32) / 255
+    full = np.asarray(picture, np.float32) / np.float32(255)
     refined = stretch(gain, (width, height)) * full + stretch(offset, (width, height))
     return np.clip(refined, 0, 1).astype(np.float32)
 

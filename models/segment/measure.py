@@ -51,13 +51,15 @@ def push_to_border(item: Labelled, side: str) -> Labelled | None:
     if xs.size == 0:
         return None
     middle_x, middle_y = int(np.median(xs)), int(np.median(ys))
+    everything = slice(None)
     cuts = {
-        "left": np.s_[:, middle_x:],
-        "right": np.s_[:, : middle_x + 1],
-        "top": np.s_[middle_y:],
-        "bottom": np.s_[: middle_y + 1],
+        "left": (everything, slice(middle_x, None)),
+        "right": (everything, slice(None, middle_x + 1)),
+        "top": (slice(middle_y, None), everything),
+        "bottom": (slice(None, middle_y + 1), everything),
     }
-    image, mask = item.image[cuts[side]], item.mask[cuts[side]]
+    rows, columns = cuts[side]
+    image, mask = item.image[rows, columns], item.mask[rows, columns]
     if min(image.shape[:2]) < 48 or mask.mean() < 0.02:
         return None
     return Labelled(f"{item.name}-{side}", np.ascontiguousarray(image), mask)

@@ -115,7 +115,7 @@ def gentle(
     mask = cv2.resize(
         sample.mask[rows, columns].astype(np.float32), (side, side), interpolation=cv2.INTER_AREA
     )
-    return image.astype(np.uint8), (mask > 0.5).astype(np.float32)
+    return image, (mask > 0.5).astype(np.float32)
 
 
 def moved(
@@ -148,8 +148,12 @@ def moved(
 
 
 def objectless(pool: Pool, rng: np.random.Generator, side: int) -> Image:
-    """A stretch of background from a photo, or a flat, graded or noisy plane."""
-    if pool.backgrounds and rng.random() < 0.7:
+    """A stretch of background from a photo, a texture, or a flat, graded or noisy plane."""
+    kind = rng.random()
+    if kind < 0.25:
+        samples = pool.sets[rng.integers(len(pool.sets))]
+        return texture(samples[rng.integers(len(samples))].image, rng, side)
+    if pool.backgrounds and kind < 0.8:
         strip = pool.backgrounds[rng.integers(len(pool.backgrounds))]
         return random_crop(strip, rng, side, (0.4, 1.0))
     return plane(rng, side)
@@ -162,5 +166,18 @@ def plane(rng: np.random.Generator, side: int) -> Image:
     image = cv2.resize(corners.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
     grain = int(rng.choice([side, side // 2, side // 8]))
     rough = rng.normal(0, rng.choice([0.0, 4.0, 25.0]), (grain, grain, 3)).astype(np.float32)
-    image = image + cv2.resize(rough, (side, side), interpolation=cv2.INTER_CUBIC)
-    return np.clip(image, 0, 255).astype(np.uint8)
+    image += cv2.resize(rough, (side, side), interpolation=cv2.INTER_CUBIC)
+    whole: Image = np.clip(image, 0, 255).astype(np.uint8)
+    return whole
+
+
+def texture(image: Image, rng: np.random.Generator, side: int) -> Image:
+    """A small piece of a photo, mirrored again and again: much to see and no object."""
+    length = int(rng.integers(12, 48))
+    piece = random_crop(image, rng, length, (0.01, 0.1))
+    row = np.concatenate([piece, piece[:, ::-1]], axis=1)
+    tile = np.concatenate([row, row[::-1]], axis=0)
+    times = -(-side // tile.shape[0]) + 1
+    whole = np.tile(tile, (times, times, 1))
+    top, left = rng.integers(tile.shape[0], size=2)
+    return np.ascontiguousarray(whole[top : top + side, left : left + side])

@@ -47,7 +47,8 @@ def grabcut(image: Image, margins: tuple[float, float]) -> Mask:
     found = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
     found = keep_central(found)
     scaled = cv2.resize(found.astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
-    return scaled.astype(bool)
+    full: Mask = scaled.astype(bool)
+    return full
 
 
 def keep_central(mask: Mask) -> Mask:
@@ -63,7 +64,8 @@ def keep_central(mask: Mask) -> Mask:
     for number, (_, columns) in enumerate(ndimage.find_objects(labels), start=1):
         central = columns.start < 3 * quarter and columns.stop > quarter
         keep[number] = central and sizes[number] >= sizes.max() / 5
-    return ndimage.binary_fill_holes(keep[labels]).astype(bool)
+    filled: Mask = ndimage.binary_fill_holes(keep[labels])
+    return filled
 
 
 def judge(masks: Mapping[str, Mask]) -> dict[str, str]:
@@ -84,15 +86,18 @@ def judge(masks: Mapping[str, Mask]) -> dict[str, str]:
 
 
 def shrink(mask: Mask) -> NDArray[np.float32]:
-    small = cv2.resize(mask.astype(np.float32), MEAN_SIZE, interpolation=cv2.INTER_AREA)
-    return small.astype(np.float32)
+    small: NDArray[np.float32] = cv2.resize(
+        mask.astype(np.float32), MEAN_SIZE, interpolation=cv2.INTER_AREA
+    )
+    return small
 
 
 def shot_hash(image: Image) -> NDArray[np.bool_]:
     """(256,) difference hash: nearly equal for two files of one shot."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (17, 16), interpolation=cv2.INTER_AREA).astype(int)
-    return (small[:, 1:] > small[:, :-1]).ravel()
+    bits: NDArray[np.bool_] = (small[:, 1:] > small[:, :-1]).ravel()
+    return bits
 
 
 def repeats(paths: list[Path], others: list[Path], distance: int = 30) -> set[str]:

@@ -11,16 +11,15 @@ from models.base import Image
 FILTERS = (Pil.Resampling.BICUBIC, Pil.Resampling.BILINEAR, Pil.Resampling.BOX)
 
 
-def shrink(
-    image: Image, scale: int, resample: Pil.Resampling = Pil.Resampling.BICUBIC
-) -> Image:
+def shrink(image: Image, scale: int, resample: Pil.Resampling = Pil.Resampling.BICUBIC) -> Image:
     """(H, W, 3) → (H//scale, W//scale, 3), antialiased."""
     size = (image.shape[1] // scale, image.shape[0] // scale)
     return np.asarray(Pil.fromarray(image).resize(size, resample))
 
 
 def blur(image: Image, sigma_x: float, sigma_y: float) -> Image:
-    return cv2.GaussianBlur(image, (0, 0), sigma_x, sigmaY=sigma_y).astype(np.uint8)
+    smooth: Image = cv2.GaussianBlur(image, (0, 0), sigma_x, sigmaY=sigma_y)
+    return smooth
 
 
 def noise(image: Image, sigma: float, rng: np.random.Generator, *, grey: bool) -> Image:

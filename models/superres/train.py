@@ -9,6 +9,7 @@ the same weights as one that was not.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -62,7 +63,7 @@ def draw_batch(images: list[Image], recipe: Recipe, step: int) -> tuple[Tensor, 
         image = images[rng.integers(len(images))]
         top = rng.integers(image.shape[0] - side + 1)
         left = rng.integers(image.shape[1] - side + 1)
-        target = np.rot90(image[top : top + side, left : left + side], rng.integers(4))
+        target = np.rot90(image[top : top + side, left : left + side], int(rng.integers(4)))
         target = np.ascontiguousarray(target[:, ::-1] if rng.random() < 0.5 else target)
         inputs.append(degrade(target, recipe.scale, rng))
         targets.append(target)
@@ -121,7 +122,7 @@ def main() -> None:
     )
     started = time.monotonic()
     images = load_targets(photo_paths(arguments.photos), recipe.patch * recipe.scale)
-    print(f"{len(images)} photos in {time.monotonic() - started:.0f} s", flush=True)  # noqa: T201
+    sys.stderr.write(f"{len(images)} photos in {time.monotonic() - started:.0f} s\n")
     train(images, recipe, arguments.out)
 
 

@@ -63,10 +63,9 @@ class TiledUpscaler:
 
 def to_image(y: NDArray[np.float32]) -> Image:
     """(1, 3, H, W) in about [0, 1] → (H, W, 3) uint8."""
-    y *= 255
-    np.rint(y, out=y)
-    np.clip(y, 0, 255, out=y)
-    return y[0].transpose(1, 2, 0).astype(np.uint8)
+    levels = y[0].transpose(1, 2, 0) * np.float32(255)
+    image: Image = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    return image
 
 
 def up_to(length: int, multiple: int) -> int:
