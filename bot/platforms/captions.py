@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_URL = re.compile(r"(?:https?://|www\.)\S+|\b[\w-]+(?:\.[\w-]+)+/\S*", re.IGNORECASE)
+# Possessive, so that a long caption cannot make it go back over the same text again and again.
+_URL = re.compile(r"(?:https?://|www\.)\S+|(?<![\w.-])[\w-]++\.[\w.-]++/\S*", re.IGNORECASE)
 _HASH = re.compile(r"[#＃]")
-_NAME = re.compile(r"(?<![\w.@/])[@＠]([A-Za-z0-9_][A-Za-z0-9._]{0,29})(?![@\w])")
+_NAME = re.compile(r"(?<![A-Za-z0-9_.@/])[@＠]([A-Za-z0-9_][A-Za-z0-9._]{0,29})(?![A-Za-z0-9_@])")
 _JOINERS = "\u200c\u200d"  # Persian and Indic words are written with them
 
 
@@ -15,15 +16,15 @@ def hashtags(caption: str) -> tuple[str, ...]:
     """Hashtags in order of appearance, each once: lower case, NFC, without '#'.
 
     A tag is a run of letters, digits, underscores and combining marks of any script; an emoji ends
-    it. '#' inside a word or a URL starts none, but '#one#two' are two.
+    it. '#' inside a word or a URL starts none, but '#one#two' are two, and so does one right after
+    a word of a script that is written without spaces.
     """
     text = _URL.sub(" ", caption)
     found: dict[str, None] = {}
     end_of_last = -1
     for match in _HASH.finditer(text):
         start = match.start()
-        inside_word = start > 0 and start != end_of_last and _joins(text[start - 1])
-        if inside_word or (start > 0 and text[start - 1] == "&"):  # &#39; is no tag
+        if start > 0 and start != end_of_last and _bars_a_tag(text[start - 1]):
             continue
         end = _run(text, start + 1)
         if end > start + 1:
@@ -54,6 +55,11 @@ def _run(text: str, start: int) -> int:
             break
         end += 1
     return end
+
+
+def _bars_a_tag(char: str) -> bool:
+    """Whether '#' after this character is part of a word, or of an entity such as &#39;."""
+    return char in "&_" or unicodedata.category(char) in ("Lu", "Ll", "Lt", "Nd")
 
 
 def _joins(char: str) -> bool:

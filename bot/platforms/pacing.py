@@ -133,18 +133,19 @@ class Backoff:
 
     first: float
     longest: float
+    at_least: float = 0.0  # whatever the platform asks for
     jitter: float = 0.25  # up to this share is added
 
     def __call__(self, failures: int, retry_after: float | None, rng: random.Random) -> float:
         """Seconds after `failures` >= 1 in a row: as asked (at most a day), else grown."""
         grown = min(self.longest, self.first * 2.0 ** min(failures - 1, 30))
         pause = min(DAY, retry_after) if retry_after and retry_after > 0 else grown
-        return pause * (1.0 + self.jitter * rng.random())
+        return max(self.at_least, pause) * (1.0 + self.jitter * rng.random())
 
 
 THROTTLED = Backoff(first=60, longest=4 * 3600)
-PLEASE_WAIT = Backoff(first=30 * 60, longest=12 * 3600)
-BLOCKED = Backoff(first=DAY, longest=7 * DAY)
+PLEASE_WAIT = Backoff(first=30 * 60, longest=12 * 3600, at_least=10 * 60)
+BLOCKED = Backoff(first=DAY, longest=7 * DAY, at_least=DAY)
 
 
 def _utc_now() -> datetime:

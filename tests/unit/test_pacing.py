@@ -1,0 +1,313 @@
+"""Buckets, breakers and the retry policy, with a clock that the test moves."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.errors import (
+    ActionBlocked,
+    AuthError,
+    ChallengeRequired,
+    LoginRequired,
+    OutcomeUnknown,
+    PleaseWait,
+    RateLimited,
+    Unavailable,
+)
+from bot.events import Breaker
+from bot.platforms.pacing import (
+    ACCOUNT,
+    DAY,
+    RATES,
+    THROTTLED,
+    MemoryLedger,
+    PacedGate,
+    Rate,
+    merged,
+    reads,
+    refill,
+)
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class World:
+    """A clock, a sleep that moves it, a ledger that outlives gates."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.slept: list[float] = []
+        self.ledger = MemoryLedger()
+
+    def sleep(self, seconds: float) -> bool:
+        self.slept.append(seconds)
+        self.now += timedelta(seconds=seconds)
+        return False
+
+    def gate(self, account: str = "main", **options: object) -> PacedGate:
+        values: dict[str, object] = {
+            "clock": lambda: self.now,
+            "sleep": self.sleep,
+            "rng": random.Random(7),
+            "rates": {"read": Rate(per_hour=3600, burst=2), "comment": Rate(60, 1)},
+        }
+        return PacedGate(account, self.ledger, **(values | options))  # type: ignore[arg-type]
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_burst_is_free_and_then_it_waits(world: World) -> None:
+    gate = world.gate()
+    for _ in range(2):
+        gate.before("read")
+    assert world.slept == []
+    gate.before("read")
+    assert world.slept == [pytest.approx(1.0)]
+
+
+def test_over_any_time_the_rate_holds(world: World) -> None:
+    gate = world.gate(rates={"read": Rate(per_hour=1800, burst=3)})
+    for _ in range(103):
+        gate.before("read")
+    assert (world.now - START).total_seconds() == pytest.approx(200, rel=0.01)
+
+
+def test_a_wait_that_is_too_long_is_refused_and_takes_nothing(world: World) -> None:
+    gate = world.gate(max_wait=30)
+    gate.before("comment")
+    with pytest.raises(RateLimited) as caught:
+        gate.before("comment")
+    assert caught.value.retry_after == pytest.approx(60)
+    world.pass_seconds(60)
+    gate.before("comment")
+    assert world.slept == []
+
+
+def test_waiting_stops_when_the_service_does() -> None:
+    stop = threading.Event()
+    gate = PacedGate("main", MemoryLedger(), {"read": Rate(60, 1)}, max_wait=60, stop=stop)
+    gate.before("read")
+    threading.Timer(0.1, stop.set).start()
+    started = time.monotonic()
+    with pytest.raises(RateLimited, match="stopped"):
+        gate.before("read")
+    assert time.monotonic() - started < 5
+
+
+def test_buckets_and_breakers_outlive_a_restart_and_are_per_account(world: World) -> None:
+    gate = world.gate()
+    gate.before("comment")
+    gate.after("read", RateLimited("429", 100))
+    for action in ("comment", "read"):
+        with pytest.raises(RateLimited):
+            world.gate().before(action)
+        world.gate("other").before(action)
+
+
+def test_retry_after_is_honoured(world: World) -> None:
+    gate = world.gate()
+    gate.after("read", RateLimited("429", 100))
+    world.pass_seconds(99)
+    with pytest.raises(RateLimited):
+        gate.before("read")
+    world.pass_seconds(100 * THROTTLED.jitter + 1)
+    gate.before("read")
+    gate.before("comment")  # never was concerned
+
+
+def pauses(world: World, error: RateLimited, action: str, count: int) -> list[float]:
+    """How long the breaker opens for the same error, again and again."""
+    gate, seconds = world.gate(), []
+    for _ in range(count):
+        gate.after(action, error)
+        with pytest.raises(RateLimited) as caught:
+            gate.before(action)
+        assert caught.value.retry_after is not None
+        seconds.append(caught.value.retry_after)
+        world.pass_seconds(caught.value.retry_after + 0.001)
+    return seconds
+
+
+def test_repeats_pause_longer_and_success_forgives(world: World) -> None:
+    grown = pauses(world, RateLimited("429"), "read", 12)
+    assert 60 <= grown[0] <= 75
+    assert all(later > earlier for earlier, later in itertools.pairwise(grown[:7]))
+    assert max(grown) <= THROTTLED.longest * (1 + THROTTLED.jitter)
+    world.gate().after("read", None)
+    assert 60 <= pauses(world, RateLimited("429"), "read", 1)[0] <= 75
+
+
+def test_a_blocked_action_is_frozen_for_a_day(world: World) -> None:
+    gate = world.gate()
+    gate.after("comment", ActionBlocked("feedback_required", 5))
+    gate.before("read")
+    world.pass_seconds(60)
+    with pytest.raises(RateLimited):
+        gate.before("comment")
+
+
+def test_please_wait_rests_the_whole_account(world: World) -> None:
+    gate = world.gate()
+    gate.after("comment", PleaseWait("please wait"))
+    for action in RATES:
+        with pytest.raises(RateLimited) as caught:
+            gate.before(action)
+        assert caught.value.retry_after is not None
+        assert caught.value.retry_after >= 1800
+    world.gate("other").before("read")
+    world.pass_seconds(2 * 1800)
+    gate.before("read")
+    gate.after("read", None)
+    assert world.ledger.state("main", ACCOUNT) == Breaker()
+
+
+def test_login_trouble_waits_for_a_person(world: World) -> None:
+    gate = world.gate()
+    gate.after("read", ChallengeRequired("look at your phone"))
+    world.pass_seconds(400 * DAY)
+    for action in RATES:
+        with pytest.raises(AuthError, match="look at your phone"):
+            gate.before(action)
+    gate.after("read", None)  # a request that was still in flight
+    with pytest.raises(AuthError):
+        world.gate().before("read")
+    world.gate().resume()
+    gate.before("read")
+
+
+def test_an_ended_session_is_worth_a_login_but_a_failed_login_is_not(world: World) -> None:
+    gate = world.gate()
+    gate.after("read", LoginRequired("403"))
+    gate.before("login")
+    gate.after("login", LoginRequired("403"))
+    with pytest.raises(AuthError):
+        gate.before("read")
+
+
+@pytest.mark.parametrize("error", [Unavailable("500"), OutcomeUnknown("cut"), None])
+def test_other_outcomes_open_nothing(world: World, error: Exception | None) -> None:
+    gate = world.gate()
+    gate.after("read", error)
+    gate.before("read")
+    assert world.ledger.breakers("main") == {}
+
+
+def test_an_answer_to_an_older_request_closes_nothing(world: World) -> None:
+    gate = world.gate()
+    gate.after("read", RateLimited("429", 100))
+    gate.after("read", None)
+    with pytest.raises(RateLimited):
+        gate.before("read")
+
+
+def test_unlimited_actions_still_have_a_breaker(world: World) -> None:
+    gate = world.gate()
+    for _ in range(1000):
+        gate.before("media")
+    gate.after("media", RateLimited("429", 10))
+    with pytest.raises(RateLimited):
+        gate.before("media")
+
+
+def test_tokens_are_taken_once_across_threads() -> None:
+    ledger, taken = MemoryLedger(), []
+
+    def take() -> None:
+        for _ in range(50):
+            if ledger.take("main", "read", now=START, rate=1.0, burst=60) == 0.0:
+                taken.append(1)
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 60
+
+
+BREAKERS = st.builds(
+    Breaker,
+    open_until=st.none() | st.datetimes(timezones=st.just(UTC)),
+    failures=st.integers(0, 9),
+    latched=st.booleans(),
+    reason=st.text(max_size=3),
+)
+
+
+@given(BREAKERS, BREAKERS)
+def test_a_trip_never_shortens_or_unlatches(old: Breaker, new: Breaker) -> None:
+    both = merged(old, new)
+    for one in (old, new):
+        assert one.open_until is None or (both.open_until and both.open_until >= one.open_until)
+        assert both.failures >= one.failures
+        assert both.latched >= one.latched
+    assert both.reason in (old.reason, new.reason)
+
+
+@given(st.floats(0, 50), st.floats(-1e6, 1e6), st.floats(0.001, 100), st.integers(1, 50))
+def test_a_bucket_never_holds_more_than_its_burst(
+    tokens: float, elapsed: float, rate: float, burst: int
+) -> None:
+    filled = refill(min(tokens, burst), elapsed, rate, burst)
+    assert min(tokens, burst) <= filled <= burst
+    if elapsed <= 0:
+        assert filled == min(tokens, burst)
+
+
+@given(st.integers(1, 500), st.none() | st.floats(-10, 1e9), st.integers())
+def test_pauses_are_bounded(failures: int, asked: float | None, seed: int) -> None:
+    pause = THROTTLED(failures, asked, random.Random(seed))
+    assert 0 < pause <= DAY * (1 + THROTTLED.jitter)
+    if asked and 0 < asked < DAY:
+        assert asked <= pause <= asked * (1 + THROTTLED.jitter)
+
+
+def attempt(errors: list[Exception]) -> tuple[int, list[float], str]:
+    """Calls made, pauses slept, and what came of it."""
+    calls, slept = 0, []
+
+    def read() -> str:
+        nonlocal calls
+        calls += 1
+        if errors:
+            raise errors.pop(0)
+        return "page"
+
+    try:
+        result = reads(sleep=slept.append)(read)
+    except Exception as error:  # noqa: BLE001 - its name is the result
+        return calls, slept, type(error).__name__
+    return calls, slept, result
+
+
+def test_reads_are_tried_again_with_growing_pauses() -> None:
+    calls, slept, result = attempt([Unavailable("500")] * 3)
+    assert (calls, result) == (4, "page")
+    assert len(slept) == 3
+    assert 1 <= slept[0] <= 2
+    assert 4 <= slept[2] <= 5
+
+
+def test_reads_are_bounded() -> None:
+    assert attempt([Unavailable("500")] * 99)[::2] == (4, "Unavailable")
+
+
+@pytest.mark.parametrize(
+    "error", [RateLimited("429"), OutcomeUnknown("cut"), AuthError("no"), ValueError("bug")]
+)
+def test_nothing_else_is_tried_again(error: Exception) -> None:
+    assert attempt([error]) == (1, [], type(error).__name__)
