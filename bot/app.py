@@ -20,7 +20,7 @@ from bot.locks import account_lock
 from bot.platforms.base import Platform
 from bot.platforms.pacing import PacedGate, Rate
 from models.base import Composer, Image, Mask, Segmenter, Upscaler, WeightsError
-from models.compose import WITHOUT_MASK, composer, styles
+from models.compose import OVERLAYS, WITHOUT_MASK, composer
 from models.compose.alt import alt_text
 from models.compose.badge import badge
 from models.packs import load_segmenter, load_upscaler
@@ -30,8 +30,6 @@ from storage.database import Database
 from storage.ledger import DatabaseLedger
 from storage.optouts import OptOuts
 
-# What "auto" picks from: the styles that show the object.
-OVERLAYS = tuple(name for name in styles() if composer(name).needs_mask)
 _Network = TypeVar("_Network", Upscaler, Segmenter)
 
 
@@ -206,11 +204,6 @@ def secrets_of(settings: Settings) -> list[str]:
         for secret in (account.password, account.totp_secret, account.proxy)
     ]
     return [value.get_secret_value() for value in values if value is not None]
-
-
-def style_names() -> tuple[str, ...]:
-    """What a style may be called in the configuration."""
-    return (AUTO, *styles())
 
 
 def _loaded(load: Callable[[], _Network]) -> _Network:

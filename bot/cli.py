@@ -140,7 +140,7 @@ def track_add(
     config: Config = CONFIG,
 ) -> None:
     """Add a track to the file, keeping its comments. A running service adopts it."""
-    from bot.app import style_names
+    from bot.config import STYLES
     from bot.tracks import add_track
 
     kind, name = _target(target)
@@ -152,7 +152,7 @@ def track_add(
         every=every,
         dataset=dataset,
         reply=reply,
-        styles=style_names(),
+        styles=STYLES,
     )
     _say(f"added {target} to {config}")
 
@@ -373,9 +373,8 @@ def main() -> None:
 
 def _load(path: Path) -> Any:
     from bot import config
-    from bot.app import style_names
 
-    return config.load(path, styles=style_names())
+    return config.load(path, styles=config.STYLES)
 
 
 def _models(path: Path | None) -> Any:

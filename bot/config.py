@@ -33,6 +33,10 @@ from bot.config_source import Source, parse_source, read_text
 from bot.config_values import Rate, format_duration
 from bot.errors import ConfigError
 from bot.events import Mode, TrackKind
+from models.compose import styles
+
+# What a style may be called: one of the overlays, or another one for each post.
+STYLES = ("auto", *styles())
 
 
 class Section(BaseModel):

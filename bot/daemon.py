@@ -19,7 +19,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from sqlmodel import select
 
 from bot import config
-from bot.app import App, ServingStages, style_names
+from bot.app import App, ServingStages
 from bot.config import Settings
 from bot.errors import ConfigError
 from bot.flow.policy import Track, utc_now
@@ -132,7 +132,7 @@ class Daemon:
     def _load(self) -> None:
         """Adopt the file as it is now, as a whole; keep the old configuration on any error."""
         try:
-            new = config.load(self._path, styles=style_names())
+            new = config.load(self._path, styles=config.STYLES)
         except ConfigError as error:
             log.error("config not adopted, the old one stays", problems=str(error).splitlines())
             return

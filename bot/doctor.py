@@ -42,9 +42,7 @@ def examine(path: Path) -> list[Finding]:
     findings = list(_packages())
     findings.append(_clock())
     try:
-        from bot.app import style_names  # noqa: PLC0415 - pulls numpy
-
-        settings = config.load(path, styles=style_names())
+        settings = config.load(path, styles=config.STYLES)
     except ConfigError as error:
         return [*findings, Finding("config", False, str(error), error.exit_code)]
     findings.append(Finding("config", True, f"{path}: {len(settings.tracks)} tracks"))

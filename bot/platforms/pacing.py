@@ -178,11 +178,11 @@ class PacedGate:
         self._max_wait = max_wait
         self._clock = clock
         self._sleep = sleep or (stop or threading.Event()).wait
+        self._forgivable: set[str] = set()  # breakers with failures, seen before a request
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
 
     def before(self, action: str) -> None:
         """Wait for a token. Raises RateLimited (open, too long a wait) or AuthError (latched)."""
-        self._check(ACCOUNT)
         self._check(action)
         rate = self._rates[action]
         if rate is None:
@@ -223,12 +223,16 @@ class PacedGate:
         )
 
     def _check(self, action: str) -> None:
-        breaker = self._ledger.state(self._account, action)
-        if breaker.latched:
-            raise AuthError(f"account {self._account} waits for a person: {breaker.reason}")
-        left = self._seconds_left(breaker)
-        if left > 0:
-            raise RateLimited(f"{action}: paused for {left:.0f} s: {breaker.reason}", left)
+        known = self._ledger.breakers(self._account)
+        for scope in (ACCOUNT, action):
+            breaker = known.get(scope, Breaker())
+            if breaker.latched:
+                raise AuthError(f"account {self._account} waits for a person: {breaker.reason}")
+            left = self._seconds_left(breaker)
+            if left > 0:
+                raise RateLimited(f"{action}: paused for {left:.0f} s: {breaker.reason}", left)
+            if breaker.failures:
+                self._forgivable.add(scope)
 
     def _seconds_left(self, breaker: Breaker) -> float:
         if breaker.open_until is None:
@@ -236,7 +240,8 @@ class PacedGate:
         return (breaker.open_until - self._clock()).total_seconds()
 
     def _succeeded(self, action: str) -> None:
-        for scope in (ACCOUNT, action):
+        for scope in self._forgivable.intersection((ACCOUNT, action)):
+            self._forgivable.discard(scope)
             breaker = self._ledger.state(self._account, scope)
             # One that is open now was opened by another thread while this request was in flight.
             if breaker.failures and not breaker.latched and self._seconds_left(breaker) <= 0:

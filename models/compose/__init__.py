@@ -1,92 +1,33 @@
 """Overlays: an image and the mask of its object become a picture worth replying with.
 
-Every style is deterministic in (image, mask, seed) and changes nothing about size and place.
+Every style is deterministic in (image, mask, seed) and changes nothing about size and place. The
+names are here and cost nothing to import; the styles themselves are loaded with the first composer.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-import PIL.Image
+if TYPE_CHECKING:
+    from models.base import Composer
 
-from models.base import Composer, Image, Mask
-from models.compose import facets, grade, outline, pattern, pop, spotlight, sticker, tint
-from models.compose.alt import alt_text
-from models.compose.badge import badge
-from models.compose.matte import REVISION as _MATTE
-from models.compose.matte import Matte, matte
-
-__all__ = ["WITHOUT_MASK", "alt_text", "badge", "composer", "styles"]
-
+# Those that show the object, in the order people are offered them.
+OVERLAYS = ("tint", "outline", "sticker", "spotlight", "pattern", "facets", "pop")
 WITHOUT_MASK = "grade"  # the style for images without a clear object
-
-
-@dataclass(slots=True)
-class Overlay:
-    """A style that works on the object. Without one (empty mask) the image stays as it is."""
-
-    style: str
-    version: str
-    paint: Callable[[PIL.Image.Image, Matte, int], PIL.Image.Image]
-    needs_mask: bool = True
-
-    def __call__(self, image: Image, mask: Mask, *, seed: int) -> Image:
-        """(H, W, 3) uint8, (H, W) bool -> (H, W, 3) uint8. Raises ValueError for other shapes."""
-        _check(image, mask)
-        if not mask.any():
-            return image.copy()
-        return np.array(self.paint(PIL.Image.fromarray(image), matte(image, mask), seed))
-
-
-@dataclass(slots=True)
-class Grade:
-    """A style for the whole picture; the mask is not looked at."""
-
-    style: str
-    version: str
-    paint: Callable[[PIL.Image.Image, int], PIL.Image.Image]
-    needs_mask: bool = False
-
-    def __call__(self, image: Image, mask: Mask, *, seed: int) -> Image:
-        """(H, W, 3) uint8, (H, W) bool -> (H, W, 3) uint8. Raises ValueError for other shapes."""
-        _check(image, mask)
-        return np.array(self.paint(PIL.Image.fromarray(image), seed))
-
-
-_COMPOSERS: dict[str, Composer] = {
-    name: Overlay(name, f"{name}/{module.REVISION}.{_MATTE}", module.paint)
-    for name, module in (
-        ("tint", tint),
-        ("outline", outline),
-        ("sticker", sticker),
-        ("spotlight", spotlight),
-        ("pattern", pattern),
-        ("facets", facets),
-        ("pop", pop),
-    )
-}
-_COMPOSERS[WITHOUT_MASK] = Grade(WITHOUT_MASK, f"grade/{grade.REVISION}", grade.paint)
 
 
 def styles() -> tuple[str, ...]:
     """The names of all styles."""
-    return tuple(_COMPOSERS)
+    return (*OVERLAYS, WITHOUT_MASK)
 
 
 def composer(style: str) -> Composer:
     """The composer of a style. Raises ValueError, with the nearest name, for an unknown one."""
-    if style in _COMPOSERS:
-        return _COMPOSERS[style]
-    near = difflib.get_close_matches(style, _COMPOSERS, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_COMPOSERS)}"
-    raise ValueError(f"unknown style {style!r} ({hint})")
+    if style not in styles():
+        near = difflib.get_close_matches(style, styles(), n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(styles())}"
+        raise ValueError(f"unknown style {style!r} ({hint})")
+    from models.compose.overlay import COMPOSERS  # noqa: PLC0415 - scipy and all the painters
 
-
-def _check(image: Image, mask: Mask) -> None:
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(f"image must be (H, W, 3) uint8, not {image.shape} {image.dtype}")
-    if mask.shape != image.shape[:2] or mask.dtype != np.bool_:
-        raise ValueError(f"mask must be {image.shape[:2]} bool, not {mask.shape} {mask.dtype}")
+    return COMPOSERS[style]

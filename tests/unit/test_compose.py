@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from models.base import Composer, Image, Mask
-from models.compose import WITHOUT_MASK, alt_text, badge, composer, outline, styles
+from models.compose import WITHOUT_MASK, composer, outline, styles
+from models.compose.alt import alt_text
+from models.compose.badge import badge
 from models.compose.palette import colour_name, hue, oklch
 
 STYLES = styles()

@@ -58,15 +58,18 @@ class Session:
         stored = read_settings(file)
         if stored.get(_OWNER) != username:
             stored = {}  # another account's session, or none
-        self.client: GuardedClient = open_client(
-            settings=stored,
-            proxy=proxy,
-            ca_file=ca_file,
-            timeout=timeout,
-            user_agent=user_agent,
-            before_send=self._pause,
-        )
         self._saved = stored
+        try:
+            self.client: GuardedClient = open_client(
+                settings=stored,
+                proxy=proxy,
+                ca_file=ca_file,
+                timeout=timeout,
+                user_agent=user_agent,
+                before_send=self._pause,
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise StorageError(f"{file}: no session of this client; delete it") from error
 
     @property
     def me(self) -> Author:

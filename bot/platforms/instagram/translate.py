@@ -98,6 +98,15 @@ _CLASSES: tuple[tuple[type[Exception], type[TagechoError]], ...] = (
 )
 
 
+_HINTS: Mapping[type[TagechoError], str] = {
+    BadCredentials: "user name and password were not accepted",
+    TwoFactorRequired: "a second factor is needed: set totp_secret of the account",
+    ChallengeRequired: "the platform wants to see a person: open its app and confirm",
+    LoginRequired: "the session has ended",
+    AccountSuspended: "the account is suspended",
+}
+
+
 def translate(error: Exception, last: Any, *, action: str, what: str) -> TagechoError:
     """The one place where a failure gets its meaning.
 
@@ -107,8 +116,9 @@ def translate(error: Exception, last: Any, *, action: str, what: str) -> Tagecho
     if isinstance(error, TagechoError):
         return error
     answer = read_answer(_response(error, last))
-    said = f"{what}: {type(error).__name__}{_quoted(answer)}"
     kind = _meaning(error, answer, action)
+    hint = f": {_HINTS[kind]}" if kind in _HINTS else ""
+    said = f"{what}: {type(error).__name__}{_quoted(answer)}{hint}"
     if issubclass(kind, RateLimited):
         return kind(said, answer.retry_after if answer else None)
     return kind(said)

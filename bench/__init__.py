@@ -1,0 +1,1 @@
+"""Benchmarks: each prints a table of what it measured, with a baseline from the same run."""

@@ -1,0 +1,62 @@
+"""One account of the service on the loopback network, pacing off: what ingest and poll measure."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from bench.network import HASHTAG
+from bot import config
+from bot.app import App
+from bot.events import TrackKind
+from bot.flow.ingest import Ingest, Limits
+from bot.flow.policy import Policy, Track
+from bot.flow.poll import Poller
+from bot.flow.trigger import Us
+from bot.platforms.base import Platform
+
+CONFIG = """
+[data]
+dir = "data"
+[accounts.main]
+platform = "instagram"
+username = "{username}"
+proxy = "{proxy}"
+ca_file = "{ca_file}"
+media_hosts = ["{media_host}"]
+request_delay = [0, 0]
+[pacing]
+read = "off"
+media = "off"
+login = "off"
+"""
+TRACK = Track("main:hashtag:bench", "main", TrackKind.HASHTAG, HASHTAG, timedelta(minutes=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    app: App
+    platform: Platform
+    us: Us
+    poller: Poller
+    policy: Policy
+
+
+@contextlib.contextmanager
+def service(folder: Path, addresses: Mapping[str, str], limit: int) -> Iterator[Service]:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "config.toml"
+    path.write_text(CONFIG.format(**addresses))
+    environ = {"TAGECHO_ACCOUNTS__MAIN__PASSWORD": addresses["password"]}
+    app = App(config.load(path, environ))
+    platform = app.platform("main")
+    us = Us(platform.login())
+    limits = Limits(first_poll=limit, per_poll=limit)
+    ingest = Ingest(app.database, app.originals, app.optouts, limits)
+    yield Service(app, platform, us, Poller(app.database, ingest), Policy(enabled=False))
+    ingest.close()
+    platform.close()
+    app.close()
