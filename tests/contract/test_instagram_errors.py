@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,10 @@ from bot.errors import (
 )
 from bot.events import Post, StepKind
 from bot.platforms.instagram import InstagramPlatform
+from bot.platforms.pacing import MemoryLedger, PacedGate
 from bot.platforms.sandbox.server import Sandbox
 from tests.contract.instagram_kit import (
+    RATES,
     WRITE_PATHS,
     OpenGate,
     account,
@@ -81,9 +84,13 @@ def gate() -> OpenGate:
 
 
 @pytest.fixture
-def platform(box: Sandbox, gate: OpenGate) -> Iterator[InstagramPlatform]:
-    """Logged in, with a timeout short enough to wait for."""
-    with account(box, gate=gate, timeout=1.0) as made:
+def platform(
+    box: Sandbox, gate: OpenGate, request: pytest.FixtureRequest
+) -> Iterator[InstagramPlatform]:
+    """Logged in. Where the network hangs, the timeout is short enough to wait for."""
+    callspec = getattr(request.node, "callspec", None)
+    hangs = callspec is not None and "hang" in callspec.params.values()
+    with account(box, gate=gate, timeout=1.0 if hangs else 15.0) as made:
         made.login()
         yield made
         box.faults.clear()
@@ -281,3 +288,50 @@ def test_pauses_between_requests(box: Sandbox) -> None:
         started = datetime.now(UTC)
         platform.profile("ana")  # two requests
         assert 0.35 < (datetime.now(UTC) - started).total_seconds() < 3
+
+
+def test_a_thread_that_cannot_be_looked_up_sends_nothing(
+    box: Sandbox, platform: InstagramPlatform, source: Post
+) -> None:
+    box.faults.add("server_error", "*/get_by_participants/")
+    before = sent(box, StepKind.DM_TEXT)
+    with pytest.raises(RateLimited, match="nothing was sent"):
+        platform.send(step(StepKind.DM_TEXT, source))
+    assert sent(box, StepKind.DM_TEXT) == before
+
+
+def test_the_ledger_keeps_requests_from_the_network(box: Sandbox, tmp_path: Path) -> None:
+    """After a 429 or a refusal to the account, a new process does not even ask."""
+    box.world.add_user("eva")
+    ledger = MemoryLedger()
+    for kind, blocked in (
+        ("throttled", {"read": RateLimited, "comment": None}),
+        ("feedback_required", {"comment": RateLimited, "read": None}),
+        ("please_wait", {"read": RateLimited, "comment": RateLimited}),
+        ("checkpoint", {"read": AuthError, "comment": AuthError}),
+    ):
+        gate = PacedGate("main", ledger, RATES)
+        with account(box, gate=gate) as platform:
+            platform.login()
+            source = platform.post(str(box.world.add_post("eva", "look").pk))
+            acts: dict[str, Callable[[], object]] = {
+                "read": partial(platform.post, source.post_id),
+                "comment": partial(platform.send, step(StepKind.COMMENT, source)),
+            }
+            if kind == "feedback_required":
+                box.faults.add(kind, write="comment")
+                with pytest.raises(ActionBlocked):
+                    acts["comment"]()
+            else:
+                box.faults.add(kind, "*/info/")
+                with pytest.raises((RateLimited, AuthError)):
+                    acts["read"]()
+            for action, error in blocked.items():
+                before = len(box.journal.requests())
+                if error is None:
+                    acts[action]()
+                    continue
+                with pytest.raises(error):
+                    acts[action]()
+                assert len(box.journal.requests()) == before
+        gate.resume()

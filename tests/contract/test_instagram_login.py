@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import stat
 import time
 from pathlib import Path
@@ -181,6 +182,30 @@ def test_a_damaged_session_file_means_a_new_login(sandbox: Sandbox) -> None:
         platform.login()
     assert submissions(sandbox) == 1
     assert json.loads(file.read_text())["tagecho_login"] == sandbox.username
+
+
+def test_nothing_secret_is_logged(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    """Even at the lowest level: the client would log whole answers, the login's among them."""
+    caplog.set_level(logging.DEBUG)
+    with account(sandbox) as platform:
+        platform.login()
+        sandbox.faults.add("cut_json", "*/news/inbox/")
+        with pytest.raises(Unavailable):
+            platform.mentions()
+        token = platform._session.client.sessionid
+    stored = (sandbox.directory / "session.json").read_text()
+    assert token
+    assert token in stored
+    assert token not in caplog.text
+    assert sandbox.password not in caplog.text
+    assert sandbox.password not in stored
+
+
+def test_a_session_file_of_something_else(sandbox: Sandbox) -> None:
+    file = sandbox.directory / "session.json"
+    write_settings(file, {"tagecho_login": sandbox.username, "uuids": 5, "device_settings": "x"})
+    with pytest.raises(StorageError, match=r"session\.json"), account(sandbox):
+        pass
 
 
 def test_a_session_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:

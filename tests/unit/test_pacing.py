@@ -147,7 +147,9 @@ def test_repeats_pause_longer_and_success_forgives(world: World) -> None:
     assert 60 <= grown[0] <= 75
     assert all(later > earlier for earlier, later in itertools.pairwise(grown[:7]))
     assert max(grown) <= THROTTLED.longest * (1 + THROTTLED.jitter)
-    world.gate().after("read", None)
+    gate = world.gate()
+    gate.before("read")
+    gate.after("read", None)
     assert 60 <= pauses(world, RateLimited("429"), "read", 1)[0] <= 75
 
 
