@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from instagrapi.types import StoryLink, StoryMention, UserShort, Usertag
 from bot.platforms.sandbox.journal import Journal
 from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import Post
+from tests.sandbox import close, new_client
 
 
 @pytest.fixture
@@ -82,6 +84,33 @@ def test_story_with_mention_and_link(
 
     assert raw_client.media_delete(story.id)
     assert raw_client.user_stories_v1(str(raw_client.user_id)) == []
+
+
+def test_a_story_is_gone_after_a_day(tmp_path: Path, no_foreign_ca: None) -> None:
+    later = 0.0
+    with Sandbox(tmp_path, clock=lambda: time.time() + later) as box:
+        client = new_client(box)
+        client.login_legacy(box.username, box.password)
+        story = box.world.add_story(box.username, box.gallery.pick(1))
+        assert [s.pk for s in client.user_stories_v1(box.account.pk)] == [str(story.pk)]
+        later = 24 * 3600 + 1
+        assert client.user_stories_v1(box.account.pk) == []
+        close(client)
+
+
+def test_a_body_that_cannot_be_read_is_refused(
+    sandbox: Sandbox, raw_client: Client, source: Post
+) -> None:
+    answer = requests.post(
+        f"https://i.instagram.com/api/v1/media/{source.media_id}/comment/",
+        data=b"signed_body=SIGNATURE.{broken",
+        headers={"Authorization": raw_client.authorization},
+        proxies={"https": sandbox.proxy_url},
+        verify=sandbox.ca_file,
+        timeout=10,
+    )
+    assert (answer.status_code, answer.json()["message"]) == (400, "Invalid request body")
+    assert not source.comments
 
 
 def test_comment_and_answer_to_it(sandbox: Sandbox, raw_client: Client, source: Post) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from hypercorn.asyncio.run import worker_serve
 from hypercorn.config import Config, Sockets
@@ -203,7 +202,6 @@ class Sandbox:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self._loop.set_exception_handler(self._trouble)
         proxy = Proxy(self.journal, self._ports["tls"])
         app = App(self.net, proxy, self._ports["media"])
         control = Control(self.net, self.crowd, self._ports["control"], app)
@@ -223,17 +221,6 @@ class Sandbox:
             crowd.cancel()
             await proxy.stop()
             await asyncio.gather(web, stopped, crowd, return_exceptions=True)
-
-    def _trouble(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """A client that does not trust our CA breaks off the handshake: that is worth a line."""
-        error = context.get("exception")
-        if not isinstance(error, ssl.SSLError):
-            loop.default_exception_handler(context)
-            return
-        self.journal.request(
-            host="", method="TLS", path="", http="", status=0, started=time.monotonic(),
-            note=f"handshake failed: {error.reason}",
-        )  # fmt: skip
 
     async def _web(self, app: Control) -> None:
         assert self._stop is not None  # noqa: S101 - set by _serve before this task exists
