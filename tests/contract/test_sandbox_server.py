@@ -127,6 +127,7 @@ def test_control_changes_the_world(sandbox: Sandbox) -> None:
     call(sandbox, "/delete", ref=made["media_id"])
     summary = requests.get(f"{sandbox.control_url}/world", timeout=10).json()
     assert (summary["users"], summary["posts"]) == (2, 0)
+    assert call(sandbox, "/bulk", hashtag="bench", count=30)["posts"] == 30
     assert call(sandbox, "/rate", rate=3.5)["rate"] == sandbox.crowd.rate == 3.5
 
 

@@ -1,7 +1,7 @@
 """A plain HTTP API for other processes: look at the world, change it, order faults.
 
 GET  /health /world /journal (?type= &kind= &path=) /replies
-POST /post /edit /delete /comment /user /rename /revoke /rate /fault /clear    (JSON bodies)
+POST /post /edit /delete /comment /user /rename /revoke /rate /bulk /fault /clear   (JSON bodies)
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from bot.platforms.sandbox.app import App, Receive, Scope, Send, read_call, send_answer
 from bot.platforms.sandbox.net import Answer, Call, Network, fail, ok
-from bot.platforms.sandbox.people import Crowd
+from bot.platforms.sandbox.people import Crowd, bulk
 from bot.platforms.sandbox.things import Post, Spot, Tag
 
 
@@ -118,6 +118,11 @@ def _rate(net: Network, crowd: Crowd, rate: float) -> Answer:
     return ok(rate=crowd.rate)
 
 
+def _bulk(net: Network, crowd: Crowd, hashtag: str, count: int, step_s: float = 1.0) -> Answer:
+    bulk(net.world, hashtag, int(count), step_s=float(step_s))
+    return ok(posts=net.world.count_of(hashtag=hashtag))
+
+
 def _fault(net: Network, crowd: Crowd, kind: str, **options: Any) -> Answer:
     fault = net.faults.add(kind, **options)
     return ok(kind=fault.kind, path=fault.path, count=fault.count)
@@ -145,6 +150,7 @@ _ORDERS: dict[tuple[str, str], Callable[..., Answer]] = {
     ("POST", "/rename"): _rename,
     ("POST", "/revoke"): _revoke,
     ("POST", "/rate"): _rate,
+    ("POST", "/bulk"): _bulk,
     ("POST", "/fault"): _fault,
     ("POST", "/clear"): _clear,
 }
