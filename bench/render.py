@@ -29,7 +29,7 @@ REPEAT = 12
 def photo(side: int, number: int, folder: Path) -> bytes:
     """A real photo, its short side `side` px, different for every number."""
     gallery = Gallery(folder, 0)
-    with PIL.Image.open(io.BytesIO(gallery.jpeg(gallery.pick(number, 0)))) as source:
+    with PIL.Image.open(io.BytesIO(gallery.read(gallery.pick(number).key))) as source:
         image = source.convert("RGB")
     factor = side / min(image.size)
     image = image.resize((round(image.width * factor), round(image.height * factor)))

@@ -16,6 +16,7 @@ from bot.flow.ingest import Ingest, Limits
 from bot.flow.policy import Policy, Track
 from bot.flow.poll import Poller
 from bot.flow.trigger import Us
+from bot.observe import configure_logs
 from bot.platforms.base import Platform
 
 CONFIG = """
@@ -47,6 +48,7 @@ class Service:
 
 @contextlib.contextmanager
 def service(folder: Path, addresses: Mapping[str, str], limit: int) -> Iterator[Service]:
+    configure_logs("error", "text")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "config.toml"
     path.write_text(CONFIG.format(**addresses))

@@ -126,7 +126,7 @@ class Renderer:
         raise NotRenderable("; ".join(reasons) or "the post has no image")
 
     def _enlarge(self, source: Source, facts: dict[str, Any]) -> Image:
-        original = decode(self._originals.get(source.sha256)).pixels
+        original = decode(self._originals.get(source.sha256), shrink_to=WIDTH).pixels
         height, width = original.shape[:2]
         facts["input"] = [width, height]
         scale = scale_for(original)
@@ -134,20 +134,24 @@ class Renderer:
             large, facts["superres"] = enlarged(original, self._stages)
             return large
         upscaler = self._stages.upscaler(scale)
+        made: list[Image] = []  # what `compute` made need not be decoded again
 
         def compute() -> tuple[bytes, dict[str, Any]]:
             large, note = enlarged(original, self._stages)
+            made.append(large)
             return encode_png(large), note
 
         stage = self._cached("superres", upscaler.version, {"scale": scale}, source, [], compute)
         facts["superres"] = stage.facts | {"version": upscaler.version}
-        return decode(self._artifacts.get(stage.sha256)).pixels
+        return made[0] if made else decode(self._artifacts.get(stage.sha256)).pixels
 
     def _segment(self, source: Source, image: Image, facts: dict[str, Any]) -> tuple[Mask, _Stage]:
         segmenter = self._stages.segmenter()
+        made: list[Mask] = []
 
         def compute() -> tuple[bytes, dict[str, Any]]:
             found = segmenter(image)
+            made.append(found.mask)
             coverage = float(found.mask.mean())
             return png_mask(found.mask), {
                 "confidence": round(found.confidence, 4),
@@ -157,8 +161,9 @@ class Renderer:
         inputs = [facts["superres"].get("version", "1")]
         stage = self._cached("segment", segmenter.version, {}, source, inputs, compute)
         facts["segment"] = stage.facts | {"version": segmenter.version}
-        mask = decode(self._artifacts.get(stage.sha256)).pixels[:, :, 0] >= 128
-        return mask, stage
+        if made:
+            return made[0], stage
+        return decode(self._artifacts.get(stage.sha256)).pixels[:, :, 0] >= 128, stage
 
     def _compose(
         self,
