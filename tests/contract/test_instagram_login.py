@@ -197,6 +197,7 @@ def test_nothing_secret_is_logged(sandbox: Sandbox, caplog: pytest.LogCaptureFix
     assert token
     assert token in stored
     assert token not in caplog.text
+    assert "IGT:2" not in caplog.text  # how an authorization begins
     assert sandbox.password not in caplog.text
     assert sandbox.password not in stored
 
