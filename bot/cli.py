@@ -141,7 +141,7 @@ def track_add(
 ) -> None:
     """Add a track to the file, keeping its comments. A running service adopts it."""
     from bot.config import STYLES
-    from bot.tracks import add_track
+    from bot.config.tracks import add_track
 
     kind, name = _target(target)
     add_track(
@@ -164,7 +164,7 @@ def track_remove(
     config: Config = CONFIG,
 ) -> None:
     """Take a track out of the file. What it collected stays."""
-    from bot.tracks import remove_track
+    from bot.config.tracks import remove_track
 
     kind, name = _target(target)
     remove_track(config, kind, name, account=account)

@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bot.config import _SECTIONS, Settings, Track, diff, load, parse
-from bot.config_source import ACCOUNT_SECRETS
-from bot.config_values import QuietHours, Rate
+from bot.config import Settings, Track, diff, load, parse
+from bot.config.settings import SECTIONS
+from bot.config.source import ACCOUNT_SECRETS
+from bot.config.values import QuietHours, Rate
 from bot.errors import ConfigError
 from bot.events import Mode, TrackKind
 
@@ -113,7 +114,7 @@ def test_the_example_is_valid_and_states_the_defaults(tmp_path: Path) -> None:
 
 def test_the_example_documents_every_key() -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
-    for section, model in _SECTIONS.items():
+    for section, model in SECTIONS.items():
         begins = re.search(rf"^\[+{section}\b.*$", text, re.MULTILINE)
         assert begins, section
         body = re.split(rf"^\[+(?!\[|{section}\b)", text[begins.start() :], flags=re.MULTILINE)[0]
@@ -737,7 +738,7 @@ def test_any_bytes_are_accepted_or_told(
 
 KEYS = [
     f"{section}__{key}".upper().replace("ACCOUNTS__", "ACCOUNTS__MAIN__")
-    for section, model in _SECTIONS.items()
+    for section, model in SECTIONS.items()
     for key in model.model_fields
 ]
 

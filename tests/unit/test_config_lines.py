@@ -9,8 +9,8 @@ import tomlkit
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bot.config_lines import locate
-from bot.config_problems import Path
+from bot.config.lines import locate
+from bot.config.problems import Path
 
 DOCUMENT = '''# title
 top = 1

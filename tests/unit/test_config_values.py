@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.config_values import (
+from bot.config.values import (
     QuietHours,
     Rate,
     format_duration,

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.config import load
+from bot.config.tracks import add_track, list_tracks, remove_track
 from bot.errors import ConfigError, NothingToDo, UsageError
 from bot.events import TrackKind
-from bot.tracks import add_track, list_tracks, remove_track
 
 EXAMPLE = Path(__file__).parents[2] / "config.toml"
 HASHTAG, PROFILE = TrackKind.HASHTAG, TrackKind.PROFILE

@@ -16,11 +16,11 @@ import tomlkit
 from pydantic import ValidationError
 from tomlkit.items import Array, InlineTable
 
-from bot.config import Settings, Track, parse
-from bot.config_lines import locate
-from bot.config_problems import did_you_mean, quote
-from bot.config_source import read_text
-from bot.config_values import parse_hashtag, parse_username
+from bot.config.lines import locate
+from bot.config.problems import did_you_mean, quote
+from bot.config.settings import Settings, Track, parse
+from bot.config.source import read_text
+from bot.config.values import parse_hashtag, parse_username
 from bot.errors import ConfigError, NothingToDo, UsageError
 from bot.events import TrackKind
 

@@ -26,11 +26,11 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from bot import config_fields as fields
-from bot.config_problems import Path as KeyPath
-from bot.config_problems import did_you_mean, not_one_of, origin_of, quote
-from bot.config_source import Source, parse_source, read_text
-from bot.config_values import Rate, format_duration
+from bot.config import fields
+from bot.config.problems import Path as KeyPath
+from bot.config.problems import did_you_mean, not_one_of, origin_of, quote
+from bot.config.source import Source, parse_source, read_text
+from bot.config.values import Rate, format_duration
 from bot.errors import ConfigError
 from bot.events import Mode, TrackKind
 from models.compose import styles
@@ -279,12 +279,12 @@ def _nearest_key(path: KeyPath) -> str:
     name = path[-1]
     if len(path) == 1:
         return did_you_mean(name, Settings.model_fields)
-    near = did_you_mean(name, _SECTIONS[path[0]].model_fields)
-    homes = [title for title, model in _SECTIONS.items() if name in model.model_fields]
+    near = did_you_mean(name, SECTIONS[path[0]].model_fields)
+    homes = [title for title, model in SECTIONS.items() if name in model.model_fields]
     return near or (f" (it belongs in [{homes[0]}])" if homes else "")
 
 
-_SECTIONS: dict[str | int, type[Section]] = {
+SECTIONS: dict[str | int, type[Section]] = {
     "data": Data,
     "accounts": Account,
     "tracks": Track,

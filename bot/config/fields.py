@@ -23,8 +23,8 @@ from pydantic import (
     ValidationInfo,
 )
 
-from bot.config_problems import did_you_mean, not_one_of, quote
-from bot.config_values import (
+from bot.config.problems import did_you_mean, not_one_of, quote
+from bot.config.values import (
     QuietHours,
     Rate,
     parse_duration,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import time, timedelta
 from decimal import Decimal
 
-from bot.config_problems import quote
+from bot.config.problems import quote
 
 _UNITS = {
     "w": timedelta(weeks=1),

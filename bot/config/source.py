@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path as File
 from typing import Any
 
-from bot.config_lines import locate
-from bot.config_problems import Origin, Path, Problem, did_you_mean, key_name, origin_of
+from bot.config.lines import locate
+from bot.config.problems import Origin, Path, Problem, did_you_mean, key_name, origin_of
 from bot.errors import ConfigError
 
 PREFIX = "TAGECHO_"
