@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from models.augment import to_batch
+from models.dino.evaluate import load_teacher
 from models.dino.vit import ViT
 from models.segment.network import SegmentNet
 from models.segment.samples import Pool, build_pool, draw
@@ -111,14 +112,6 @@ def load_network(checkpoint: Path) -> SegmentNet:
     return network
 
 
-def load_backbone(checkpoint: Path) -> ViT:
-    """The teacher's ViT of a DINO checkpoint."""
-    state = torch.load(checkpoint, weights_only=True)["parts"]["teacher"]
-    vit = ViT()
-    vit.load_state_dict({k[4:]: v for k, v in state.items() if k.startswith("vit.")})
-    return vit
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--set", nargs=3, action="append", required=True, dest="sets")
@@ -140,7 +133,7 @@ def main() -> None:
     )  # fmt: skip
     pool = build_pool((Path(p), Path(m), float(w)) for p, m, w in arguments.sets)
     start = load_network(arguments.start) if arguments.start else None
-    backbone = load_backbone(arguments.backbone) if arguments.backbone else None
+    backbone = load_teacher(arguments.backbone) if arguments.backbone else None
     train(pool, recipe, arguments.out, start=start, backbone=backbone)
 
 

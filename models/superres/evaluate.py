@@ -3,8 +3,8 @@
 python -m models.superres.evaluate --sets DIR [DIR ...] [--weights models/embedded] [--json]
 
 Each folder holds high-resolution references. They are reduced here: `clean` by antialiased bicubic,
-`degraded` by blur (sigma 0.3 · scale), bicubic, Gaussian noise of 5 grey levels and JPEG quality 60.
-`scale` pixels are cut from each border, as is usual.
+`degraded` by blur (sigma 0.3 · scale), bicubic, Gaussian noise of 5 grey levels and JPEG quality
+60. `scale` pixels are cut from each border, as is usual.
 """
 
 from __future__ import annotations
@@ -62,7 +62,12 @@ def psnr(got: Plane, wanted: Plane) -> float:
 def ssim(got: Plane, wanted: Plane) -> float:
     return float(
         structural_similarity(
-            got, wanted, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+            got,
+            wanted,
+            data_range=255,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
         )
     )
 

@@ -1,0 +1,181 @@
+"""The teacher's masks, training samples, the network and its export (needs torch)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pil
+
+torch = pytest.importorskip("torch", reason="needs the [learn] extra (torch)")
+pytest.importorskip("onnx", reason="needs the [learn] extra (onnx)")
+pytest.importorskip("cv2", reason="needs the [learn] extra (opencv)")
+
+from models.dino.vit import Shape  # noqa: E402
+from models.packs import embedded_weights  # noqa: E402
+from models.runtime import Runtime  # noqa: E402
+from models.segment import train as learning  # noqa: E402
+from models.segment.export import export_network  # noqa: E402
+from models.segment.measure import iou  # noqa: E402
+from models.segment.network import SegmentNet  # noqa: E402
+from models.segment.samples import Pool, Sample, background_strips, build_pool, draw  # noqa: E402
+from models.segment.segmenter import OnnxSegmenter  # noqa: E402
+from models.segment.teacher import grabcut, judge, keep_central, make, repeats  # noqa: E402
+
+pytestmark = pytest.mark.learn
+
+
+def disc(seed: int = 0, side: int = 120, x: float = 0.5) -> Sample:
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:side, :side]
+    mask = (rows - side / 2) ** 2 + (columns - x * side) ** 2 < (0.25 * side) ** 2
+    image = np.where(mask[..., None], rng.integers(150, 255, 3), rng.integers(0, 100, 3))
+    image = image + rng.normal(0, 8, image.shape)
+    return Sample(image.clip(0, 255).astype(np.uint8), mask)
+
+
+def pool(count: int = 4) -> Pool:
+    samples = [disc(seed) for seed in range(count)]
+    return Pool([samples], [1.0], [b for s in samples for b in background_strips(s)])
+
+
+def write(folder: Path, samples: list[Sample]) -> None:
+    folder.mkdir(parents=True)
+    for number, sample in enumerate(samples):
+        Pil.fromarray(sample.image).save(folder / f"{number:02}.jpg", quality=95)
+
+
+def test_grabcut_finds_the_disc() -> None:
+    sample = disc()
+    assert iou(grabcut(sample.image, (0.15, 0.15)), sample.mask) > 0.9
+
+
+def test_only_large_central_parts_stay() -> None:
+    mask = np.zeros((60, 60), bool)
+    mask[20:40, 20:40] = True
+    mask[5:9, 30:34] = True  # central but small
+    mask[20:40, 52:60] = True  # large but at the side
+    mask[28:32, 28:32] = False  # a hole
+    kept = keep_central(mask)
+    assert kept[28:32, 28:32].all()
+    assert not kept[5:9, 30:34].any()
+    assert not kept[:, 52:].any()
+    assert not keep_central(np.zeros((9, 9), bool)).any()
+
+
+def test_unbelievable_masks_are_rejected() -> None:
+    masks = {f"good{i:02}": disc(i).mask for i in range(20)}
+    masks["tiny"] = np.zeros((120, 120), bool)
+    masks["whole"] = np.ones((120, 120), bool)
+    masks["odd"] = np.roll(disc().mask, 50, axis=0)
+    rejected = judge(masks)
+    assert set(rejected) >= {"tiny", "whole", "odd"}
+    assert "area" in rejected["tiny"]
+    assert "unlike" in rejected["odd"]
+
+
+def test_making_masks_skips_known_shots(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    textured = []
+    for seed in range(4):
+        coarse = rng.integers(0, 60, (12, 12, 3), dtype=np.uint8).repeat(10, 0).repeat(10, 1)
+        sample = disc(seed)
+        image = np.where(sample.mask[..., None], sample.image, coarse)
+        textured.append(Sample(image.astype(np.uint8), sample.mask))
+    write(tmp_path / "photos", textured)
+    write(tmp_path / "known", textured[:1])
+    paths = sorted((tmp_path / "photos").glob("*.jpg"))
+    assert repeats(paths, [tmp_path / "known" / "00.jpg"]) == {"00"}
+    counts = make(tmp_path / "photos", tmp_path / "masks", (0.15, 0.15), tmp_path / "known")
+    assert counts == {"photos": 4, "repeats": 1, "rejected": 0, "kept": 3}
+    assert not (tmp_path / "masks" / "00.png").exists()
+    loaded = build_pool([(tmp_path / "photos", tmp_path / "masks", 2.0)])
+    assert len(loaded.sets[0]) == 3
+    assert iou(loaded.sets[0][0].mask, textured[1].mask) > 0.9
+
+
+def test_no_masks_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no masks"):
+        build_pool([(tmp_path, tmp_path, 1.0)])
+
+
+def test_samples_move_the_object_about() -> None:
+    things, rng = pool(), np.random.default_rng(0)
+    centres, empty = [], 0
+    for _ in range(200):
+        image, mask = draw(things, rng, 64)
+        assert image.shape == (64, 64, 3)
+        assert image.dtype == np.uint8
+        assert set(np.unique(mask)) <= {0.0, 1.0}
+        if mask.any():
+            ys, xs = np.nonzero(mask)
+            centres.append((xs.mean() / 64, ys.mean() / 64))
+        else:
+            empty += 1
+    assert np.std(centres, axis=0).min() > 0.12
+    assert 10 < empty < 60
+
+
+def test_shapes_of_the_network() -> None:
+    network = SegmentNet(Shape(width=24, depth=1, heads=3)).eval()
+    for height, width in ((64, 64), (96, 160)):
+        logits, embedding = network(torch.rand(2, 3, height, width))
+        assert logits.shape == (2, 1, height, width)
+        assert embedding.shape == (2, 48)
+
+
+def test_the_loss_ranks_masks() -> None:
+    wanted = torch.zeros(2, 1, 8, 8)
+    wanted[0, :, 2:6, 2:6] = 1
+    good, bad = (wanted * 2 - 1) * 5, (1 - wanted * 2) * 5
+    assert learning.mask_loss(good, wanted) < 0.05 < learning.mask_loss(bad, wanted)
+    empty = torch.zeros(1, 1, 8, 8)
+    assert torch.isfinite(learning.mask_loss(empty - 5, empty))
+
+
+def test_export_equals_torch_and_serves(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = SegmentNet(Shape(width=48, depth=2, heads=3)).eval()
+    assert export_network(network, tmp_path / "segment.onnx", 64, 0.5) <= 1e-3
+    segmenter = OnnxSegmenter(embedded_weights("segment", tmp_path), Runtime(threads=1))
+    found = segmenter(disc().image)
+    assert found.mask.shape == (120, 120)
+    assert found.embedding.shape == (96,)
+    assert float(np.linalg.norm(found.embedding)) == pytest.approx(1, abs=1e-4)
+
+
+def test_resumed_equals_uninterrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = learning.Recipe(steps=4, batch=2, side=32, warmup=1)
+    whole = learning.train(pool(), recipe, tmp_path / "whole")
+    draw_batch = learning.draw_batch
+
+    def killed(*arguments: object) -> object:
+        if arguments[-1] == 3:
+            raise KeyboardInterrupt
+        return draw_batch(*arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(learning, "draw_batch", killed)
+        learning.train(pool(), recipe, tmp_path / "part", save_every=2)
+    resumed = learning.train(pool(), recipe, tmp_path / "part")
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_training_finds_discs(tmp_path: Path) -> None:
+    recipe = learning.Recipe(steps=40, batch=8, side=32, warmup=3, momentum=0.9, rate=3e-3)
+    start = SegmentNet(Shape(width=24, depth=1, heads=3))
+    network = learning.train(pool(), recipe, tmp_path, start=start)
+    images, wanted = learning.draw_batch(pool(), recipe, 10_000)
+    with torch.no_grad():
+        logits, _ = network(images)
+    assert learning.batch_iou(logits > 0, wanted > 0) > 0.5
+
+
+def test_a_backbone_is_taken_over(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    backbone = SegmentNet().vit
+    recipe = learning.Recipe(steps=1, batch=2, side=32, rate=0.0, vit_rate=0.0)
+    network = learning.train(pool(), recipe, tmp_path, backbone=backbone)
+    assert torch.equal(network.vit.positions, backbone.positions)

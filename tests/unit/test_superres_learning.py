@@ -1,0 +1,142 @@
+"""Training and export of the super-resolution networks (needs torch)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the [learn] extra (torch)")
+pytest.importorskip("onnx", reason="needs the [learn] extra (onnx)")
+pytest.importorskip("cv2", reason="needs the [learn] extra (opencv)")
+
+from models.export import ExportError, export  # noqa: E402
+from models.packs import embedded_weights  # noqa: E402
+from models.runtime import Runtime  # noqa: E402
+from models.superres.degrade import degrade, degrade_for_benchmark, shrink  # noqa: E402
+from models.superres.export import export_network, load_network  # noqa: E402
+from models.superres.network import Compact, Shape  # noqa: E402
+from models.superres.train import Recipe, draw_batch, train  # noqa: E402
+from models.superres.upscaler import TiledUpscaler  # noqa: E402
+
+pytestmark = pytest.mark.learn
+
+
+def photos() -> list[np.ndarray]:
+    y, x = np.mgrid[:96, :120]
+    waves = [127 + 100 * np.sin(x / a + y / b) for a, b in ((3, 7), (9, 2), (5, 5))]
+    return [np.stack([w, w * 0.7, 255 - w], -1).clip(0, 255).astype(np.uint8) for w in waves]
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_shape_and_start(scale: int) -> None:
+    network = Compact(scale).eval()
+    x = torch.full((2, 3, 24, 36), 0.25)
+    with torch.no_grad():
+        y = network(x)
+    assert y.shape == (2, 3, 24 * scale, 36 * scale)
+    assert torch.allclose(y, torch.full_like(y, 0.25), atol=1e-6)  # untrained: interpolation
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_reach_is_what_the_network_sees(scale: int) -> None:
+    torch.manual_seed(1)
+    network = Compact(scale, Shape(8, 2, 2 if scale == 2 else 1)).eval()
+    torch.nn.init.normal_(network.body[-1].weight)
+    x = torch.rand(1, 3, 64, 64)
+    nudged = x.clone()
+    nudged[..., 32] += 1.0
+    with torch.no_grad():
+        changed = (network(nudged) - network(x)).abs().amax((0, 1, 2)).nonzero().flatten()
+    furthest = max(32 - int(changed.min()) // scale, int(changed.max()) // scale - 32)
+    assert furthest <= network.reach
+    assert furthest >= network.reach - network.shape.fold * 2
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_export_equals_torch_and_serves(tmp_path: Path, scale: int) -> None:
+    network = Compact(scale, Shape(8, 2, 2 if scale == 2 else 1))
+    torch.nn.init.normal_(network.body[-1].weight, std=0.05)
+    path = tmp_path / f"superres-x{scale}.onnx"
+    assert export_network(network, path) <= 1e-3
+    upscaler = TiledUpscaler(embedded_weights(path.stem, tmp_path), Runtime(threads=1), 64)
+    assert upscaler(photos()[0]).shape == (96 * scale, 120 * scale, 3)
+
+
+def test_an_export_that_differs_leaves_no_file(tmp_path: Path) -> None:
+    class Noisy(torch.nn.Module):
+        calls = 0
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            Noisy.calls += 1
+            return image + float(Noisy.calls)
+
+    with pytest.raises(ExportError, match="differs"):
+        export(Noisy(), [torch.zeros(1, 3, 4, 4)], tmp_path / "n.onnx", ["y"], {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+    recipe = Recipe(scale=2, steps=6, batch=2, patch=16, warmup=2)
+    whole = train(photos(), recipe, tmp_path / "whole")
+    part = tmp_path / "part"
+    stopper = Stop(3)
+    with pytest.raises(KeyboardInterrupt):
+        train(stopper.wrap(photos()), recipe, part, save_every=3)
+    resumed = train(photos(), recipe, part)
+    assert stopper.seen > 3
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    with pytest.raises(ValueError, match="another recipe"):
+        train(photos(), replace(recipe, seed=1), part)
+    assert load_network(part / "last.pt").scale == 2
+
+
+class Stop:
+    """Photos that end the run, as a kill would, in the batch after `steps` batches of two."""
+
+    def __init__(self, steps: int) -> None:
+        self.left, self.seen = steps * 2, 0
+
+    def wrap(self, images: list[np.ndarray]) -> list[np.ndarray]:
+        outer = self
+
+        class Photos(list):  # type: ignore[type-arg]
+            def __getitem__(self, index: object) -> object:
+                outer.seen += 1
+                if outer.seen > outer.left:
+                    raise KeyboardInterrupt
+                return super().__getitem__(index)  # type: ignore[index]
+
+        return Photos(images)
+
+
+def test_training_lowers_the_loss(tmp_path: Path) -> None:
+    recipe = Recipe(scale=2, steps=250, batch=4, patch=16, warmup=5, rate=2e-3)
+    inputs, targets = draw_batch(photos(), recipe, 10_000)
+    network = train(photos(), recipe, tmp_path)
+    with torch.no_grad():
+        before = (Compact(2)(inputs) - targets).abs().mean()
+        after = (network(inputs) - targets).abs().mean()
+    assert after < 0.9 * before
+
+
+def test_batches_depend_on_seed_and_step_only() -> None:
+    recipe = Recipe(scale=4, batch=2, patch=16)
+    first, again = draw_batch(photos(), recipe, 5), draw_batch(photos(), recipe, 5)
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+    assert not torch.equal(first[0], draw_batch(photos(), recipe, 6)[0])
+    assert first[0].shape == (2, 3, 16, 16)
+    assert first[1].shape == (2, 3, 64, 64)
+
+
+def test_degradations_keep_size_and_do_harm() -> None:
+    image = photos()[0]
+    for seed in range(20):
+        assert degrade(image, 4, np.random.default_rng(seed)).shape == (24, 30, 3)
+    clean, harmed = shrink(image, 4), degrade_for_benchmark(image, 4, 0)
+    assert np.array_equal(harmed, degrade_for_benchmark(image, 4, 0))
+    assert float(np.abs(clean.astype(int) - harmed).mean()) > 2
