@@ -1,0 +1,76 @@
+# `make` alone explains. Everything lives in .venv; nothing outside this folder is touched.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run install test test-fast lint format bench lock wheel docker clean
+
+ARGS ?=
+# On the public index this is the build with CUDA: some gigabytes. Any other build of the same
+# version does as well, for example: make test TORCH=/path/to/torch-2.13.0+cpu-....whl
+TORCH ?= torch==2.13.0
+export PYTHON
+
+PY := .venv/bin/python
+COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
+
+help: ## Show this
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@echo 'ARGS are passed on: make run ARGS="--for 60 --json"; make test ARGS="-k pacing"'
+
+run: .venv/run.stamp ## The demonstration: a network on this machine, the service, its replies
+	@.venv/bin/tagecho demo $(ARGS)
+
+install: .venv/run.stamp ## What the service needs, in .venv; then .venv/bin/tagecho --help
+
+test: .venv/test.stamp ## All tests; installs what they need, torch included
+	$(PY) -m pytest $(ARGS)
+
+test-fast: .venv/test.stamp ## The tests that take no more than seconds
+	$(PY) -m pytest -m "not slow" $(ARGS)
+
+lint: .venv/test.stamp ## Style, types and who may import whom
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports --no-logo
+
+format: .venv/test.stamp ## Format the code and mend what ruff can
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+bench: .venv/test.stamp ## Speed and memory; prints the tables of docs/benchmarks.md
+	$(PY) -m bench $(ARGS)
+
+wheel: .venv/run.stamp ## dist/tagecho-*.whl, its contents checked
+	rm -rf dist
+	$(PY) -m hatchling build -t wheel -d dist
+	$(PY) .ci/check_wheel.py dist/*.whl
+
+docker: ## The image `tagecho`
+	docker build -t tagecho .
+
+# torch stays out of the lock: its CUDA packages would be in it, on machines without a GPU too.
+lock: .venv/bin/uv ## Resolve the dependencies anew (ARGS="--upgrade" for the newest versions)
+	$(COMPILE) $(ARGS) pyproject.toml deploy/build.in -o requirements.lock
+	echo "torch ; sys_platform == 'none'" > .venv/no-torch.txt
+	$(COMPILE) $(ARGS) pyproject.toml deploy/build.in --extra learn --extra dev -c requirements.lock \
+		--override .venv/no-torch.txt -o requirements-test.lock
+
+clean: ## Remove .venv, caches and builds; data/ stays
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find bot models storage bench tests -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/bin/uv: | .venv/run.stamp
+	$(PY) -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+
+# A stamp is newer than its lock: nothing to install. The project is editable, so a change of its
+# code needs nothing either.
+.venv/run.stamp: requirements.lock pyproject.toml deploy/install.sh
+	@deploy/install.sh .venv requirements.lock --editable
+	@touch $@
+
+.venv/test.stamp: requirements-test.lock pyproject.toml deploy/install.sh
+	@deploy/install.sh .venv requirements-test.lock --editable
+	@$(PY) -m pip install --quiet --disable-pip-version-check $(TORCH)
+	@touch .venv/run.stamp $@
