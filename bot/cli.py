@@ -76,13 +76,16 @@ def rehearse(
     folder: Annotated[
         Path, typer.Option("--dir", help="Where it keeps everything; emptied at the start.")
     ] = Path("data/rehearsal"),
+    approve: Annotated[
+        bool, typer.Option("--approve", help="Play the person who approves every reply.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Your own configuration against the loopback Instagram: nothing reaches the real one."""
     from bot.demo import rehearse as start
 
     _load(config)
-    start(config, folder, seconds=seconds, rate=rate, as_json=json)
+    start(config, folder, seconds=seconds, rate=rate, approve=approve, as_json=json)
 
 
 @app.command()

@@ -131,9 +131,18 @@ def demo(folder: Path, *, seconds: float | None, rate: float, as_json: bool) -> 
 
 
 def rehearse(
-    path: Path, folder: Path, *, seconds: float | None, rate: float, as_json: bool
+    path: Path,
+    folder: Path,
+    *,
+    seconds: float | None,
+    rate: float,
+    approve: bool,
+    as_json: bool,
 ) -> None:
-    """The operator's own file: only addresses, secrets and the data folder are replaced."""
+    """The operator's own file: only addresses, secrets and the data folder are replaced.
+
+    `approve` plays the person who approves; without it, replies wait as they would.
+    """
     folder = _fresh(folder)
     settings = config.load(path)
     names = list(settings.accounts)
@@ -149,8 +158,14 @@ def rehearse(
             "TAGECHO_DATA__URL": "",
             "TAGECHO_HEALTH__LISTEN": "",
         }
-        state = "on: approve with the command below" if settings.replies.approval else "off"
-        note = f"a rehearsal of {path}; approval is {state}"
+        if approve:
+            environ["TAGECHO_REPLIES__APPROVAL"] = "false"
+        waits = settings.replies.approval and not approve
+        note = f"a rehearsal of {path}" + (
+            "; replies wait for approval, as they would (--approve plays that person)"
+            if waits
+            else ""
+        )
         _show(
             network,
             path,
