@@ -12,7 +12,9 @@ from bot.errors import TargetGone, TargetPrivate, Unavailable
 from bot.events import MediaKind, Page, UserTag
 from bot.platforms.instagram import InstagramPlatform
 from bot.platforms.sandbox import shapes
+from bot.platforms.sandbox.net import Network
 from bot.platforms.sandbox.server import Sandbox
+from bot.platforms.sandbox.things import Post as WorldPost
 from bot.platforms.sandbox.things import Spot, Tag
 from tests.contract.instagram_kit import account
 from tests.sandbox import no_foreign_ca, sandbox
@@ -113,6 +115,22 @@ def test_mentions_in_captions(sandbox: Sandbox, platform: InstagramPlatform) -> 
     fetched = len(sandbox.journal.requests("/info/"))
     assert [post.post_id for post in platform.mentions().posts] == [str(wanted.pk)]
     assert len(sandbox.journal.requests("/info/")) == fetched  # known posts are not fetched again
+
+
+def test_many_new_mentions_are_fetched_over_several_polls(
+    sandbox: Sandbox, platform: InstagramPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [sandbox.world.add_post("ana", f"@imagebot {n}") for n in range(20)]
+    media = shapes.media
+
+    def broken(net: Network, post: WorldPost) -> dict[str, object]:
+        return media(net, post) | ({"code": None} if post.pk == made[-1].pk else {})
+
+    monkeypatch.setattr(shapes, "media", broken)
+    assert len(platform.mentions().posts) == 15  # the newest 16, one of which cannot be read
+    assert len(sandbox.journal.requests("/info/")) == 16
+    assert len(platform.mentions().posts) == 19
+    assert len(sandbox.journal.requests("/info/")) == 20
 
 
 def test_a_failing_part_of_mentions_fails_them_all(

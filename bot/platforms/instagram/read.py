@@ -28,6 +28,7 @@ from bot.platforms.instagram.session import Session
 
 PER_PAGE = 33  # the most a profile answers with
 _MENTIONS_KEPT = 64
+_MENTIONS_FETCHED = 16  # new ones in one poll; the next poll goes on
 
 
 class Reader:
@@ -84,13 +85,7 @@ class Reader:
         return Page(tuple(newest), page.cursor)
 
     def post(self, post_id: str) -> Post:
-        def request(client: Any) -> Post:
-            answer = client.private_request(f"media/{quote(post_id, safe='')}/info/")
-            if not answer["items"]:
-                raise TargetGone(f"post {post_id}: no such post")
-            return post_from(answer["items"][0])
-
-        return self._session.call("read", f"post {post_id}", request)
+        return self._session.call("read", f"post {post_id}", lambda c: post_from(_item(c, post_id)))
 
     def author_details(self, user_id: str) -> tuple[Author, str]:
         """A person, fresh, and their biography ('' when hidden): one request."""
@@ -117,20 +112,23 @@ class Reader:
             lambda c: c.private_request("news/inbox/", params={"mark_as_seen": "false"}),
         )
         named = list(dict.fromkeys(caption_mentions(inbox)))[:_MENTIONS_KEPT]
+        unknown = [post_id for post_id in named if post_id not in self._mentioned]
+        for post_id in unknown[:_MENTIONS_FETCHED]:
+            self._mentioned[post_id] = self._readable(post_id)
         for post_id in named:
-            if post_id not in self._mentioned:
-                self._mentioned[post_id] = self._readable(post_id)
-            self._mentioned.move_to_end(post_id)
+            if post_id in self._mentioned:
+                self._mentioned.move_to_end(post_id)
         while len(self._mentioned) > _MENTIONS_KEPT:
             self._mentioned.popitem(last=False)
-        found = (self._mentioned[post_id] for post_id in named)
+        found = (self._mentioned.get(post_id) for post_id in named)
         return [post for post in found if post and me.username.lower() in post.mentions]
 
     def _readable(self, post_id: str) -> Post | None:
-        """A post, or None when it is gone or private for good. Other failures go up."""
+        """A post, or None when it is gone, private or malformed for good. Other failures go up."""
         try:
-            return self.post(post_id)
-        except Refused:
+            item = self._session.call("read", f"post {post_id}", lambda c: _item(c, post_id))
+            return posts_from([item])[0]
+        except (Refused, Malformed):
             return None
 
 
@@ -141,6 +139,13 @@ def own_feed(client: Any, user_id: str, max_id: str) -> Mapping[str, Any]:
         params["max_id"] = max_id
     answer: Mapping[str, Any] = client.private_request(f"feed/user/{user_id}/", params=params)
     return answer
+
+
+def _item(client: Any, post_id: str) -> Any:
+    answer = client.private_request(f"media/{quote(post_id, safe='')}/info/")
+    if not answer["items"]:
+        raise TargetGone(f"post {post_id}: no such post")
+    return answer["items"][0]
 
 
 def _section_cursor(answer: Mapping[str, Any]) -> str | None:
