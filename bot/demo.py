@@ -17,15 +17,17 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
 
 from rich.console import Console
-from sqlmodel import col, func, select
+from sqlmodel import Session, col, func, select
 
 from bot import config
 from bot.config import Settings
 from bot.errors import NetworkError, TagechoError, UsageError
+from bot.flow.policy import utc_now
 from bot.status import write_page_of
 from storage import dataset, outbox
 from storage.database import Database
@@ -34,7 +36,7 @@ from storage.tables import Reply, ReplyState
 MARKER = ".tagecho-demo"  # only a folder that carries it is ever emptied
 DRAIN = 30.0  # seconds for what is on its way when posting stops
 START = 60.0
-SETTLED = (ReplyState.QUEUED, ReplyState.RENDERING, ReplyState.APPROVED, ReplyState.SENDING)
+MOVING = (ReplyState.QUEUED, ReplyState.RENDERING, ReplyState.APPROVED, ReplyState.SENDING)
 PAGE = "replies.html"
 
 _CONFIG = """\
@@ -273,11 +275,10 @@ def _watch(
 def _progress(network: Network, database: Database, elapsed: float) -> tuple[str, list[Reply]]:
     with database.read() as session:
         posts = dataset.counts(session)["posts"]
-        states = outbox.states(session)
+        states, busy = outbox.states(session), _moving(session)
         statement = select(Reply).where(Reply.state == ReplyState.SENT)
         sent = list(session.exec(statement.order_by(col(Reply.sent_at))))
     world = network.ask("/world")
-    busy = sum(states[state] for state in SETTLED)
     waiting = states[ReplyState.AWAITING_APPROVAL]
     line = (
         f"{elapsed:4.0f} s  network: {world['posts']} posts  stored: {posts}  "
@@ -286,14 +287,23 @@ def _progress(network: Network, database: Database, elapsed: float) -> tuple[str
     return line, sent
 
 
+def _moving(session: Session) -> int:
+    """Replies that are about to change; those that caps or pacing hold back are not."""
+    soon = utc_now() + timedelta(seconds=DRAIN / 3)
+    statement = select(func.count()).where(
+        col(Reply.state).in_(MOVING), col(Reply.not_before) <= soon
+    )
+    return session.exec(statement).one()
+
+
 def _drain(process: subprocess.Popen[bytes], database: Database) -> float:
     """Let what is on its way arrive, so that the numbers say what the service does."""
     deadline = time.monotonic() + DRAIN
     idle = 0
     while time.monotonic() < deadline and idle < 6 and process.poll() is None:
         with database.read() as session:
-            states = outbox.states(session)
-        idle = 0 if any(states[state] for state in SETTLED) else idle + 1
+            moving = _moving(session)
+        idle = 0 if moving else idle + 1
         time.sleep(0.5)
     return _peak_rss_mb(process.pid)
 
