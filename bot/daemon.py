@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ import structlog
 from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import select
 
 from bot import config
 from bot.app import App, ServingStages
 from bot.config import Settings
-from bot.errors import ConfigError
+from bot.errors import ConfigError, StorageError
 from bot.flow.policy import Track, utc_now
 from bot.flow.poll import overdue
 from bot.flow.render import Renderer
@@ -36,6 +38,7 @@ JOBS_TABLE = "apscheduler_jobs"
 WATCH_EVERY = 1.0  # seconds between looks at the config file
 KEEP_HOUSE_EVERY = 2.0
 STALL = 300.0  # a worker silent for so long is stuck: longer than any request with its retries
+MISSED = timedelta(minutes=1)  # beyond a whole interval: then a poll was not only late
 GRACE = 40.0  # for the work in hand when stopping: a request may last its whole timeout
 
 _running: Daemon | None = None
@@ -98,10 +101,10 @@ class Daemon:
             log.info("stopping")
         log.info("stopped")
 
-    def poll(self, track: str) -> None:
+    def poll(self, track: str) -> bool:
+        """Ask for a poll. False when it is asked for already, or the track is gone."""
         found = self._rules.tracks.get(track)
-        if found is not None:
-            self._accounts[found.account].due(track)
+        return found is not None and self._accounts[found.account].due(track)
 
     def stop(self) -> None:
         self._stop.set()
@@ -124,10 +127,17 @@ class Daemon:
                 self._stamp = stamp
                 self._load()
             if time.monotonic() >= next_house:
-                self._keep_house()
+                self._survive(self._keep_house)
                 next_house = time.monotonic() + KEEP_HOUSE_EVERY
             if self._alive()[0]:
                 _notify("WATCHDOG=1")
+
+    def _survive(self, chore: Callable[[], None]) -> None:
+        """A full disk or a locked database passes; a daemon that died of it would not come back."""
+        try:
+            chore()
+        except (StorageError, SQLAlchemyError) as error:
+            log.error("storage fault", chore=chore.__name__, error=str(error).splitlines()[0])
 
     def _load(self) -> None:
         """Adopt the file as it is now, as a whole; keep the old configuration on any error."""
@@ -154,23 +164,28 @@ class Daemon:
             return
         self.app.settings = adopted
         self._rules.adopt(self.app)
-        self._sync_jobs()
+        self._survive(self._sync_jobs)
         log.info("config adopted", changes=changes)
         if fixed:
             log.warning("these sections take effect after a restart", sections=fixed)
 
     def _keep_house(self) -> None:
+        tracks = list(self._rules.tracks.values())
         with self.app.database.write() as session:
             expired = outbox.expire(session, utc_now())
             states = outbox.states(session)
             health = session.exec(select(TrackState.track, TrackState.health)).all()
+            missed = [t for t in tracks if overdue(session, [t], utc_now() - t.every - MISSED)]
+        for track in missed:  # the scheduler's own thread may have stumbled over a full disk
+            if self.poll(track.key):
+                log.warning("poll was missed", track=track.key)
         if expired:
             log.info("expired", replies=expired)
         for state, count in states.items():
             REPLIES.labels(state).set(count)
-        for track, state in health:
-            if track in self._rules.tracks:
-                TRACK_OK.labels(track).set(state != Health.FAILING)
+        for key, state in health:
+            if key in self._rules.tracks:
+                TRACK_OK.labels(key).set(state != Health.FAILING)
 
     # --- polls -------------------------------------------------------------------------------
 
@@ -250,6 +265,7 @@ class Daemon:
             return None
         server = HealthServer(address, self._alive, self._ready)
         server.start()
+        log.info("health", port=server.port)
         return server
 
     def _catch_signals(self) -> None:

@@ -10,17 +10,25 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from bot.errors import TagechoError
 from bot.observe import REGISTRY
 
 Report = Callable[[], tuple[bool, dict[str, Any]]]
 
 
 class HealthServer:
-    """Answers in a thread of its own. `alive` and `ready` give (fine?, details)."""
+    """Answers in a thread of its own. `alive` and `ready` give (fine?, details).
+
+    Raises TagechoError when the address is taken.
+    """
 
     def __init__(self, address: tuple[str, int], alive: Report, ready: Report) -> None:
         handler = type("Handler", (_Handler,), {"alive": alive, "ready": ready})
-        self._server = ThreadingHTTPServer(address, handler)
+        try:
+            self._server = ThreadingHTTPServer(address, handler)
+        except OSError as error:
+            host, port = address
+            raise TagechoError(f"health.listen: {host}:{port}: {error.strerror}") from error
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="health", daemon=True

@@ -12,15 +12,15 @@ from typing import Any
 import structlog
 
 from bot.app import App
-from bot.errors import AuthError, RateLimited, TagechoError
+from bot.errors import LoginRequired, StorageError, TagechoError
 from bot.flow.ingest import Ingest
 from bot.flow.policy import Policy, Track, utc_now
 from bot.flow.poll import Poller
 from bot.flow.publish import Publisher, rendered_state
 from bot.flow.reconcile import Reconciler
-from bot.flow.render import NotRenderable, Renderer, claim
+from bot.flow.render import WAIT_FOR_IMAGE, NotRenderable, Renderer, claim
 from bot.flow.trigger import Us
-from bot.observe import FAULTS, POLLS, POSTS, RENDER, TRIGGERS
+from bot.observe import FAULTS, LATENCY, POLLS, POSTS, RENDER, TRIGGERS
 from bot.platforms.base import Platform
 from models.base import ImageRejected
 from storage import outbox
@@ -97,11 +97,13 @@ class AccountWorker(Worker):
     def ready(self) -> bool:
         return self._us is not None
 
-    def due(self, track: str) -> None:
-        """Ask for a poll of this track; asking twice before it happens is one poll."""
+    def due(self, track: str) -> bool:
+        """Ask for a poll of this track; asking again before it is done is one poll, and False."""
         with self._lock:
+            new = track not in self._due
             self._due.setdefault(track)
         self.wake.set()
+        return new
 
     def work(self) -> bool:
         if self._us is None and not self._log_in():
@@ -110,12 +112,17 @@ class AccountWorker(Worker):
         if platform is None or us is None:
             return False
         policy = self._rules.policy
-        return (
-            Reconciler(self._app.database, platform).next(policy)
-            or self._publisher(platform, us).next(policy, self._rules.tracks)
-            or self._poll_one(platform, us, policy)
-            or self._retry_media(platform)
-        )
+        try:
+            return (
+                Reconciler(self._app.database, platform).next(policy)
+                or self._publish(platform, us, policy)
+                or self._poll_one(platform, us, policy)
+                or self._retry_media(platform)
+            )
+        except LoginRequired as error:
+            log.warning("the session ended", account=self.account, error=str(error))
+            self._us = None  # one login is worth a try; `_log_in` keeps attempts apart
+            return False
 
     def clean_up(self) -> None:
         self._ingest.close()
@@ -139,34 +146,47 @@ class AccountWorker(Worker):
         log.info("logged in", account=self.account, username=me.username)
         return True
 
-    def _publisher(self, platform: Platform, us: Us) -> Publisher:
-        ours = replace(us, ours=frozenset(self._rules.ours))
-        return Publisher(self._app.database, self._app.artifacts, self._app.optouts, platform, ours)
+    def _publish(self, platform: Platform, us: Us, policy: Policy) -> bool:
+        app, ours = self._app, replace(us, ours=frozenset(self._rules.ours))
+        publisher = Publisher(
+            app.database, app.artifacts, app.optouts, platform, ours, sent=LATENCY.observe
+        )
+        return publisher.next(policy, self._rules.tracks)
 
     def _poll_one(self, platform: Platform, us: Us, policy: Policy) -> bool:
-        track = self._take_due()
-        if track is None:
+        """The poll asked for first. It stays asked for while it runs, and when it could not run."""
+        with self._lock:
+            key = next(iter(self._due), None)
+        if key is None:
             return False
+        track = self._rules.tracks.get(key)
+        again = False
+        try:
+            if track is not None:  # else it was removed from the configuration meanwhile
+                self._poll(platform, track, us, policy)
+        except (LoginRequired, StorageError):
+            again = True
+            raise
+        finally:
+            with self._lock:
+                del self._due[key]
+                if again:
+                    self._due[key] = None  # at the end, so that the others get their turn
+        return True
+
+    def _poll(self, platform: Platform, track: Track, us: Us, policy: Policy) -> None:
         ours = replace(us, ours=frozenset(self._rules.ours))
+        self._ingest.limits = self._rules.limits
         try:
             polled = self._poller.poll(platform, track, policy, ours)
-        except (RateLimited, AuthError) as error:
-            POLLS.labels(track.key, type(error).__name__).inc()
         except TagechoError as error:
             POLLS.labels(track.key, type(error).__name__).inc()
+            if isinstance(error, LoginRequired | StorageError):
+                raise
         else:
             POLLS.labels(track.key, "ok").inc()
             POSTS.labels(track.key).inc(polled.taken.new)
             TRIGGERS.labels(track.key).inc(polled.taken.triggers)
-        return True
-
-    def _take_due(self) -> Track | None:
-        with self._lock:
-            key = next(iter(self._due), None)
-            if key is None:
-                return None
-            del self._due[key]
-        return self._rules.tracks.get(key)  # None: removed from the configuration meanwhile
 
     def _retry_media(self, platform: Platform) -> bool:
         if time.monotonic() < self._next_retry:
@@ -217,7 +237,7 @@ class RenderWorker(Worker):
             self._try_again(reply, error)
         else:
             if columns is None:
-                later = utc_now() + timedelta(seconds=5)
+                later = utc_now() + WAIT_FOR_IMAGE
                 self._move(reply, ReplyState.QUEUED, "waits for its image", not_before=later)
                 return
             state = rendered_state(policy)

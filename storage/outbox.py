@@ -27,7 +27,17 @@ NEXT: Mapping[ReplyState, frozenset[ReplyState]] = {
         {S.AWAITING_APPROVAL, S.APPROVED, S.QUEUED, S.FAILED, S.CANCELLED, S.DRY_RUN}
     ),
     S.AWAITING_APPROVAL: frozenset({S.APPROVED, S.REJECTED, S.EXPIRED, S.CANCELLED, S.DRY_RUN}),
-    S.APPROVED: frozenset({S.SENDING, S.REJECTED, S.EXPIRED, S.CANCELLED, S.DRY_RUN, S.FAILED}),
+    S.APPROVED: frozenset(
+        {
+            S.SENDING,
+            S.AWAITING_APPROVAL,  # approval was switched on meanwhile
+            S.REJECTED,
+            S.EXPIRED,
+            S.CANCELLED,
+            S.DRY_RUN,
+            S.FAILED,
+        }
+    ),
     S.SENDING: frozenset({S.SENT, S.UNKNOWN, S.FAILED, S.APPROVED}),
     S.UNKNOWN: frozenset({S.SENT, S.APPROVED, S.REJECTED}),
 }
@@ -169,7 +179,7 @@ def recover(session: Session, account: str, now: datetime) -> dict[str, int]:
         session.exec(select(Reply).where(Reply.account == account, Reply.state == S.SENDING))
     )
     for reply in sending:
-        _recover_sending(session, reply, now)
+        interrupted(session, reply, now)
     return {"requeued": len(renders), "unsettled": len(sending)}
 
 
@@ -295,13 +305,13 @@ def history(session: Session, reply_id: int) -> list[ReplyEvent]:
     return list(session.exec(statement))
 
 
-def _recover_sending(session: Session, reply: Reply, now: datetime) -> None:
-    """The process died between `begin_step` and the answer, or between two steps."""
+def interrupted(session: Session, reply: Reply, now: datetime) -> None:
+    """Its sending ended between `steps.begin` and the answer, or between two steps."""
     reply_id = _id(reply)
     rows = steps.of_reply(session, reply_id)
     for step in rows:
         if step.state == StepState.SENDING:
-            steps.doubt(session, _id(step), "the process ended while this was being sent", now)
+            steps.doubt(session, _id(step), "interrupted while this was being sent", now)
     if any(step.state == StepState.UNKNOWN for step in rows):
         move(session, reply_id, S.SENDING, S.UNKNOWN, who="start", why="interrupted", now=now)
     else:

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 from sqlmodel import Session
@@ -26,11 +27,13 @@ from storage.blobs import BlobStore
 from storage.database import Database
 from storage.dataset import Fetched
 from storage.optouts import OptOuts
-from storage.tables import MediaState
+from storage.tables import MediaRow, MediaState, PostRow
 
 log = structlog.get_logger()
 BATCH = 16  # posts in one transaction: large enough to pay for its fsync, small enough to be quick
-MAX_ATTEMPTS = 5  # downloads of one image
+# Downloads of one image: the wait doubles from one to the next, so they span most of a day.
+MAX_ATTEMPTS = 12
+FIRST_RETRY = timedelta(seconds=15)
 _MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
 
 
@@ -91,10 +94,15 @@ class Ingest:
     def retry_pending(self, platform: Platform, limit: int = 16) -> int:
         """Try again to fetch images that failed. Returns how many are no longer pending."""
         with self._database.read() as session:
-            rows = dataset.pending_media(session, platform.name, limit, MAX_ATTEMPTS)
+            rows = dataset.pending_media(session, platform.name, 16 * limit, MAX_ATTEMPTS)
+        due = [row for row in rows if self._may_retry(*row)]
         settled = 0
-        for media_row, post_row in rows:
-            image = self._retry(platform, media_row.index, post_row.post_id)
+        for media_row, post_row in due[:limit]:
+            try:
+                image = self._retry(platform, media_row.index, post_row.post_id)
+            except RateLimited as error:  # nothing was asked for, so it is no attempt
+                log.info("images wait", reason=str(error))
+                break
             if image.state == MediaState.PENDING and media_row.attempts + 1 >= MAX_ATTEMPTS:
                 image = _failed(image.media, MediaState.GONE, f"given up: {image.reason}")
             with self._database.write() as session:
@@ -113,18 +121,24 @@ class Ingest:
             known = dataset.known(session, platform.name, [p.post_id for p in unique])
             authors = {p.author.user_id for p in unique}
             out = self._optouts.among(session, platform.name, authors)
-        welcome = [p for p in unique if p.author.user_id not in out]
-        images = self._fetch_all(platform, [p for p in welcome if p.post_id not in known])
+        images = self._fetch_all(
+            platform,
+            [p for p in unique if p.post_id not in known and p.author.user_id not in out],
+        )
         with self._database.write() as session:
+            # Asked again: somebody may have opted out while the images were on their way.
+            known = dataset.known(session, platform.name, [p.post_id for p in unique])
+            out = self._optouts.among(session, platform.name, authors)
+            welcome = [p for p in unique if p.author.user_id not in out]
             new = changed = triggers = 0
             for post in welcome:
                 row_id = known.get(post.post_id)
-                if row_id is None:
-                    triggers += self._store(session, track, post, images, policy, us)
-                    new += 1
-                else:
+                if row_id is not None:
                     changed += bool(dataset.see(session, row_id, post, self._clock()))
                     triggers += self._note(session, track, row_id, post, policy, us)
+                elif post.post_id in images:
+                    triggers += self._store(session, track, post, images, policy, us)
+                    new += 1
         return Taken(new, changed, triggers, len(unique) - len(welcome))
 
     def _store(
@@ -182,10 +196,19 @@ class Ingest:
         return {post_id: [f.result() for f in images] for post_id, images in futures.items()}
 
     def _fetch(self, platform: Platform, media: Media) -> Fetched:
-        """Download, check and keep one image. What is wrong with it becomes its state."""
+        try:
+            return self._fetch_now(platform, media)
+        except RateLimited as error:
+            return _failed(media, MediaState.PENDING, str(error))
+
+    def _fetch_now(self, platform: Platform, media: Media) -> Fetched:
+        """Download, check and keep one image. What is wrong with it becomes its state.
+
+        Raises RateLimited.
+        """
         try:
             data = platform.download(media, self.limits.max_image_bytes)
-        except (Unavailable, RateLimited) as error:
+        except Unavailable as error:
             return _failed(media, MediaState.PENDING, str(error))
         except Refused as error:
             return _failed(media, MediaState.GONE, str(error))
@@ -219,14 +242,17 @@ class Ingest:
         missing = Media(index, "")
         try:
             post = platform.post(post_id)
-        except (Unavailable, RateLimited) as error:
+        except Unavailable as error:
             return _failed(missing, MediaState.PENDING, str(error))
         except Refused as error:
             return _failed(missing, MediaState.GONE, str(error))
         media = next((m for m in post.media if m.index == index), None)
         if media is None:
             return _failed(missing, MediaState.GONE, "the image was taken out of the post")
-        return self._fetch(platform, media)
+        return self._fetch_now(platform, media)
+
+    def _may_retry(self, media: MediaRow, post: PostRow) -> bool:
+        return self._clock() >= post.first_seen + FIRST_RETRY * 2.0**media.attempts
 
 
 def _failed(media: Media, state: MediaState, reason: str) -> Fetched:

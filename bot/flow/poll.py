@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from sqlmodel import Session, col, select
 
-from bot.errors import TagechoError, TargetGone
+from bot.errors import TargetGone
 from bot.events import Page, Post, TrackKind
 from bot.flow.ingest import Ingest, Taken
 from bot.flow.policy import Clock, Policy, Track, utc_now
@@ -48,7 +48,7 @@ class Poller:
             state.last_attempt = began
         try:
             polled = self._poll(platform, track, policy, us, first=first)
-        except TagechoError as error:
+        except Exception as error:  # a fault of ours is no "nothing new" either
             self._record_failure(track, error)
             raise
         self._record_success(track, polled)
@@ -83,24 +83,27 @@ class Poller:
         while True:
             page = _reader(platform, track)(cursor)
             posts.update((post.post_id, post) for post in page.posts)
-            if page.cursor is None or page.cursor == cursor or self._reached_known(page, platform):
+            if (
+                page.cursor is None
+                or page.cursor == cursor
+                or self._reached_known(page, platform, track)
+            ):
                 return list(posts.values())[:limit], False
             if len(posts) >= limit:
                 return list(posts.values())[:limit], True
             cursor = page.cursor
 
-    def _reached_known(self, page: Page, platform: Platform) -> bool:
-        """Pinned posts stand first whatever their age, so they prove nothing."""
+    def _reached_known(self, page: Page, platform: Platform, track: Track) -> bool:
+        """Whether this track has been here before. Neither pinned posts, which stand first whatever
+        their age, nor posts that only another track found, prove that."""
         ids = [post.post_id for post in page.posts if not post.pinned]
         with self._database.read() as session:
-            return bool(dataset.known(session, platform.name, ids)) or not page.posts
+            return not page.posts or _found_before(session, platform.name, track.key, ids)
 
     def _verify_vanished(self, platform: Platform, track: Track, posts: list[Post]) -> None:
         """Stored posts that a profile's listing should show and does not: deleted?"""
-        listed = [post for post in posts if not post.pinned]
-        if not listed:
-            return
-        oldest = min(post.taken_at for post in listed)
+        listed = [post.taken_at for post in posts if not post.pinned]
+        oldest = min(listed, default=datetime.min.replace(tzinfo=UTC))
         shown = {post.post_id for post in posts}
         with self._database.read() as session:
             stored = _stored_since(session, track.key, oldest, len(shown) + VERIFY)
@@ -120,7 +123,7 @@ class Poller:
             )
         log.info("source deleted", post=post_id)
 
-    def _record_failure(self, track: Track, error: TagechoError) -> None:
+    def _record_failure(self, track: Track, error: Exception) -> None:
         with self._database.write() as session:
             state = _state(session, track.key)
             state.health, state.error = Health.FAILING, f"{type(error).__name__}: {error}"
@@ -165,6 +168,19 @@ def _state(session: Session, key: str) -> TrackState:
         session.add(state)
         session.flush()
     return state
+
+
+def _found_before(session: Session, platform: str, track: str, post_ids: list[str]) -> bool:
+    statement = (
+        select(PostTrack.post)
+        .join(PostRow, col(PostRow.id) == col(PostTrack.post))
+        .where(
+            PostRow.platform == platform,
+            col(PostRow.post_id).in_(post_ids),
+            PostTrack.track == track,
+        )
+    )
+    return session.exec(statement.limit(1)).first() is not None
 
 
 def _stored_since(

@@ -7,15 +7,24 @@ switch are asked here and nowhere else.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
 from sqlmodel import Session
 
-from bot.errors import AuthError, OutcomeUnknown, RateLimited, Refused, TargetGone, Unavailable
-from bot.events import Author, Mode, Post, Step, StepKind
+from bot.errors import (
+    ActionBlocked,
+    AuthError,
+    LoginRequired,
+    OutcomeUnknown,
+    RateLimited,
+    Refused,
+    TargetGone,
+    Unavailable,
+)
+from bot.events import Author, Mode, Step, StepKind
 from bot.flow.policy import Clock, Policy, Track, utc_now
 from bot.flow.trigger import Us, still_wanted
 from bot.platforms.base import Platform
@@ -33,6 +42,7 @@ MAX_UPLOADS = 3
 AUTH_HOLD = timedelta(hours=1)
 RETRY_HOLD = timedelta(minutes=1)
 UPLOAD_HOLD = timedelta(seconds=5)
+FAULT_HOLD = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +109,10 @@ def gate(session: Session, reply: Reply, policy: Policy, now: datetime) -> Verdi
 
 
 class Publisher:
-    """Sends the replies of one account, one at a time. Belongs to the account's thread."""
+    """Sends the replies of one account, one at a time. Belongs to the account's thread.
+
+    `sent` is told the seconds from the trigger to the published reply.
+    """
 
     def __init__(
         self,
@@ -109,6 +122,7 @@ class Publisher:
         platform: Platform,
         us: Us,
         clock: Clock = utc_now,
+        sent: Callable[[float], object] = bool,
     ) -> None:
         self.database = database
         self.artifacts = artifacts
@@ -116,11 +130,17 @@ class Publisher:
         self.platform = platform
         self._us = us
         self.clock = clock
+        self.sent = sent
 
     def next(self, policy: Policy, tracks: Mapping[str, Track]) -> bool:
-        """Handle the oldest approved reply whose time has come. False when there is none."""
+        """Handle the oldest approved reply whose time has come. False when there is none.
+
+        Raises LoginRequired, with the reply held for a while, when the session ended.
+        """
         now = self.clock()
         with self.database.write() as session:
+            for stuck in outbox.due(session, S.SENDING, now, self.platform.account):
+                outbox.interrupted(session, stuck, now)  # only this thread sends, and it is here
             rows = outbox.due(session, S.APPROVED, now, self.platform.account)
             if not rows:
                 return False
@@ -134,15 +154,33 @@ class Publisher:
                 self.move(session, reply, S.APPROVED, verdict.state, verdict.reason)
                 return True
             begun = _visible(steps.of_reply(session, _id(reply)))
-            author = known_author(session, reply)
-        if begun:  # part of it is out: neither a deleted source nor a change of mind undoes that
-            _Sending(self, reply, author, policy).run()
-        elif (post := self._wanted_source(reply, policy, tracks.get(reply.track))) is not None:
-            _Sending(self, reply, post.author, policy).run()
+            known = known_author(session, reply)
+            if begun and self.opted_out(session, known):
+                self.move(session, reply, S.APPROVED, S.CANCELLED, "opted out: the rest stays")
+                return True
+        try:
+            # Of what is half out, neither a deleted source nor a change of mind undoes the rest.
+            track = tracks.get(reply.track)
+            author = known if begun else self._wanted_author(reply, policy, track)
+            if author is not None:
+                _Sending(self, reply, author, policy).run()
+        except LoginRequired:
+            raise
+        except Exception as error:
+            # One broken row must not keep the account from everything else.
+            with self.database.write() as session:
+                why = f"{type(error).__name__}: {error}"
+                outbox.hold(session, _id(reply), now + FAULT_HOLD, why, now)
+            raise
         return True
 
-    def _wanted_source(self, reply: Reply, policy: Policy, track: Track | None) -> Post | None:
-        """A fresh look at the source. None when the reply was held or cancelled for it."""
+    def opted_out(self, session: Session, author: Author) -> bool:
+        """Without an id, the row was stripped when its author was forgotten."""
+        person = author.user_id
+        return not person or self._optouts.has(session, author.platform, person)
+
+    def _wanted_author(self, reply: Reply, policy: Policy, track: Track | None) -> Author | None:
+        """Who gets the reply, by a fresh look at the source. None when it was held or cancelled."""
         try:
             post = self.platform.post(reply.source_post)
         except Refused as error:
@@ -152,15 +190,17 @@ class Publisher:
             now = self.clock()
             with self.database.write() as session:
                 outbox.hold(session, _id(reply), now + pause_after(error), str(error), now)
+            if isinstance(error, LoginRequired):
+                raise
             return None
         with self.database.write() as session:
-            out = self._optouts.has(session, post.platform, post.author.user_id)
+            out = self.opted_out(session, post.author)
             if reply.post is not None and not out:
                 dataset.see(session, reply.post, post, self.clock())
             why = still_wanted(post, reply.trigger, track, policy, self._us, opted_out=out)
             if why is not None:
                 self.move(session, reply, S.APPROVED, S.CANCELLED, why)
-        return post if why is None else None
+        return post.author if why is None else None
 
     def _source_gone(self, reply: Reply, error: Refused) -> None:
         gone = isinstance(error, TargetGone)
@@ -196,27 +236,32 @@ class _Sending:
         self._id = _id(reply)
         self._author = author
         self._policy = policy
-        after: dict[str, str] = reply.facts["after"]
-        # The modes it was rendered for; the configuration may have changed since.
-        self._ways = [m for m in policy.modes() if m.value in after] or [Mode(m) for m in after]
 
     def run(self) -> None:
-        now = self._p.clock()
         with self._p.database.write() as session:
             rows = steps.of_reply(session, self._id)
-            first = min(max((s.way for s in rows), default=0), len(self._ways) - 1)
-            sending_at = self._reply.sending_at or now
+            # What counts for the caps is the day on which something of it was first to be seen.
+            now = self._p.clock()
+            sending_at = self._reply.sending_at if _visible(rows) else now
             if not self._move(session, S.APPROVED, S.SENDING, "", sending_at=sending_at):
                 return  # rejected or cancelled a moment ago
-        refusal = ""
-        for number in range(first, len(self._ways)):
-            outcome = self._send_way(number, self._ways[number])
+        ways, refusal = self._ways(rows), ""
+        for number in range(max((row.way for row in rows), default=0), len(ways)):
+            outcome = self._send_way(number, ways[number])
             if outcome is None:
                 return
             refusal = outcome
-            log.warning("refused", reply=self._id, mode=self._ways[number], reason=refusal)
+            log.warning("refused", reply=self._id, mode=ways[number], reason=refusal)
         with self._p.database.write() as session:
             self._move(session, S.SENDING, S.FAILED, f"refused: {refusal}")
+
+    def _ways(self, rows: list[ReplyStep]) -> list[Mode]:
+        """Those already tried, then the configured ones it was rendered for: the configuration may
+        have changed since."""
+        after: dict[str, str] = self._reply.facts["after"]
+        begun = {row.way: Mode(row.mode) for row in rows}
+        wanted = [m for m in self._policy.modes() if m.value in after] or [Mode(m) for m in after]
+        return list(dict.fromkeys([*begun.values(), *wanted]))
 
     def _send_way(self, way: int, mode: Mode) -> str | None:
         """All writes of one way. The refusal, when the next way may start; else None."""
@@ -265,6 +310,9 @@ class _Sending:
                 later = self._p.clock() + RETRY_HOLD
                 self._move(session, S.SENDING, S.APPROVED, "paused", not_before=later)
                 return None
+            if self._p.opted_out(session, self._author):
+                self._move(session, S.SENDING, S.APPROVED, "opted out")  # the gate cancels it
+                return None
             if not steps.begin(session, step_id, self._p.clock()):
                 return None  # somebody else has it
         bound = log.bind(reply=self._id, step=step_id, kind=row.kind, post=self._reply.source_post)
@@ -272,6 +320,8 @@ class _Sending:
             receipt = self._p.platform.send(self._step(row, mode, outputs))
         except Refused as error:
             return self._refused(row, error)
+        except ActionBlocked as error:
+            return self._blocked(row, error)
         except (RateLimited, AuthError) as error:
             return self._not_applied(row, error)
         except OutcomeUnknown as error:
@@ -301,6 +351,16 @@ class _Sending:
             steps.refuse(session, steps.step_id(row), str(error), self._p.clock())
             return session.get_one(ReplyStep, steps.step_id(row))
 
+    def _blocked(self, row: ReplyStep, error: ActionBlocked) -> ReplyStep | None:
+        """The platform froze this kind of action: this write is never tried again, in no other way
+        either; the breaker keeps the next replies back."""
+        refused = self._refused(row, error)
+        if row.kind == StepKind.COMMENT:
+            return refused
+        with self._p.database.write() as session:
+            self._move(session, S.SENDING, S.FAILED, f"blocked by the platform: {error}")
+        return None
+
     def _not_applied(self, row: ReplyStep, error: RateLimited | AuthError) -> ReplyStep | None:
         """Nothing was applied, and not for a reason in this reply: it waits for better times.
         A comment does not: the image is out, and a late comment would only puzzle."""
@@ -310,6 +370,8 @@ class _Sending:
             steps.replan(session, steps.step_id(row), str(error))
             until = self._p.clock() + pause_after(error)
             self._move(session, S.SENDING, S.APPROVED, str(error), not_before=until)
+        if isinstance(error, LoginRequired):
+            raise error
         return None
 
     def _in_doubt(self, row: ReplyStep, why: str) -> None:
@@ -332,6 +394,7 @@ class _Sending:
             url = next((s.outputs["url"] for s in done if s.outputs.get("url")), "")
             now = self._p.clock()
             self._move(session, S.SENDING, S.SENT, note, sent_at=now, mode=mode.value, url=url)
+        self._p.sent((now - self._reply.created).total_seconds())
 
     def _move(
         self, session: Session, old: ReplyState, new: ReplyState, why: str, **values: object
@@ -374,6 +437,8 @@ def _visible(rows: list[ReplyStep]) -> bool:
 def pause_after(error: Exception) -> timedelta:
     if isinstance(error, RateLimited) and error.retry_after:
         return timedelta(seconds=error.retry_after)
+    if isinstance(error, LoginRequired):
+        return RETRY_HOLD  # one login is worth a try, and what follows it says more
     return AUTH_HOLD if isinstance(error, AuthError) else RETRY_HOLD
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import structlog
+from sqlmodel import Session, col, select
 
-from bot.errors import TagechoError
-from bot.events import Reading, Verdict
+from bot.events import Reading, Receipt, Verdict
 from bot.flow.policy import Clock, Policy, utc_now
-from bot.flow.publish import as_step, known_author
+from bot.flow.publish import UPLOADS, as_step, known_author
 from bot.platforms.base import Platform
 from storage import outbox, steps
 from storage.database import Database
@@ -16,6 +16,7 @@ from storage.tables import Reply, ReplyState, ReplyStep, StepState
 log = structlog.get_logger()
 S = ReplyState
 READINGS = 2  # spaced looks before a conclusion
+MAX_SENDS = 2  # of one write without a person: what was absent twice may be sent once more
 
 
 class Reconciler:
@@ -43,7 +44,8 @@ class Reconciler:
             reading = self._platform.find(
                 as_step(reply, author, row, outputs), row.started_at or reply.created
             )
-        except TagechoError as error:
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, nothing was learnt
+            log.warning("reading failed", reply=reply.id, error=str(error))
             reading = Reading(Verdict.UNKNOWN, detail=f"{type(error).__name__}: {error}")
         self._conclude(reply, row, reading, policy)
         return True
@@ -60,6 +62,8 @@ class Reconciler:
         with self._database.write() as session:
             if session.get_one(ReplyStep, step_id).state != StepState.UNKNOWN:
                 return  # a person decided meanwhile
+            if reading.receipt is not None and _belongs_to_another(session, row, reading.receipt):
+                reading = Reading(Verdict.UNKNOWN, detail="what was found is another reply's")
             if reading.verdict is Verdict.APPLIED and reading.receipt is not None:
                 steps.finish(session, step_id, reading.receipt, now)
                 outbox.move(
@@ -74,7 +78,7 @@ class Reconciler:
                 )
                 return
             number = len(row.readings) + 1
-            done = number >= READINGS
+            done = number >= READINGS or row.kind in UPLOADS
             steps.note_reading(
                 session,
                 step_id,
@@ -84,7 +88,8 @@ class Reconciler:
                 None if done else now + policy.reads[1],
             )
             verdicts = [r["verdict"] for r in row.readings] + [reading.verdict.value]
-            if done and set(verdicts) == {Verdict.ABSENT.value}:
+            absent = set(verdicts) == {Verdict.ABSENT.value}
+            if done and absent and (row.sends < MAX_SENDS or row.kind in UPLOADS):
                 steps.replan(session, step_id, f"absent in {number} readings")
                 outbox.move(
                     session,
@@ -97,10 +102,19 @@ class Reconciler:
                     not_before=now,
                 )
             elif done:
-                outbox.hold(
-                    session,
-                    reply.id or 0,
-                    now,
-                    f"cannot tell whether it was sent: {reading.detail}",
-                    now,
+                why = (
+                    "not there, however often it is sent"
+                    if absent
+                    else "cannot tell if it was sent"
                 )
+                outbox.hold(session, reply.id or 0, now, f"{why}: {reading.detail}", now)
+
+
+def _belongs_to_another(session: Session, row: ReplyStep, receipt: Receipt) -> bool:
+    """A listing may show less than would tell two replies to one person apart."""
+    statement = select(ReplyStep.id).where(
+        ReplyStep.remote_id == receipt.remote_id,
+        ReplyStep.kind == row.kind,
+        col(ReplyStep.id) != row.id,
+    )
+    return bool(receipt.remote_id) and session.exec(statement).first() is not None

@@ -23,7 +23,16 @@ from models.images import decode, encode_jpeg, encode_png, png_mask
 from storage import blobs, outbox
 from storage.blobs import BlobStore
 from storage.database import Database
-from storage.tables import Artifact, AuthorRow, MediaRow, MediaState, PostRow, Reply, ReplyState
+from storage.tables import (
+    Artifact,
+    AuthorRow,
+    BlobRow,
+    MediaRow,
+    MediaState,
+    PostRow,
+    Reply,
+    ReplyState,
+)
 
 log = structlog.get_logger()
 WIDTH = 1080  # px: the width Instagram keeps
@@ -227,7 +236,13 @@ class Renderer:
         facts["ms"] = round((time.perf_counter() - began) * 1000)
         sha256 = self._artifacts.put(data)
         with self._database.write() as session:
-            self._keep(session, key, name, sha256, len(data), source, facts)
+            forgotten = session.get(BlobRow, source.sha256) is None
+            orphan = forgotten and session.get(BlobRow, sha256) is None
+            if not forgotten:
+                self._keep(session, key, name, sha256, len(data), source, facts)
+        if forgotten:  # while the network ran: nothing of it may stay
+            self._artifacts.remove([sha256] if orphan else [])
+            raise NotRenderable("the source was forgotten")
         log.debug("stage", stage=name, ms=facts["ms"], source=source.sha256[:12])
         return _Stage(sha256, facts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +10,8 @@ from bot.events import Author, Post
 from bot.flow.policy import Policy, Track
 
 AUTO = "auto"  # as a track's style: whatever the policy picks for the post
+# "bot" as a word of its own, as in daily_quote_bot or "News Bot 24"; not Abbott, robotics, imagebot
+_BOT = re.compile(r"(?<![^\W\d_])bots?(?![^\W\d_])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +57,23 @@ def still_wanted(
     """Before sending, on the fresh post: why the reply is no longer wanted, or None.
 
     Age is not asked again: the trigger was young when it was seen, and approvals expire on their
-    own. A `track` trigger is the operator's word and needs no sign in the post itself.
+    own. A `track` trigger is the operator's word: no sign in the post, but one on the track.
     """
     refusal = _refusal(post, policy, us, opted_out=opted_out)
     if refusal is not None:
         return refusal
-    if trigger == "track":
+    if track is None:
+        return "its track was removed"
+    if _asked(post, track, policy, us.me) is not None:
         return None
-    if track is None or _asked(post, track, policy, us.me) is None:
-        return "the post no longer asks for a reply"
-    return None
+    if trigger == "track":
+        return "its track no longer replies"
+    return "the post no longer asks for a reply"
+
+
+def looks_automated(author: Author) -> bool:
+    """The platform says so, or the person's own name does."""
+    return author.is_bot or any(_BOT.search(name) for name in (author.username, author.full_name))
 
 
 def _asked(post: Post, track: Track, policy: Policy, me: Author) -> Trigger | None:
@@ -87,8 +97,10 @@ def _refusal(post: Post, policy: Policy, us: Us, *, opted_out: bool) -> str | No
         return "replies are switched off"
     if author.user_id == us.me.user_id or author.user_id in us.ours:
         return "our own post"
-    if author.is_bot or author.user_id in policy.ignore or author.username.lower() in policy.ignore:
-        return "a bot, or on the ignore list"
+    if author.user_id in policy.ignore or author.username.lower() in policy.ignore:
+        return "on the ignore list"
+    if looks_automated(author):
+        return "a bot"
     if author.is_private:
         return "a private account"
     if opted_out:
