@@ -105,7 +105,7 @@ class StepKind(StrEnum):
     UPLOAD = "upload"  # bytes to the platform; shows nothing to anybody, so it may be repeated
     POST = "post"  # turns an upload into a feed post
     STORY = "story"  # turns an upload into a story
-    DM_TEXT = "dm_text"  # opens the thread where there is none
+    DM_TEXT = "dm_text"  # names the source; opens the thread where there is none
     DM_UPLOAD = "dm_upload"
     DM_PHOTO = "dm_photo"
     COMMENT = "comment"  # a text comment under the source post

@@ -290,16 +290,6 @@ def test_pauses_between_requests(box: Sandbox) -> None:
         assert 0.35 < (datetime.now(UTC) - started).total_seconds() < 3
 
 
-def test_a_thread_that_cannot_be_looked_up_sends_nothing(
-    box: Sandbox, platform: InstagramPlatform, source: Post
-) -> None:
-    box.faults.add("server_error", "*/get_by_participants/")
-    before = sent(box, StepKind.DM_TEXT)
-    with pytest.raises(RateLimited, match="nothing was sent"):
-        platform.send(step(StepKind.DM_TEXT, source))
-    assert sent(box, StepKind.DM_TEXT) == before
-
-
 def test_the_ledger_keeps_requests_from_the_network(box: Sandbox, tmp_path: Path) -> None:
     """After a 429 or a refusal to the account, a new process does not even ask."""
     box.world.add_user("eva")

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from bot.errors import RateLimited, Refused, Unavailable
+from bot.errors import Refused
 from bot.events import Mode, Receipt, Step, StepKind
 from bot.platforms.instagram.client import story_mention, usertag
 from bot.platforms.instagram.parse import pk_of
@@ -21,7 +21,6 @@ from bot.platforms.instagram.session import Session
 from bot.platforms.instagram.translate import UploadRefused
 
 SETTLE = 3.0  # seconds between an upload and its use: the platform is still working on it
-RETRY_S = 60.0  # when a read that a write needs failed
 _TAG_AT = (0.5, 0.9)  # the author's tag: in the middle, near the lower edge
 _STEPS: Mapping[Mode, tuple[StepKind, ...]] = {
     Mode.POST: (StepKind.UPLOAD, StepKind.POST),
@@ -122,15 +121,9 @@ class Writer:
         return self._session.call("publish", "story", request)
 
     def _dm_text(self, step: Step) -> Receipt:
-        """Opens the thread; where there is one already, nothing is sent."""
-        try:
-            thread_id = self.thread_of(step.author.user_id)
-        except Unavailable as error:
-            raise RateLimited(f"{error}; nothing was sent", retry_after=RETRY_S) from None
-        if thread_id:
-            return Receipt(thread_id, outputs={"thread_id": thread_id, "existed": "true"})
+        """Says what the photo is about, and opens the thread where there is none yet."""
         if not step.text:
-            raise Refused("direct message: there is no thread, and no text to open one with")
+            raise Refused("direct message: no text to send; nothing was sent")
         recipients = {"recipient_users": json.dumps([[int(step.author.user_id)]])}
         links = re.findall(r"https?://\S+", step.text)
         if links:
