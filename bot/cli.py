@@ -289,6 +289,7 @@ def login(account: Annotated[str | None, typer.Argument()] = None, config: Confi
     name = account or _only_account(settings)
     service = App(settings)
     with service.lock(name):
+        service.gate(name).resume()  # whoever types this has looked at the account
         platform = service.platform(name)
         me = platform.login()
         platform.close()
