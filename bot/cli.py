@@ -5,6 +5,8 @@ Data goes to stdout, messages to stderr. Exit codes are those of `bot.errors`.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -63,6 +65,7 @@ def demo(
     """A loopback Instagram with people who post, the service, and the replies it makes."""
     from bot.demo import demo as start
 
+    _stop_on_sigterm()
     start(folder, seconds=seconds, rate=rate, as_json=json)
 
 
@@ -85,6 +88,7 @@ def rehearse(
     from bot.demo import rehearse as start
 
     _load(config)
+    _stop_on_sigterm()
     start(config, folder, seconds=seconds, rate=rate, approve=approve, as_json=json)
 
 
@@ -364,15 +368,24 @@ def compose(
 def main() -> None:
     """Entry point: turns our errors into a line on stderr and their exit code."""
     try:
-        app(standalone_mode=True)
+        try:
+            app(standalone_mode=True)
+        finally:
+            sys.stdout.flush()  # a reader that went away is noticed here, not after the last line
     except TagechoError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        sys.stderr.close()
+        # Python flushes once more when it ends, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+
+
+def _stop_on_sigterm() -> None:
+    """Like Ctrl-C: with a report, and without leaving the two other processes behind."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _load(path: Path) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ def settle(
     settings: Settings, reply_ids: list[int], verb: str, why: str = ""
 ) -> list[tuple[int, ReplyState]]:
     """A person's word on replies: all of them, or none when one cannot be."""
-    who, now = getpass.getuser(), utc_now()
+    who, now = _who(), utc_now()
     with opened(settings) as app, app.database.write() as session:
         result = []
         for reply_id in reply_ids:
@@ -101,6 +102,14 @@ def settle(
                 state = outbox.confirm(session, reply_id, who, now)
             result.append((reply_id, state))
         return result
+
+
+def _who() -> str:
+    """For the log. In a container the user may have a number only."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # KeyError before Python 3.13
+        return f"uid {os.getuid()}"
 
 
 def switch_pause(settings: Settings, account: str | None, *, on: bool) -> None:
