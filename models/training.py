@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import pickle
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -67,16 +68,28 @@ def save_checkpoint(
 def load_checkpoint(path: Path, parts: Mapping[str, Any], recipe: Mapping[str, Any]) -> int:
     """Fill the parts and return the number of steps already done; 0 when there is no file.
 
-    Raises ValueError when the checkpoint belongs to another recipe; nothing is changed then.
+    Raises ValueError when the file is no checkpoint or one of another recipe; nothing is changed
+    then.
     """
     if not path.exists():
         return 0
-    state = torch.load(path, weights_only=True)
+    state = read_checkpoint(path)
     if state["recipe"] != dict(recipe):
         raise ValueError(f"{path} was made with another recipe: {state['recipe']}")
     for name, part in parts.items():
         part.load_state_dict(state["parts"][name])
     return int(state["step"])
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """`step`, `recipe` and `parts` of a checkpoint. Raises ValueError when it is none."""
+    try:
+        state = torch.load(path, weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path} cannot be read as a checkpoint: {error}") from error
+    if not isinstance(state, dict) or not {"step", "recipe", "parts"} <= set(state):
+        raise ValueError(f"{path} is not a checkpoint of this project")
+    return state
 
 
 class Progress:

@@ -24,6 +24,7 @@ from models.augment import to_batch
 from models.base import Image
 from models.dino.train import load_photos
 from models.dino.vit import ViT
+from models.training import read_checkpoint
 
 DROPPED = {"notsure", "other", "skip"}  # tags that say nothing
 
@@ -82,7 +83,7 @@ def knn_accuracy(
 
 def load_teacher(checkpoint: Path) -> ViT:
     """The teacher's ViT of a DINO checkpoint."""
-    state = torch.load(checkpoint, weights_only=True)["parts"]["teacher"]
+    state = read_checkpoint(checkpoint)["parts"]["teacher"]
     vit = ViT()
     vit.load_state_dict({k[4:]: v for k, v in state.items() if k.startswith("vit.")})
     return vit

@@ -21,7 +21,14 @@ from models.dino.evaluate import load_teacher
 from models.dino.vit import ViT
 from models.segment.network import SegmentNet
 from models.segment.samples import Pool, build_pool, draw
-from models.training import Ema, Progress, cosine, load_checkpoint, save_checkpoint
+from models.training import (
+    Ema,
+    Progress,
+    cosine,
+    load_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+)
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,7 @@ def batch_iou(got: Tensor, wanted: Tensor) -> float:
 def load_network(checkpoint: Path) -> SegmentNet:
     """The averaged network of a segmentation checkpoint."""
     network = SegmentNet()
-    network.load_state_dict(torch.load(checkpoint, weights_only=True)["parts"]["ema"])
+    network.load_state_dict(read_checkpoint(checkpoint)["parts"]["ema"])
     return network
 
 

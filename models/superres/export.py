@@ -13,11 +13,12 @@ import torch
 
 from models.export import export, register
 from models.superres.network import Compact
+from models.training import read_checkpoint
 
 
 def load_network(checkpoint: Path) -> Compact:
     """The averaged network of a checkpoint."""
-    state = torch.load(checkpoint, weights_only=True)
+    state = read_checkpoint(checkpoint)
     network = Compact(state["recipe"]["scale"])
     network.load_state_dict(state["parts"]["ema"])
     return network.eval()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Pil
 
 torch = pytest.importorskip("torch", reason="needs the [learn] extra (torch)")
 pytest.importorskip("onnx", reason="needs the [learn] extra (onnx)")
@@ -18,8 +19,9 @@ from models.runtime import Runtime  # noqa: E402
 from models.superres.degrade import degrade, degrade_for_benchmark, shrink  # noqa: E402
 from models.superres.export import export_network, load_network  # noqa: E402
 from models.superres.network import Compact, Shape  # noqa: E402
-from models.superres.train import Recipe, draw_batch, train  # noqa: E402
+from models.superres.train import Recipe, draw_batch, load_targets, train  # noqa: E402
 from models.superres.upscaler import TiledUpscaler  # noqa: E402
+from models.training import photo_paths  # noqa: E402
 
 pytestmark = pytest.mark.learn
 
@@ -92,6 +94,25 @@ def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="another recipe"):
         train(photos(), replace(recipe, seed=1), part)
     assert load_network(part / "last.pt").scale == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint at all", None])
+def test_a_foreign_checkpoint_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "last.pt"
+    if content is None:
+        torch.save([1, 2], path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"last\.pt"):
+        train(photos(), Recipe(scale=2, steps=1, batch=1, patch=16), tmp_path)
+
+
+def test_no_usable_photo_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no photos"):
+        photo_paths([tmp_path])
+    Pil.fromarray(photos()[0]).save(tmp_path / "small.png")
+    with pytest.raises(ValueError, match="short side"):
+        load_targets(photo_paths([tmp_path]), 128)
 
 
 class Stop:
