@@ -216,6 +216,8 @@ def _show(
     dropped: str,
     as_json: bool,
 ) -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # as Ctrl-C: stop both, then report
     console = Console(stderr=True)
     console.print(f"[bold]tagecho[/bold]: {note}")
     # The shell's settings and secrets are for the real network; a rehearsal keeps only the former.
@@ -263,7 +265,9 @@ def _watch(
             line, sent = _progress(network, database, time.monotonic() - began)
             status.update(line)
             for reply in sent[seen:]:
-                console.print(f"  published {reply.url}  in reply to {reply.source_url}")
+                console.print(
+                    f"  {reply.source_url} → {reply.url}", soft_wrap=True, highlight=False
+                )
             seen = len(sent)
             if not console.is_terminal and time.monotonic() >= next_line:
                 console.print(line)
@@ -281,8 +285,8 @@ def _progress(network: Network, database: Database, elapsed: float) -> tuple[str
     world = network.ask("/world")
     waiting = states[ReplyState.AWAITING_APPROVAL]
     line = (
-        f"{elapsed:4.0f} s  network: {world['posts']} posts  stored: {posts}  "
-        f"on the way: {busy}  awaiting approval: {waiting}  replies: {len(sent)}"
+        f"{elapsed:4.0f} s  posted {world['posts']}, stored {posts}, replies {len(sent)}, "
+        f"on the way {busy}" + (f", awaiting approval {waiting}" if waiting else "")
     )
     return line, sent
 
