@@ -243,7 +243,7 @@ def _show(
         print(json.dumps(summary))
     else:
         for key, value in summary.items():
-            console.print(f"  {key}: {value}")
+            console.print(f"  {key.replace('_', ' ')}: {_plain(value)}", highlight=False)
     console.print(f"Look at [bold]{page.resolve()}[/bold]: before, mask and after of every reply")
 
 
@@ -330,6 +330,13 @@ def _summary(network: Network, database: Database, peak: float) -> dict[str, Any
         "latency_s": {"p50": _quantile(seconds, 0.5), "p95": _quantile(seconds, 0.95)},
         "peak_rss_mb": round(peak, 1),
     }
+
+
+def _plain(value: Any) -> str:
+    """A figure as people read it; of several, those that say something."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {part}" for key, part in value.items() if part) or "none"
+    return str(value)
 
 
 def _quantile(ordered: list[float], share: float) -> float | None:
