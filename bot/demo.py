@@ -216,8 +216,7 @@ def _show(
     dropped: str,
     as_json: bool,
 ) -> None:
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # as Ctrl-C: stop both, then report
+    signal.signal(signal.SIGHUP, signal.default_int_handler)  # a closed terminal is a Ctrl-C
     console = Console(stderr=True)
     console.print(f"[bold]tagecho[/bold]: {note}")
     # The shell's settings and secrets are for the real network; a rehearsal keeps only the former.
