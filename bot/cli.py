@@ -23,9 +23,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="""Listen to hashtags and profiles, build a dataset, answer with an image.
 
-    Example: tagecho demo            a whole network on this machine, replies in a minute
-             tagecho check           is config.toml right?
-             tagecho run             the service itself
+    \b
+    tagecho demo     a whole network on this machine, replies in a minute
+    tagecho check    is config.toml right?
+    tagecho run      the service itself
     """,
 )
 track_app = typer.Typer(no_args_is_help=True, help="The tracked hashtags and profiles.")
@@ -36,6 +37,8 @@ app.add_typer(replies_app, name="replies")
 Config = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration file.", envvar="TAGECHO_CONFIG")
 ]
+Limit = Annotated[int, typer.Option(min=1, help="At most so many, the newest.")]
+Numbers = Annotated[list[int], typer.Argument(help="Their numbers in the list.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 CONFIG = Path("config.toml")
 
@@ -181,7 +184,7 @@ def track_remove(
 @replies_app.command("list")
 def replies_list(
     state: Annotated[str | None, typer.Option(help="Only this state.")] = None,
-    limit: Annotated[int, typer.Option(min=1)] = 50,
+    limit: Limit = 50,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
@@ -197,7 +200,11 @@ def replies_list(
 
 
 @replies_app.command("show")
-def replies_show(reply: int, config: Config = CONFIG, json: Json = False) -> None:
+def replies_show(
+    reply: Annotated[int, typer.Argument(help="Its number in the list.")],
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
     """One reply: its steps, its history, its files."""
     from bot.status import reply_details
 
@@ -215,7 +222,7 @@ def replies_show(reply: int, config: Config = CONFIG, json: Json = False) -> Non
 
 
 @replies_app.command("approve")
-def replies_approve(replies: list[int], config: Config = CONFIG) -> None:
+def replies_approve(replies: Numbers, config: Config = CONFIG) -> None:
     """Let replies go out. One of unknown outcome is sent again: look first that it is not there."""
     from bot.status import settle
 
@@ -225,7 +232,7 @@ def replies_approve(replies: list[int], config: Config = CONFIG) -> None:
 
 @replies_app.command("reject")
 def replies_reject(
-    replies: list[int],
+    replies: Numbers,
     why: Annotated[str, typer.Option(help="Kept in the log.")] = "",
     config: Config = CONFIG,
 ) -> None:
@@ -237,7 +244,7 @@ def replies_reject(
 
 
 @replies_app.command("confirm")
-def replies_confirm(replies: list[int], config: Config = CONFIG) -> None:
+def replies_confirm(replies: Numbers, config: Config = CONFIG) -> None:
     """Replies of unknown outcome that you saw on the network: they were sent."""
     from bot.status import settle
 
@@ -248,7 +255,7 @@ def replies_confirm(replies: list[int], config: Config = CONFIG) -> None:
 @replies_app.command("html")
 def replies_html(
     file: Annotated[Path, typer.Argument(help="Where to write the page.")],
-    limit: Annotated[int, typer.Option(min=1)] = 200,
+    limit: Limit = 200,
     config: Config = CONFIG,
 ) -> None:
     """A page with before, mask and after of every reply."""
@@ -283,7 +290,12 @@ def resume(
 
 
 @app.command()
-def login(account: Annotated[str | None, typer.Argument()] = None, config: Config = CONFIG) -> None:
+def login(
+    account: Annotated[
+        str | None, typer.Argument(help="Which account; default: the only one.")
+    ] = None,
+    config: Config = CONFIG,
+) -> None:
     """Log in once and keep the session."""
     from bot.app import App
     from bot.observe import configure_logs
@@ -324,6 +336,10 @@ def forget(
 
 Paths = Annotated[list[Path], typer.Argument(help="Image files or folders.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
+Networks = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Whose [models] and [limits]; default: config.toml."),
+]
 
 
 @app.command()
@@ -331,7 +347,7 @@ def upscale(
     paths: Paths,
     out: Out,
     scale: Annotated[int, typer.Option(help="2 or 4.")] = 4,
-    config: Annotated[Path | None, typer.Option("--config", "-c")] = None,
+    config: Networks = None,
 ) -> None:
     """Enlarge images; writes NAME.png."""
     from bot import files
@@ -342,9 +358,7 @@ def upscale(
 
 
 @app.command()
-def segment(
-    paths: Paths, out: Out, config: Annotated[Path | None, typer.Option("--config", "-c")] = None
-) -> None:
+def segment(paths: Paths, out: Out, config: Networks = None) -> None:
     """Find the main object; writes NAME.png, 0 or 255, of the input's size."""
     from bot import files
 
@@ -356,8 +370,8 @@ def compose(
     paths: Paths,
     out: Out,
     style: Annotated[str, typer.Option(help="One of the overlay styles.")] = "tint",
-    seed: int = 0,
-    config: Annotated[Path | None, typer.Option("--config", "-c")] = None,
+    seed: Annotated[int, typer.Option(help="Another number, another variant.")] = 0,
+    config: Networks = None,
 ) -> None:
     """Super-resolve, segment and overlay; writes NAME.jpg as a reply would be."""
     from bot import files
