@@ -38,9 +38,11 @@ class DatabaseLedger:
                 session.add(bucket)
             elapsed = max(0.0, (now - bucket.updated).total_seconds())
             tokens = min(float(burst), bucket.tokens + elapsed * rate)
-            taken = tokens >= 1.0
-            bucket.tokens, bucket.updated = tokens - 1.0 if taken else tokens, now
-            return 0.0 if taken else (1.0 - tokens) / rate
+            if tokens < 1.0:
+                bucket.updated = min(bucket.updated, now)
+                return (1.0 - tokens) / rate
+            bucket.tokens, bucket.updated = tokens - 1.0, now
+            return 0.0
 
     def state(self, account: str, action: str) -> events.Breaker:
         """The breaker, or `Breaker()` when there is none."""

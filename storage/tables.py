@@ -209,7 +209,7 @@ class Reply(SQLModel, table=True):
 
     __tablename__ = "replies"
     __table_args__ = (
-        UniqueConstraint("platform", "account", "source_post"),
+        UniqueConstraint("platform", "source_post", "account"),  # in the order it is searched
         Index("ix_replies_state", "state", "account", "sending_at"),
         Index("ix_replies_author", "account", "author_id", "sending_at"),
     )

@@ -242,7 +242,7 @@ def upgrade() -> None:
         sa.Column("facts", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["post"], ["posts.id"], ondelete="SET NULL"),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("platform", "account", "source_post"),
+        sa.UniqueConstraint("platform", "source_post", "account"),
     )
     with op.batch_alter_table("replies", schema=None) as batch_op:
         batch_op.create_index(

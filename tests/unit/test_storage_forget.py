@@ -1,0 +1,211 @@
+"""Forgetting a person: everything of theirs, nothing of anybody else's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import insert
+from sqlmodel import Session, col, select
+
+from bot.events import Author, Receipt, UserTag
+from storage import blobs, dataset, outbox, steps
+from storage.database import Database
+from storage.dataset import Fetched
+from storage.steps import PlannedStep
+from storage.tables import (
+    Artifact,
+    AuthorName,
+    AuthorRow,
+    BlobRow,
+    MediaRow,
+    MediaState,
+    PostHashtag,
+    PostMention,
+    PostRevision,
+    PostRow,
+    PostTrack,
+    Reply,
+    ReplyEvent,
+    ReplyState,
+    ReplyStep,
+)
+from tests.databases import NOW, make_post, queue_reply
+
+S = ReplyState
+ANN = Author("instagram", "u1", "ann")
+BOB = Author("instagram", "u2", "bob")
+OWN, SHARED, DERIVED, KEPT = "a" * 64, "b" * 64, "c" * 64, "d" * 64
+PATHS = {
+    S.QUEUED: (),
+    S.RENDERING: (S.RENDERING,),
+    S.AWAITING_APPROVAL: (S.RENDERING, S.AWAITING_APPROVAL),
+    S.APPROVED: (S.RENDERING, S.APPROVED),
+    S.SENDING: (S.RENDERING, S.APPROVED, S.SENDING),
+    S.SENT: (S.RENDERING, S.APPROVED, S.SENDING, S.SENT),
+    S.UNKNOWN: (S.RENDERING, S.APPROVED, S.SENDING, S.UNKNOWN),
+    S.REJECTED: (S.RENDERING, S.AWAITING_APPROVAL, S.REJECTED),
+}
+
+
+def add(session: Session, post_id: str, author: Author, *hashes: str, **changes: Any) -> int:
+    post = make_post(post_id, author=author, **changes)
+    images = [Fetched(post.media[0], MediaState.STORED, sha, 9, "image/jpeg") for sha in hashes]
+    row_id = dataset.add(session, post, images, NOW)
+    dataset.found_by(session, row_id, "t", "d", "mention", NOW)
+    return row_id
+
+
+def derive(session: Session, source: str, result: str) -> None:
+    blobs.link(session, result, 9, "image/png", NOW)
+    session.add(
+        Artifact(key=result, stage="s", sha256=result, source_sha256=source, facts={}, created=NOW)
+    )
+
+
+def reply_in(session: Session, state: ReplyState, source: str, author: str = "u1") -> int:
+    reply_id = queue_reply(session, source, author_id=author)
+    assert reply_id is not None
+    old = S.QUEUED
+    for new in PATHS[state]:
+        assert outbox.move(session, reply_id, old, new, who="test", now=NOW)
+        old = new
+    return reply_id
+
+
+def forget(database: Database, user_id: str = "u1") -> tuple[dict[str, int], list[str]]:
+    with database.write() as session:
+        return dataset.forget(session, "instagram", user_id, NOW)
+
+
+def everything(database: Database, table: type[Any]) -> list[Any]:
+    with database.read() as session:
+        return list(session.exec(select(table)))
+
+
+def test_one_person_goes_and_the_others_stay(database: Database) -> None:
+    with database.write() as session:
+        gone = add(session, "p1", ANN, OWN, hashtags=("x",), mentions=("bob",))
+        dataset.see(session, gone, make_post("p1", caption="edited", author=ANN), NOW)
+        stays = add(session, "p2", BOB, SHARED, hashtags=("y",), mentions=("ann", "cy"))
+        add(session, "p3", ANN, SHARED)
+    counts, dead = forget(database)
+    assert (counts["posts"], counts["images"], dead) == (2, 2, [OWN])
+    for table in (PostRow, AuthorRow, AuthorName, MediaRow, PostTrack, PostHashtag):
+        left = everything(database, table)
+        assert len(left) == 1, table
+        assert {getattr(row, "post", stays) for row in left} == {stays}
+    assert everything(database, PostRevision) == []
+    assert [(b.sha256, b.refs) for b in everything(database, BlobRow)] == [(SHARED, 1)]
+    assert [row.username for row in everything(database, PostMention)] == ["cy"]
+
+
+def test_what_was_derived_goes_only_with_its_original(database: Database) -> None:
+    with database.write() as session:
+        add(session, "p1", ANN, OWN)
+        add(session, "p2", ANN, SHARED)
+        add(session, "p3", BOB, SHARED)
+        derive(session, OWN, DERIVED)
+        derive(session, SHARED, KEPT)
+    counts, dead = forget(database)
+    assert (counts["derived"], sorted(dead)) == (1, [OWN, DERIVED])
+    assert [row.sha256 for row in everything(database, Artifact)] == [KEPT]
+    counts, dead = forget(database, "u2")
+    assert (counts["derived"], sorted(dead)) == (1, [SHARED, KEPT])
+    assert everything(database, Artifact) == everything(database, BlobRow) == []
+
+
+def test_tags_and_names_in_other_peoples_posts(database: Database) -> None:
+    elsewhere = Author("elsewhere", "u9", "eve")
+    tags = (UserTag("u1", "ann.new", 0.5, 0.5), UserTag("u3", "cy"))
+    with database.write() as session:
+        add(session, "p0", ANN)
+        dataset.see_author(session, Author("instagram", "u1", "ann.new"), NOW)
+        add(session, "p1", BOB, usertags=tags, mentions=("ann", "ann.new", "dee"))
+        add(session, "p2", elsewhere, platform="elsewhere", usertags=tags, mentions=("ann",))
+    counts, _dead = forget(database)
+    assert counts["mentions"] == 3
+    with database.read() as session:
+        left = session.exec(
+            select(PostRow.platform, PostMention.username)
+            .join(PostRow, col(PostMention.post) == col(PostRow.id))
+            .order_by(col(PostRow.platform), col(PostMention.username))
+        ).all()
+    assert [tuple(row) for row in left] == [
+        ("elsewhere", "ann"),
+        ("elsewhere", "ann.new"),
+        ("elsewhere", "cy"),
+        ("instagram", "cy"),
+        ("instagram", "dee"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "state", [S.QUEUED, S.RENDERING, S.AWAITING_APPROVAL, S.APPROVED, S.REJECTED]
+)
+def test_a_reply_that_never_left_goes_with_its_log(database: Database, state: ReplyState) -> None:
+    with database.write() as session:
+        reply_id = reply_in(session, state, "p1")
+        other = reply_in(session, S.QUEUED, "p2", author="u2")
+        [upload] = steps.plan(session, reply_id, 0, "post", [PlannedStep("upload", "t", "text")])
+        steps.begin(session, steps.step_id(upload), NOW)
+        steps.finish(session, steps.step_id(upload), Receipt("1"), NOW)
+    counts, _dead = forget(database)
+    assert (counts["replies"], counts["published_replies_left"]) == (1, 0)
+    assert [reply.id for reply in everything(database, Reply)] == [other]
+    assert {event.reply for event in everything(database, ReplyEvent)} == {other}
+    assert everything(database, ReplyStep) == []
+
+
+@pytest.mark.parametrize("state", [S.SENDING, S.SENT, S.UNKNOWN])
+def test_a_published_reply_keeps_only_what_finds_it_again(
+    database: Database, state: ReplyState
+) -> None:
+    with database.write() as session:
+        post = add(session, "p1", ANN, OWN)
+        reply_id = reply_in(session, state, "p1")
+        reply = session.get_one(Reply, reply_id)
+        reply.post, reply.facts, reply.after_sha256 = post, {"alt_text": "by ann"}, DERIVED
+        steps.plan(session, reply_id, 0, "post", [PlannedStep("post", "token", "for @ann")])
+    counts, _dead = forget(database)
+    assert (counts["replies"], counts["published_replies_left"]) == (0, 1)
+    [reply] = everything(database, Reply)
+    assert (reply.state, reply.source_post) == (state, "p1")
+    assert (reply.author_id, reply.post, reply.facts, reply.after_sha256) == ("", None, {}, None)
+    [step] = everything(database, ReplyStep)
+    assert (step.token, step.text) == ("token", "")
+
+
+def test_a_half_sent_reply_is_kept_and_not_continued(database: Database) -> None:
+    with database.write() as session:
+        reply_id = reply_in(session, S.APPROVED, "p1")
+        planned = [PlannedStep("post", "t1", "hello"), PlannedStep("comment", "t2", "hello")]
+        first, _second = steps.plan(session, reply_id, 0, "post", planned)
+        steps.begin(session, steps.step_id(first), NOW)
+        steps.finish(session, steps.step_id(first), Receipt("1"), NOW)
+    counts, _dead = forget(database)
+    assert (counts["replies"], counts["published_replies_left"]) == (0, 1)
+    [reply] = everything(database, Reply)
+    assert (reply.state, reply.reason) == (S.CANCELLED, "the person was forgotten")
+
+
+@pytest.mark.slow
+def test_somebody_with_very_many_posts(database: Database) -> None:
+    """More rows than a SQLite statement may have parameters."""
+    with database.write() as session:
+        row_id = add(session, "p", ANN)
+        first = session.get_one(PostRow, row_id).model_dump(exclude={"id"})
+        posts = [first | {"post_id": f"p{i}"} for i in range(33_000)]
+        session.execute(insert(PostRow), posts)
+        ids = session.exec(select(PostRow.id)).all()
+        media = {"index": 0, "kind": "photo", "url": "u", "state": "pending"}
+        session.execute(insert(MediaRow), [media | {"post": post} for post in ids])
+    counts, _dead = forget(database)
+    assert counts["posts"] == 33_001
+    assert everything(database, MediaRow) == []
+
+
+def test_somebody_unknown(database: Database) -> None:
+    counts, dead = forget(database)
+    assert dead == []
+    assert set(counts.values()) == {0}

@@ -1,0 +1,513 @@
+"""Replies: one per source post, along the allowed ways only, every step of the way logged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import datetime, timedelta
+from itertools import chain, pairwise, product
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from sqlmodel import Session
+
+from bot.errors import UsageError
+from bot.events import Receipt
+from storage import dataset, outbox, steps
+from storage.database import Database
+from storage.outbox import COUNTED, NEXT, TERMINAL
+from storage.steps import PlannedStep
+from storage.tables import Reply, ReplyState, StepState
+from tests.databases import NOW, make_post, queue_reply, together
+
+S = ReplyState
+HOUR = timedelta(hours=1)
+
+
+def put(database: Database, state: ReplyState, source: str = "p1", **values: Any) -> int:
+    """A reply in this state, however it may have come there."""
+    with database.write() as session:
+        asked = {key: values.pop(key) for key in ("account", "author_id") if key in values}
+        reply_id = queue_reply(session, source, **asked)
+        assert reply_id is not None
+        for name, value in ({"state": state} | values).items():
+            setattr(session.get_one(Reply, reply_id), name, value)
+        return reply_id
+
+
+def plan(database: Database, reply_id: int, **states: StepState) -> dict[str, int]:
+    """One step per kind, in these states."""
+    with database.write() as session:
+        wanted = [PlannedStep(kind, f"token-{kind}", "") for kind in states]
+        rows = steps.plan(session, reply_id, 0, "post", wanted)
+        for row in rows:
+            row.state = states[row.kind]
+        return {row.kind: steps.step_id(row) for row in rows}
+
+
+def read(database: Database, reply_id: int) -> Reply:
+    with database.read() as session:
+        return session.get_one(Reply, reply_id)
+
+
+def step_states(database: Database, reply_id: int) -> dict[str, str]:
+    with database.read() as session:
+        return {row.kind: row.state for row in steps.of_reply(session, reply_id)}
+
+
+def log(database: Database, reply_id: int) -> list[tuple[str, str, str, str]]:
+    with database.read() as session:
+        return [(e.old, e.new, e.who, e.why) for e in outbox.history(session, reply_id)]
+
+
+def test_a_new_reply(database: Database) -> None:
+    with database.write() as session:
+        reply_id = queue_reply(session, source_url="https://x/\x00")
+    assert reply_id is not None
+    reply = read(database, reply_id)
+    assert (reply.state, reply.not_before, reply.created) == (S.QUEUED, NOW, NOW)
+    assert (reply.sending_at, reply.facts, reply.attempts) == (None, {}, 0)
+    assert reply.source_url == "https://x/"
+    assert log(database, reply_id) == [("", "queued", "trigger", "mention")]
+
+
+def test_one_reply_per_platform_account_and_source(database: Database) -> None:
+    with database.write() as session:
+        keys: list[dict[str, Any]] = [
+            {},
+            {"platform": "elsewhere"},
+            {"account": "other"},
+            {"source_post": "p2"},
+        ]
+        assert None not in [queue_reply(session, **key) for key in keys]
+        assert [queue_reply(session, **key, style="other") for key in keys] == [None] * 4
+        assert outbox.states(session)["queued"] == 4
+
+
+def test_one_reply_even_when_many_threads_find_the_trigger(
+    database: Database, open_database: Callable[[], Database]
+) -> None:
+    def trigger() -> list[int]:
+        mine, found = open_database(), []
+        for number in range(10):
+            with mine.write() as session:
+                found.append(queue_reply(session, f"p{number}"))
+        return [reply_id for reply_id in found if reply_id is not None]
+
+    made = together(*[trigger] * 8)
+    assert len({reply_id for ids in made for reply_id in ids}) == sum(map(len, made)) == 10
+    with database.read() as session:
+        assert outbox.states(session)["queued"] == 10
+
+
+def test_a_reply_in_whatever_state_is_not_made_again(database: Database) -> None:
+    for state in S:
+        put(database, state, state)
+    with database.write() as session:
+        assert [queue_reply(session, state) for state in S] == [None] * len(S)
+
+
+def test_only_allowed_moves_happen(database: Database) -> None:
+    """From every state to every state, of a reply that is in the first and of one that is not."""
+    for old, new in product(S, S):
+        if new not in NEXT.get(old, frozenset()):
+            never = pytest.raises(ValueError, match=f"never goes from {old} to {new}")
+            with never, database.write() as session:
+                outbox.move(session, 1, old, new, who="test", now=NOW)
+            continue
+        elsewhere = S.QUEUED if old is not S.QUEUED else S.RENDERING
+        here = put(database, old, f"{old} {new}")
+        there = put(database, elsewhere, f"not {old} {new}")
+        with database.write() as session:
+            assert outbox.move(session, here, old, new, who="test", why="because\x00", now=NOW)
+            assert not outbox.move(session, here, old, new, who="test", now=NOW)
+            assert not outbox.move(session, there, old, new, who="test", now=NOW)
+        assert (read(database, here).state, read(database, here).reason) == (new, "because")
+        assert log(database, here)[1:] == [(old, new, "test", "because")]
+        assert read(database, there).state == elsewhere
+        assert len(log(database, there)) == 1
+
+
+def test_terminal_states() -> None:
+    assert {S.SENT, S.FAILED, S.REJECTED, S.EXPIRED, S.CANCELLED, S.DRY_RUN} == TERMINAL
+    reachable = {new for states in NEXT.values() for new in states}
+    assert reachable | {S.QUEUED} == set(S)
+    assert [old for old, states in NEXT.items() if S.SENDING in states] == [S.APPROVED]
+
+
+def test_two_workers_cannot_both_take_a_reply(
+    database: Database, open_database: Callable[[], Database]
+) -> None:
+    ids = [put(database, S.APPROVED, f"p{i}") for i in range(10)]
+
+    def worker() -> list[int]:
+        mine, taken = open_database(), []
+        for reply_id in ids:
+            with mine.write() as session:
+                if outbox.move(session, reply_id, S.APPROVED, S.SENDING, who="w", now=NOW):
+                    taken.append(reply_id)
+        return taken
+
+    assert sorted(chain.from_iterable(together(*[worker] * 4))) == ids
+
+
+def test_a_move_carries_other_columns(database: Database) -> None:
+    reply_id = put(database, S.RENDERING)
+    values = {"facts": {"after": {"post": "abc"}}, "after_sha256": "abc", "attempts": 2}
+    with database.write() as session:
+        outbox.move(session, reply_id, S.RENDERING, S.APPROVED, who="w", now=NOW + HOUR, **values)
+    reply = read(database, reply_id)
+    assert {name: getattr(reply, name) for name in values} == values
+    assert (reply.updated, reply.created) == (NOW + HOUR, NOW)
+
+
+def test_a_move_that_is_rolled_back_leaves_no_trace(database: Database) -> None:
+    reply_id = put(database, S.APPROVED)
+    with pytest.raises(KeyError), database.write() as session:
+        outbox.move(session, reply_id, S.APPROVED, S.SENDING, who="w", now=NOW)
+        raise KeyError
+    assert read(database, reply_id).state == S.APPROVED
+    assert len(log(database, reply_id)) == 1
+
+
+def test_due_is_oldest_first_and_waits_for_its_time(database: Database) -> None:
+    a = put(database, S.APPROVED, "a")
+    b = put(database, S.APPROVED, "b", account="other")
+    c = put(database, S.APPROVED, "c")
+    put(database, S.QUEUED, "d")
+    with database.write() as session:
+        outbox.hold(session, a, NOW + HOUR, "quiet hours", NOW)
+    with database.read() as session:
+        due = lambda *args, **kw: [r.id for r in outbox.due(session, S.APPROVED, *args, **kw)]  # noqa: E731
+        assert due(NOW) == [b]
+        assert due(NOW, limit=9) == [b, c]
+        assert due(NOW, "main") == [c]
+        assert due(NOW + HOUR, "main", limit=9) == [a, c]
+        assert due(NOW - HOUR) == []
+    assert (read(database, a).reason, len(log(database, a))) == ("quiet hours", 1)
+
+
+def test_a_hold_leaves_what_has_ended_alone(database: Database) -> None:
+    ids = {state: put(database, state, state, reason="as it was") for state in S}
+    with database.write() as session:
+        for reply_id in ids.values():
+            outbox.hold(session, reply_id, NOW + HOUR, "held", NOW)
+    for state, reply_id in ids.items():
+        reply = read(database, reply_id)
+        expected = ("as it was", NOW) if state in TERMINAL else ("held", NOW + HOUR)
+        assert (reply.reason, reply.not_before) == expected, state
+
+
+def test_unhold(database: Database) -> None:
+    later = {"not_before": NOW + HOUR}
+    ids = [put(database, S.APPROVED, f"p{i}", account=f"a{i}", **later) for i in (0, 1, 2)]
+    queued = put(database, S.QUEUED, "q", account="a0", **later)
+    with database.write() as session:
+        outbox.unhold(session, "a0", NOW)
+        assert [r.id for r in outbox.due(session, S.APPROVED, NOW, limit=9)] == ids[:1]
+        outbox.unhold(session, None, NOW)
+        assert [r.id for r in outbox.due(session, S.APPROVED, NOW, limit=9)] == ids
+    assert read(database, queued).not_before == NOW + HOUR
+
+
+def test_what_counts_under_the_caps(database: Database) -> None:
+    for state in S:
+        put(database, state, f"old-{state}", sending_at=NOW - HOUR)
+        put(database, state, f"new-{state}", sending_at=NOW)
+        put(database, state, f"never-{state}")
+    put(database, S.SENT, "bob", author_id="u2", sending_at=NOW)
+    put(database, S.SENT, "other", account="other", sending_at=NOW)
+    with database.read() as session:
+        count = lambda *args: outbox.sent_since(session, *args)  # noqa: E731
+        assert set(COUNTED) == {S.SENDING, S.SENT, S.UNKNOWN}
+        assert count("main", NOW) == 3 + 1
+        assert count("main", NOW - HOUR) == 6 + 1
+        assert count("main", NOW - HOUR, "u1") == 6
+        assert count("main", NOW, "u2") == 1
+        assert count("other", NOW) == 1
+        assert count("main", NOW + HOUR) == count("nobody", NOW) == 0
+
+
+def test_recovery_after_a_crash(database: Database) -> None:
+    rendering = put(database, S.RENDERING, "rendering")
+    in_air = put(database, S.SENDING, "in the air")
+    plan(database, in_air, upload=StepState.DONE, post=StepState.SENDING, comment=StepState.PLANNED)
+    between = put(database, S.SENDING, "between", not_before=NOW + HOUR)
+    plan(database, between, upload=StepState.DONE, post=StepState.PLANNED)
+    unplanned = put(database, S.SENDING, "unplanned")
+    doubted = put(database, S.SENDING, "doubted")
+    plan(database, doubted, post=StepState.UNKNOWN)
+    other = put(database, S.SENDING, "other", account="other")
+    plan(database, other, post=StepState.SENDING)
+    others = set(S) - {S.RENDERING, S.SENDING}
+    settled = {state: put(database, state, state) for state in others}
+    with database.write() as session:
+        assert outbox.recover(session, "main", NOW) == {"requeued": 1, "unsettled": 4}
+    with database.write() as session:
+        assert outbox.recover(session, "main", NOW) == {"requeued": 0, "unsettled": 0}
+    assert read(database, rendering).state == S.QUEUED
+    assert read(database, in_air).state == S.UNKNOWN
+    assert step_states(database, in_air) == {
+        "upload": "done",
+        "post": "unknown",
+        "comment": "planned",
+    }
+    with database.read() as session:
+        assert [reply.id for reply, _ in steps.doubtful(session, "main", NOW)] == [in_air]
+    assert (read(database, between).state, read(database, between).not_before) == (S.APPROVED, NOW)
+    assert step_states(database, between) == {"upload": "done", "post": "planned"}
+    assert read(database, unplanned).state == S.APPROVED
+    assert read(database, doubted).state == S.UNKNOWN
+    assert read(database, other).state == S.SENDING
+    assert step_states(database, other) == {"post": "sending"}
+    for state, reply_id in settled.items():
+        assert read(database, reply_id).state == state
+    assert log(database, in_air)[1:] == [("sending", "unknown", "start", "interrupted")]
+
+
+def test_a_person_releases_a_waiting_reply(database: Database) -> None:
+    reply_id = put(database, S.AWAITING_APPROVAL, not_before=NOW + HOUR)
+    with database.write() as session:
+        assert outbox.release(session, reply_id, "eva", NOW) is S.APPROVED
+    reply = read(database, reply_id)
+    assert (reply.approved_by, reply.not_before) == ("eva", NOW)
+    assert reply.expires_at == NOW + timedelta(days=1)
+    assert log(database, reply_id)[1:] == [("awaiting_approval", "approved", "eva", "approved")]
+
+
+def test_a_person_releases_a_write_of_unknown_outcome(database: Database) -> None:
+    """It is sent again with the token it had, and lives long enough for that."""
+    reply_id = put(database, S.UNKNOWN)
+    ids = plan(database, reply_id, upload=StepState.DONE, post=StepState.UNKNOWN)
+    much_later = NOW + timedelta(days=5)
+    with database.write() as session:
+        outbox.release(session, reply_id, "eva", much_later)
+    assert step_states(database, reply_id) == {"upload": "done", "post": "planned"}
+    with database.write() as session:
+        outbox.expire(session, much_later + HOUR)
+        assert [r.id for r in outbox.due(session, S.APPROVED, much_later)] == [reply_id]
+        assert steps.begin(session, ids["post"], NOW)
+        assert [row.token for row in steps.of_reply(session, reply_id)][1] == "token-post"
+
+
+def test_a_person_confirms_a_write_of_unknown_outcome(database: Database) -> None:
+    reply_id = put(database, S.UNKNOWN)
+    plan(database, reply_id, post=StepState.UNKNOWN, comment=StepState.PLANNED)
+    with database.write() as session:
+        assert outbox.confirm(session, reply_id, "eva", NOW) is S.APPROVED
+    assert step_states(database, reply_id) == {"post": "done", "comment": "planned"}
+    with database.write() as session:
+        assert outbox.expire(session, NOW + timedelta(days=9)) == 0
+
+
+DECISIONS: dict[str, Callable[[Session, int, datetime], ReplyState]] = {
+    "release": lambda session, reply_id, now: outbox.release(session, reply_id, "eva", now),
+    "confirm": lambda session, reply_id, now: outbox.confirm(session, reply_id, "eva", now),
+    "reject": lambda session, reply_id, now: outbox.reject(session, reply_id, "eva", "", now),
+}
+MAY = {
+    "release": {S.AWAITING_APPROVAL, S.UNKNOWN},
+    "confirm": {S.UNKNOWN},
+    "reject": {S.AWAITING_APPROVAL, S.APPROVED, S.UNKNOWN},
+}
+
+
+@pytest.mark.parametrize("verb", sorted(DECISIONS))
+def test_what_a_person_may_decide(database: Database, verb: str) -> None:
+    for state in S:
+        reply_id = put(database, state, state)
+        result, events = state, []
+        if state in MAY[verb]:
+            result = S.REJECTED if verb == "reject" else S.APPROVED
+            events = [(state, result, "eva")]
+            with database.write() as session:
+                assert DECISIONS[verb](session, reply_id, NOW) is result
+        else:
+            with pytest.raises(UsageError, match=state), database.write() as session:
+                DECISIONS[verb](session, reply_id, NOW)
+        assert read(database, reply_id).state == result
+        assert [(e[0], e[1], e[2]) for e in log(database, reply_id)[1:]] == events
+
+
+def test_deciding_on_a_reply_that_is_not_there(database: Database) -> None:
+    with database.write() as session:
+        for decide in (outbox.release, outbox.confirm):
+            with pytest.raises(UsageError, match="no reply 99"):
+                decide(session, 99, "eva", NOW)
+        with pytest.raises(UsageError, match="no reply 99"):
+            outbox.reject(session, 99, "eva", "", NOW)
+
+
+def test_only_waiting_replies_expire(database: Database) -> None:
+    late = {state: put(database, state, f"late-{state}", expires_at=NOW) for state in S}
+    early = {s: put(database, s, f"early-{s}", expires_at=NOW + timedelta(seconds=1)) for s in S}
+    with database.write() as session:
+        assert outbox.expire(session, NOW) == 3
+    waiting = (S.QUEUED, S.AWAITING_APPROVAL, S.APPROVED)
+    for state in S:
+        assert read(database, late[state]).state == (S.EXPIRED if state in waiting else state)
+        assert read(database, early[state]).state == state
+
+
+def test_what_is_half_sent_does_not_expire(database: Database) -> None:
+    uploaded = put(database, S.APPROVED, "uploaded", expires_at=NOW)
+    plan(database, uploaded, upload=StepState.DONE, post=StepState.PLANNED)
+    posted = put(database, S.APPROVED, "posted", expires_at=NOW)
+    plan(database, posted, post=StepState.DONE, comment=StepState.PLANNED)
+    with database.write() as session:
+        assert outbox.expire(session, NOW) == 1
+    assert read(database, uploaded).state == S.EXPIRED  # an upload shows nothing to anybody
+    assert read(database, posted).state == S.APPROVED
+
+
+def test_cancelling_what_waits(database: Database) -> None:
+    waiting = (S.QUEUED, S.RENDERING, S.AWAITING_APPROVAL, S.APPROVED)
+    by_author = {state: put(database, state, f"a-{state}", author_id="u1") for state in S}
+    other = put(database, S.QUEUED, "b", author_id="u2")
+    elsewhere = put(database, S.QUEUED, "b", author_id="u2", account="other")
+    with database.write() as session:
+        cancel = lambda **kw: outbox.cancel_waiting(session, "instagram", why="gone", now=NOW, **kw)  # noqa: E731
+        assert cancel(author_id="u1") == len(waiting)
+        assert cancel(author_id="u1") == 0
+        assert cancel(source_post="b", author_id="u1") == 0
+        assert outbox.cancel_waiting(session, "elsewhere", source_post="b", why="", now=NOW) == 0
+        assert cancel(source_post="b") == 2
+    for state, reply_id in by_author.items():
+        assert read(database, reply_id).state == (S.CANCELLED if state in waiting else state)
+    for reply_id in (other, elsewhere):
+        reply = read(database, reply_id)
+        assert (reply.state, reply.reason) == (S.CANCELLED, "gone")
+
+
+def test_listing(database: Database) -> None:
+    ids = [put(database, state, state) for state in S]
+    mine = put(database, S.SENT, "mine", account="other")
+    with database.read() as session:
+        assert [r.id for r in outbox.listing(session)] == [mine, *reversed(ids)]
+        assert [r.id for r in outbox.listing(session, limit=1)] == [mine]
+        assert [r.source_post for r in outbox.listing(session, S.SENT, "main")] == ["sent"]
+        assert outbox.states(session) == {s.value: 2 if s is S.SENT else 1 for s in S}
+
+
+def test_a_reply_outlives_its_post(database: Database) -> None:
+
+    with database.write() as session:
+        row_id = dataset.add(session, make_post(), [], NOW)
+        reply_id = queue_reply(session, post=row_id)
+        assert reply_id is not None
+        outbox.move(session, reply_id, S.QUEUED, S.RENDERING, who="w", now=NOW)
+        outbox.move(session, reply_id, S.RENDERING, S.APPROVED, who="w", now=NOW)
+        outbox.move(session, reply_id, S.APPROVED, S.SENDING, who="w", now=NOW)
+    with database.write() as session:
+        dataset.forget(session, "instagram", "u1", NOW)
+    assert read(database, reply_id).post is None
+    with database.write() as session:
+        assert queue_reply(session) is None
+
+
+STATES = st.sampled_from(S)
+
+
+class Life(RuleBasedStateMachine):
+    """Whatever people, workers, clocks and crashes do, the log tells an allowed story."""
+
+    @initialize()
+    def start(self) -> None:
+        self.database = Database("sqlite://")
+        self.database.migrate()
+        self.now = NOW
+        with self.database.write() as session:
+            reply_id = queue_reply(session)
+            assert reply_id is not None
+            self.reply = reply_id
+            rows = steps.plan(
+                session, self.reply, 0, "post", [PlannedStep(k, k, "") for k in ("upload", "post")]
+            )
+            self.steps = [steps.step_id(row) for row in rows]
+        self.ended: str | None = None
+
+    @rule(old=STATES, data=st.data())
+    def move(self, old: ReplyState, data: st.DataObject) -> None:
+        if old in NEXT:
+            new = data.draw(st.sampled_from(sorted(NEXT[old])))
+            here = self.state() == old
+            with self.database.write() as session:
+                assert outbox.move(session, self.reply, old, new, who="w", now=self.now) is here
+
+    @rule(step=st.integers(0, 1), what=st.sampled_from(["begin", "finish", "doubt", "refuse"]))
+    def write(self, step: int, what: str) -> None:
+        step_id = self.steps[step]
+        with self.database.write() as session:
+            if what == "begin":
+                steps.begin(session, step_id, self.now)
+            elif what == "finish":
+                steps.finish(session, step_id, Receipt("1"), self.now)
+            elif what == "doubt":
+                steps.doubt(session, step_id, "?", self.now)
+            else:
+                steps.refuse(session, step_id, "no", self.now)
+
+    @rule(verb=st.sampled_from(sorted(DECISIONS)))
+    def decide(self, verb: str) -> None:
+        allowed = self.state() in MAY[verb]
+        with (
+            self.database.write() as session,
+            nullcontext() if allowed else pytest.raises(UsageError),
+        ):
+            DECISIONS[verb](session, self.reply, NOW)
+
+    @rule(hours=st.integers(0, 30))
+    def wait(self, hours: int) -> None:
+        self.now += hours * HOUR
+        with self.database.write() as session:
+            outbox.expire(session, self.now)
+
+    @rule()
+    def crash(self) -> None:
+        sending = self.state() == S.SENDING
+        with self.database.write() as session:
+            outbox.recover(session, "main", self.now)
+        assert self.state() not in (S.RENDERING, S.SENDING)
+        if sending:
+            steps_now = set(step_states(self.database, self.reply).values())
+            assert StepState.SENDING not in steps_now
+            assert (self.state() == S.UNKNOWN) is (StepState.UNKNOWN in steps_now)
+
+    @rule()
+    def source_deleted(self) -> None:
+        with self.database.write() as session:
+            outbox.cancel_waiting(session, "instagram", source_post="p1", why="gone", now=self.now)
+
+    @rule()
+    def trigger_again(self) -> None:
+        with self.database.write() as session:
+            assert queue_reply(session) is None
+
+    @invariant()
+    def the_log_is_the_story(self) -> None:
+        story = log(self.database, self.reply)
+        assert story[0][:2] == ("", "queued")
+        for before, (old, new, _who, _why) in pairwise(story):
+            assert old == before[1]
+            assert new in NEXT[S(old)]
+        assert self.state() == story[-1][1]
+
+    @invariant()
+    def the_end_is_the_end(self) -> None:
+        if self.ended is not None:
+            assert self.state() == self.ended
+        elif self.state() in TERMINAL:
+            self.ended = self.state()
+
+    def state(self) -> str:
+        return read(self.database, self.reply).state
+
+    def teardown(self) -> None:
+        self.database.close()
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
