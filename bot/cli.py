@@ -47,10 +47,9 @@ CONFIG = Path("config.toml")
 def run(config: Config = CONFIG) -> None:
     """Run the service until SIGTERM or Ctrl-C."""
     from bot.daemon import Daemon
-    from bot.observe import configure_logs
 
     settings = _load(config)
-    _logs(settings, configure_logs, to_file=True)
+    _log(settings, settings.log.level, settings.data.dir / "logs")
     Daemon(config, settings).run()
 
 
@@ -132,7 +131,7 @@ def track_list(config: Config = CONFIG, json: Json = False) -> None:
     """Tracks and their health."""
     from bot.status import track_rows
 
-    rows = track_rows(_load(config))
+    rows = track_rows(_prepare(config))
     if json:
         _print_json(rows)
         return
@@ -191,7 +190,7 @@ def replies_list(
     """The latest replies, newest first."""
     from bot.status import reply_rows
 
-    rows = reply_rows(_load(config), state, limit)
+    rows = reply_rows(_prepare(config), state, limit)
     if json:
         _print_json(rows)
         return
@@ -208,7 +207,7 @@ def replies_show(
     """One reply: its steps, its history, its files."""
     from bot.status import reply_details
 
-    details = reply_details(_load(config), reply)
+    details = reply_details(_prepare(config), reply)
     if json:
         _print_json(details)
         return
@@ -226,7 +225,7 @@ def replies_approve(replies: Numbers, config: Config = CONFIG) -> None:
     """Let replies go out. One of unknown outcome is sent again: look first that it is not there."""
     from bot.status import settle
 
-    for reply, state in settle(_load(config), replies, "approve"):
+    for reply, state in settle(_prepare(config), replies, "approve"):
         _say(f"reply {reply}: {state}")
 
 
@@ -239,7 +238,7 @@ def replies_reject(
     """Replies that must not go out."""
     from bot.status import settle
 
-    for reply, state in settle(_load(config), replies, "reject", why):
+    for reply, state in settle(_prepare(config), replies, "reject", why):
         _say(f"reply {reply}: {state}")
 
 
@@ -248,7 +247,7 @@ def replies_confirm(replies: Numbers, config: Config = CONFIG) -> None:
     """Replies of unknown outcome that you saw on the network: they were sent."""
     from bot.status import settle
 
-    for reply, state in settle(_load(config), replies, "confirm"):
+    for reply, state in settle(_prepare(config), replies, "confirm"):
         _say(f"reply {reply}: {state}")
 
 
@@ -261,7 +260,7 @@ def replies_html(
     """A page with before, mask and after of every reply."""
     from bot.status import write_page_of
 
-    count = write_page_of(_load(config), file, limit)
+    count = write_page_of(_prepare(config), file, limit)
     _say(f"wrote {count} replies to {file}")
 
 
@@ -273,7 +272,7 @@ def pause(
     """The kill switch: nothing is published until `resume`. Collecting goes on."""
     from bot.status import switch_pause
 
-    switch_pause(_load(config), account, on=True)
+    switch_pause(_prepare(config), account, on=True)
     _say("paused: nothing will be published")
 
 
@@ -285,7 +284,7 @@ def resume(
     """Publish again, and close the circuit breakers that waited for a person."""
     from bot.status import switch_pause
 
-    switch_pause(_load(config), account, on=False)
+    switch_pause(_prepare(config), account, on=False)
     _say("resumed")
 
 
@@ -298,10 +297,8 @@ def login(
 ) -> None:
     """Log in once and keep the session."""
     from bot.app import App
-    from bot.observe import configure_logs
 
-    settings = _load(config)
-    _logs(settings, configure_logs, to_file=False)
+    settings = _prepare(config)
     name = account or _only_account(settings)
     service = App(settings)
     with service.lock(name):
@@ -326,7 +323,7 @@ def forget(
     platform, _, user = person.partition("/")
     if not platform or not user:
         raise UsageError("name a person as PLATFORM/USER, for example instagram/somebody")
-    with opened(_load(config)) as service:
+    with opened(_prepare(config)) as service:
         counts = run_forget(service, platform, user.removeprefix("@"))
     if json:
         _print_json(counts)
@@ -417,15 +414,18 @@ def _models(path: Path | None) -> Any:
     return _load(path or CONFIG)
 
 
-def _logs(settings: Any, configure: Any, *, to_file: bool) -> None:
-    from bot.app import secrets_of
+def _prepare(path: Path) -> Any:
+    """Settings for a verb that opens the database: what it logs goes to stderr."""
+    settings = _load(path)
+    _log(settings, "warning")
+    return settings
 
-    configure(
-        settings.log.level,
-        settings.log.format,
-        secrets=secrets_of(settings),
-        folder=settings.data.dir / "logs" if to_file else None,
-    )
+
+def _log(settings: Any, level: str, folder: Path | None = None) -> None:
+    from bot.app import secrets_of
+    from bot.observe import configure_logs
+
+    configure_logs(level, settings.log.format, secrets=secrets_of(settings), folder=folder)
 
 
 def _target(text: str) -> tuple[Any, str]:

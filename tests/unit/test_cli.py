@@ -1,0 +1,495 @@
+"""The command line as a person or a script meets it: exit codes, streams, files."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import structlog
+from PIL import Image
+from skimage import data
+
+from bot import cli
+from bot.config import load
+from storage.database import Database
+from storage.tables import Control, Reply, ReplyState
+
+ROOT = Path(__file__).parents[2]
+CONFIG = """\
+[accounts.main]           # ours
+platform = "instagram"
+username = "imagebot"
+
+[[tracks]]
+account = "main"
+hashtag = "sunset"        # the first
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration of the test's own; nothing of the shell's."""
+    for name in [name for name in os.environ if name.startswith("TAGECHO_")]:
+        monkeypatch.delenv(name)
+    path = tmp_path / "config.toml"
+    path.write_text(CONFIG)
+    monkeypatch.setenv("TAGECHO_CONFIG", str(path))
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """A verb sets up the logging of its process, which here is the tests'."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def tagecho(
+    config: Path,
+    own_logging: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """Runs a verb in this process and gives what it printed and its exit code."""
+
+    def run(*arguments: str | Path) -> Result:
+        monkeypatch.setattr(sys, "argv", ["tagecho", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        code = ended.value.code
+        return Result(0 if code is None else int(code), printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture
+def database(config: Path) -> Database:
+    """The database that the verbs use."""
+    database = Database(load(config).data.database_url)
+    config.with_name("data").mkdir(exist_ok=True)
+    database.migrate()
+    return database
+
+
+def make_reply(database: Database, state: ReplyState) -> int:
+    now = datetime.now(UTC)
+    with database.write() as session:
+        reply = Reply(
+            platform="instagram",
+            account="main",
+            source_post="17_5",
+            source_url="https://www.instagram.com/p/CODE/",
+            author_id="5",
+            track="main:hashtag:sunset",
+            trigger="opt-in",
+            style="tint",
+            mode="post",
+            state=state,
+            created=now,
+            updated=now,
+            expires_at=now + timedelta(hours=48),
+            not_before=now,
+        )
+        session.add(reply)
+        session.flush()
+        assert reply.id is not None
+        return reply.id
+
+
+def state_of(database: Database, reply: int) -> str:
+    with database.read() as session:
+        return session.get_one(Reply, reply).state
+
+
+def photo(path: Path, width: int = 64, height: int = 48) -> Path:
+    Image.fromarray(data.astronaut()).resize((width, height)).save(path)
+    return path
+
+
+def width(path: Path) -> int:
+    with Image.open(path) as image:
+        return image.width
+
+
+# --- start --------------------------------------------------------------------------------------
+
+
+def loaded_by(arguments: list[str], names: str) -> str:
+    """Which of the named modules a verb has loaded when it ends, in a fresh interpreter."""
+    program = (
+        "import sys; from bot.cli import main\n"
+        f"sys.argv = ['tagecho', *{arguments!r}]\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        f"print('LOADED', *sorted(sys.modules.keys() & set({names.split()!r})))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout.partition("LOADED")[2].strip()
+
+
+@pytest.mark.parametrize("verb", [[], ["replies"], ["compose"], ["run"]])
+def test_help_loads_nothing_heavy(verb: list[str]) -> None:
+    heavy = "torch onnxruntime numpy instagrapi sqlalchemy sqlmodel scipy PIL apscheduler requests"
+    assert loaded_by([*verb, "--help"], heavy) == ""
+
+
+def test_the_configuration_is_judged_without_networks_and_database() -> None:
+    heavy = "torch onnxruntime numpy instagrapi sqlalchemy tomllib"
+    assert loaded_by(["check", "-c", "config.toml"], heavy) == "tomllib"
+
+
+def test_serving_leaves_torch_out(tmp_path: Path) -> None:
+    source = photo(tmp_path / "a.png")
+    command = ["compose", str(source), "--out", str(tmp_path / "out")]
+    assert loaded_by(command, "torch onnx cv2 onnxruntime") == "onnxruntime"
+
+
+def test_no_command_shows_help_with_examples(tagecho: Run) -> None:
+    result = tagecho("--help")
+    assert result.code == 0
+    assert result.out.index("tagecho demo ") < result.out.index("Commands:")
+
+
+@pytest.mark.parametrize("arguments", [["replies", "list", "--json"], ["check", "--json"]])
+def test_a_reader_that_leaves_is_no_error_to_report(config: Path, arguments: list[str]) -> None:
+    environ = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "bot", *arguments],
+        cwd=ROOT,
+        env=environ | {"TAGECHO_DATA__DIR": str(config.parent / "data")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        complaint = process.stderr.read()
+    assert process.returncode == 141
+    assert complaint == b""
+
+
+# --- configuration ------------------------------------------------------------------------------
+
+
+def test_check_of_a_good_file(tagecho: Run, config: Path) -> None:
+    assert tagecho("check") == Result(0, "", f"{config}: fine (1 accounts, 1 tracks)\n")
+    answer = json.loads(tagecho("check", "--json").out)
+    assert answer["accounts"] == ["main"]
+    assert answer["tracks"] == ["main:hashtag:sunset"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "hashtag =",
+            "hashtags =",
+            ':7: tracks[0].hashtags: unknown key (did you mean "hashtag"?)',
+        ),
+        ("platform =", "platform", ":2: not TOML: "),
+        ('"main"', '"mian"', ":6: tracks[0].account: "),
+    ],
+)
+def test_a_wrong_file_is_named_with_its_line(
+    tagecho: Run, config: Path, old: str, new: str, message: str
+) -> None:
+    config.write_text(CONFIG.replace(old, new))
+    result = tagecho("check")
+    assert result.code == 3
+    assert result.out == ""
+    assert str(config) + message in result.err
+
+
+def test_every_verb_refuses_a_wrong_file(tagecho: Run, config: Path) -> None:
+    config.write_text("[replies]\nstyle = 'tnit'\n")
+    verbs = ["check", "run", "rehearse", "pause", "resume", "login", "replies list", "track list"]
+    for verb in verbs:
+        result = tagecho(*verb.split())
+        assert (verb, result.code) == (verb, 3)
+        assert f"{config}:2: replies.style: " in result.err
+        assert 'did you mean "tint"' in result.err
+    assert not config.with_name("data").exists()
+
+
+def test_a_missing_file(tagecho: Run, tmp_path: Path) -> None:
+    result = tagecho("check", "-c", tmp_path / "absent.toml")
+    assert result.code == 3
+    assert result.err == f"{tmp_path / 'absent.toml'}: no such file\n"
+
+
+def test_an_unknown_verb_and_an_unknown_option_are_usage_errors(tagecho: Run) -> None:
+    assert tagecho("dance").code == 2
+    assert tagecho("check", "--jsno").code == 2
+    assert tagecho("demo", "--for", "0").code == 2
+
+
+# --- tracks -------------------------------------------------------------------------------------
+
+
+def test_a_track_there_and_back(tagecho: Run, config: Path) -> None:
+    added = tagecho("track", "add", "@ana.lima", "--every", "1h", "--reply", "outline")
+    assert added.code == 0
+    assert "# the first" in config.read_text()
+    track = load(config).tracks[1]
+    assert (track.profile, track.every, track.reply) == ("ana.lima", timedelta(hours=1), "outline")
+    assert tagecho("track", "remove", "@ana.lima").code == 0
+    assert config.read_text() == CONFIG
+
+
+def test_a_track_twice_or_of_no_style_is_refused(tagecho: Run, config: Path) -> None:
+    assert tagecho("track", "add", "sunset").code == 2
+    assert tagecho("track", "add", "#sunset").code != 0
+    assert tagecho("track", "add", "#dawn", "--reply", "tnit").code == 2
+    assert tagecho("track", "remove", "#dawn").code == 8
+    assert config.read_text() == CONFIG
+
+
+def test_track_list_before_the_first_poll(tagecho: Run) -> None:
+    rows = {row["track"]: row for row in json.loads(tagecho("track", "list", "--json").out)}
+    assert rows["main:hashtag:sunset"]["health"] == "new"
+    assert rows["main:hashtag:sunset"]["found"] == 0
+    assert "main:hashtag:sunset  every 0:15:00  new" in tagecho("track", "list").out
+
+
+# --- replies ------------------------------------------------------------------------------------
+
+
+def test_an_empty_log(tagecho: Run, tmp_path: Path) -> None:
+    assert tagecho("replies", "list", "--json").out == "[]\n"
+    assert tagecho("replies", "list") == Result(0, "", "")
+    missing = tagecho("replies", "show", "7")
+    assert (missing.code, missing.err) == (2, "there is no reply 7\n")
+    page = tmp_path / "page.html"
+    assert tagecho("replies", "html", page).code == 0
+    assert "<html" in page.read_text()
+
+
+def test_a_misspelt_state_names_the_states(tagecho: Run) -> None:
+    result = tagecho("replies", "list", "--state", "sended")
+    assert result.code == 2
+    assert "awaiting_approval" in result.err
+
+
+def test_approve_writes_a_row_that_the_daemon_obeys(tagecho: Run, database: Database) -> None:
+    reply = make_reply(database, ReplyState.AWAITING_APPROVAL)
+    assert tagecho("replies", "approve", str(reply)).err == f"reply {reply}: approved\n"
+    assert state_of(database, reply) == "approved"
+    details = json.loads(tagecho("replies", "show", str(reply), "--json").out)
+    assert details["state"] == "approved"
+    assert details["history"][-1]["to"] == "approved"
+    assert details["history"][-1]["who"]
+
+
+def test_reject_keeps_the_reason_and_is_final(tagecho: Run, database: Database) -> None:
+    reply = make_reply(database, ReplyState.AWAITING_APPROVAL)
+    assert tagecho("replies", "reject", str(reply), "--why", "too dark").code == 0
+    assert "too dark" in tagecho("replies", "show", str(reply)).out
+    assert tagecho("replies", "approve", str(reply)).code == 2
+    assert state_of(database, reply) == "rejected"
+
+
+def test_settling_several_is_all_or_nothing(tagecho: Run, database: Database) -> None:
+    reply = make_reply(database, ReplyState.AWAITING_APPROVAL)
+    assert tagecho("replies", "approve", str(reply), str(reply + 1)).code == 2
+    assert state_of(database, reply) == "awaiting_approval"
+
+
+def test_confirm_is_for_unknown_outcomes(tagecho: Run, database: Database) -> None:
+    reply = make_reply(database, ReplyState.UNKNOWN)
+    assert tagecho("replies", "confirm", str(reply)).code == 0
+    assert state_of(database, reply) == "sent"
+    assert tagecho("replies", "confirm", str(reply)).code == 2
+
+
+# --- operation ----------------------------------------------------------------------------------
+
+
+def test_pause_and_resume(tagecho: Run, database: Database) -> None:
+    def switch(key: str) -> str:
+        with database.read() as session:
+            return session.get_one(Control, key).value
+
+    assert tagecho("pause").code == 0
+    assert switch("pause") == "on"
+    assert tagecho("pause", "--account", "main").code == 0
+    assert tagecho("resume").code == 0
+    assert switch("pause") == "off"
+    assert switch("pause:main") == "on"
+    assert tagecho("resume", "--account", "main").code == 0
+    assert switch("pause:main") == "off"
+    assert tagecho("pause", "--account", "mian").code == 2
+
+
+def test_forget_somebody_never_seen(tagecho: Run) -> None:
+    result = tagecho("forget", "instagram/nobody")
+    assert result.code == 8
+    assert "nobody" in result.err
+    assert tagecho("forget", "nobody").code == 2
+    # The numeric id is enough to keep a person out, even one never collected.
+    assert json.loads(tagecho("forget", "instagram/4711", "--json").out)["posts"] == 0
+
+
+def test_doctor_names_what_a_person_must_do(
+    tagecho: Run, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = tagecho("doctor", "--json")
+    findings = {finding["topic"]: finding for finding in json.loads(without.out)}
+    assert without.code == 4
+    assert [topic for topic, finding in findings.items() if not finding["fine"]] == ["account main"]
+    assert "TAGECHO_ACCOUNTS__MAIN__PASSWORD" in findings["account main"]["text"]
+    assert {"packages", "instagrapi", "clock", "config", "disk", "database", "weights"} < set(
+        findings
+    )
+    monkeypatch.setenv("TAGECHO_ACCOUNTS__MAIN__PASSWORD", "correct horse")
+    fine = tagecho("doctor")
+    assert fine.code == 0
+    assert "FAIL" not in fine.out
+    assert "correct horse" not in fine.out + fine.err
+    config.write_text("x")
+    assert tagecho("doctor").code == 3
+
+
+def test_doctor_sees_a_session_that_others_can_read(tagecho: Run, config: Path) -> None:
+    session = config.parent / "data" / "sessions" / "main.json"
+    session.parent.mkdir(parents=True)
+    session.write_text("{}")
+    session.chmod(0o644)
+    result = tagecho("doctor")
+    assert result.code == 4
+    assert "can be read by others" in result.out
+    session.chmod(0o600)
+    assert tagecho("doctor").code == 0
+    session.write_text("{")
+    assert "is damaged" in tagecho("doctor").out
+
+
+def test_a_demo_empties_only_its_own_folder(tagecho: Run, tmp_path: Path) -> None:
+    precious = tmp_path / "photos" / "one.jpg"
+    precious.parent.mkdir()
+    precious.write_bytes(b"mine")
+    result = tagecho("demo", "--for", "1", "--dir", precious.parent)
+    assert result.code == 2
+    assert precious.read_bytes() == b"mine"
+
+
+# --- image verbs --------------------------------------------------------------------------------
+
+
+def test_segment_writes_masks_of_the_input_size(tagecho: Run, tmp_path: Path) -> None:
+    Image.fromarray(data.astronaut()).resize((201, 199)).save(tmp_path / "astronaut.jpg")
+    result = tagecho("segment", tmp_path / "astronaut.jpg", "--out", tmp_path / "out")
+    assert result.code == 0
+    assert result.out == f"{tmp_path / 'out' / 'astronaut.png'}\n"
+    with Image.open(tmp_path / "out" / "astronaut.png") as mask:
+        assert (mask.mode, mask.size, mask.format) == ("L", (201, 199), "PNG")
+        values = np.unique(np.asarray(mask))
+    assert values.tolist() == [0, 255]  # there is a person in it, and not only a person
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_upscale_enlarges(tagecho: Run, tmp_path: Path, scale: int) -> None:
+    source = photo(tmp_path / "small.png", 37, 23)
+    assert tagecho("upscale", source, "--out", tmp_path / "out", "--scale", str(scale)).code == 0
+    with Image.open(tmp_path / "out" / "small.png") as large:
+        assert (large.mode, large.size) == ("RGB", (37 * scale, 23 * scale))
+        pixels = np.asarray(large.resize((37, 23), Image.Resampling.BOX)).astype(int)
+    with Image.open(source) as small:
+        assert np.abs(pixels - np.asarray(small).astype(int)).mean() < 12  # the same picture
+
+
+def test_upscale_by_three_is_a_usage_error(tagecho: Run, tmp_path: Path) -> None:
+    source = photo(tmp_path / "a.png")
+    assert tagecho("upscale", source, "--out", tmp_path / "out", "--scale", "3").code == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_inputs_of_one_name_are_both_written(tagecho: Run, tmp_path: Path) -> None:
+    sources = [tmp_path / "a" / "photo.png", tmp_path / "b" / "photo.jpg", tmp_path / "PHOTO.png"]
+    for number, source in enumerate(sources):
+        source.parent.mkdir(exist_ok=True)
+        photo(source, 40 + number, 30)
+    result = tagecho("segment", *sources, "--out", tmp_path / "out")
+    written = [Path(line) for line in result.out.splitlines()]
+    assert result.code == 0
+    assert [path.name for path in written] == ["photo.png", "photo-2.png", "PHOTO-3.png"]
+    assert [width(path) for path in written] == [40, 41, 42]
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_written(tagecho: Run, tmp_path: Path) -> None:
+    good, absent = photo(tmp_path / "good.png"), tmp_path / "absent.png"
+    broken, empty = tmp_path / "broken.jpg", tmp_path / "empty.jpg"
+    broken.write_bytes(good.read_bytes()[:200])
+    empty.touch()
+    result = tagecho("segment", broken, absent, good, empty, "--out", tmp_path / "out")
+    assert result.code == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.png"]
+    for path in (broken, absent, empty):
+        assert f"{path}: " in result.err
+    assert str(good) not in result.err
+
+
+def test_a_folder_without_images_is_nothing_to_do(tagecho: Run, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "notes.txt").touch()
+    assert tagecho("segment", tmp_path / "folder", "--out", tmp_path / "out").code == 8
+
+
+def test_a_result_never_overwrites_its_source(tagecho: Run, tmp_path: Path) -> None:
+    source = photo(tmp_path / "a.png")
+    before = source.read_bytes()
+    result = tagecho("segment", source, "--out", tmp_path)
+    assert result.code == 1
+    assert "overwrite" in result.err
+    assert source.read_bytes() == before
+
+
+def test_compose_makes_what_a_reply_would_be(tagecho: Run, tmp_path: Path) -> None:
+    Image.fromarray(data.astronaut()).resize((320, 320)).save(tmp_path / "a.jpg")
+    result = tagecho("compose", tmp_path / "a.jpg", "--out", tmp_path / "out", "--style", "outline")
+    assert result.code == 0
+    with Image.open(tmp_path / "out" / "a.jpg") as image:
+        assert (image.format, image.width) == ("JPEG", 1080)
+        assert b"compositeWithTrainedAlgorithmicMedia" in Path(image.filename).read_bytes()
+
+
+def test_an_unknown_style_names_the_styles(tagecho: Run, tmp_path: Path) -> None:
+    source = photo(tmp_path / "a.png")
+    result = tagecho("compose", source, "--out", tmp_path / "out", "--style", "tnit")
+    assert result.code == 2
+    assert "spotlight" in result.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_image_verbs_need_no_configuration(tagecho: Run, config: Path, tmp_path: Path) -> None:
+    config.unlink()
+    source = photo(tmp_path / "a.png")
+    assert tagecho("segment", source, "--out", tmp_path / "out").code == 0
+    assert not (tmp_path / "data").exists()
