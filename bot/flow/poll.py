@@ -62,8 +62,8 @@ class Poller:
         taken = Taken()
         # Oldest first: if this is interrupted, what is missing is newer than everything stored and
         # the next listing, which stops at the first known page, still finds it.
-        for post in _chunks(sorted(posts, key=lambda p: p.taken_at)):
-            taken += self._ingest.take(platform, track, post, policy, us)
+        for some in _chunks(sorted(reversed(posts), key=lambda p: p.taken_at)):
+            taken += self._ingest.take(platform, track, some, policy, us)
         if track.kind is TrackKind.PROFILE and not first:
             self._verify_vanished(platform, track, posts)
         log.info(

@@ -159,8 +159,12 @@ class Writer:
         return self._session.call("upload", "direct upload", request)
 
     def _dm_photo(self, step: Step) -> Receipt:
+        # Without it, a person confirmed the text that opened the thread, whose answer was lost.
+        thread_id = step.inputs.get("thread_id") or self.thread_of(step.author.user_id)
+        if thread_id is None:
+            raise Refused("direct photo: there is no thread; nothing was sent")
         sent = {
-            "thread_ids": json.dumps([int(_input(step, "thread_id"))]),
+            "thread_ids": json.dumps([int(thread_id)]),
             "attachment_fbid": _input(step, "attachment_id"),
             "send_attribution": "inbox",
             "allow_full_aspect_ratio": "true",
