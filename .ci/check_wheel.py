@@ -28,7 +28,9 @@ def problems(wheel: Path, source: Path) -> list[str]:
     }
     found = [f"missing: {name}" for name in sorted(wanted - names)]
     found += [f"does not belong there: {name}" for name in sorted(names - wanted)]
-    found += [f"missing: {name}" for name in ("entry_points.txt", "LICENSE") if name not in metadata]
+    found += [
+        f"missing: {name}" for name in ("entry_points.txt", "LICENSE") if name not in metadata
+    ]
     return found
 
 
