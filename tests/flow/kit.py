@@ -113,7 +113,7 @@ class _Middle:
         height, width = image.shape[:2]
         mask = np.zeros((height, width), bool)
         mask[height // 4 : -(height // 4), width // 4 : -(width // 4)] = True
-        return Segmentation(mask.astype(np.float32), mask, 0.9, np.ones(4, np.float32) / 2)
+        return Segmentation(mask.astype(np.float32), mask, 0.9, np.full(4, 0.5, np.float32))
 
 
 class _Invert:

@@ -12,6 +12,7 @@ from bot.errors import NothingToDo
 from bot.events import TrackKind
 from bot.flow.forget import forget
 from bot.platforms.sandbox.things import Post
+from storage import outbox
 from tests.flow.kit import OPT_IN, Flow, jpeg, served, tag
 
 MENTIONS = TrackKind.MENTIONS
@@ -318,8 +319,6 @@ def test_nothing_leaves_before_a_person_approves(flow: Flow) -> None:
 
 
 def test_an_expired_approval_never_sends(flow: Flow) -> None:
-    from storage import outbox
-
     flow.track()
     flow.using(approval=True, expires=timedelta(hours=2))
     awaiting, late = flow.asking("ana"), flow.asking("ben")
@@ -353,8 +352,6 @@ def test_approval_switched_on_while_a_reply_waits_to_leave(flow: Flow) -> None:
 
 
 def test_a_rejected_reply_never_leaves(flow: Flow) -> None:
-    from storage import outbox
-
     flow.track()
     flow.using(approval=True)
     post = flow.asking()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import time, timedelta
 from zoneinfo import ZoneInfo
 
+from bot.events import Receipt, Step
 from bot.flow.forget import forget
 from bot.platforms.sandbox.things import Post
 from tests.flow.kit import Flow
@@ -54,12 +55,12 @@ def test_the_kill_switch_between_two_steps(flow: Flow) -> None:
     (post,) = ready(flow, "ana")
     send = flow.platform.send
 
-    def and_pause(step: object) -> object:
+    def and_pause(step: Step) -> Receipt:
         receipt = send(step)
         flow.pause()
         return receipt
 
-    flow.platform.send = and_pause  # type: ignore[method-assign, assignment]
+    flow.platform.send = and_pause  # type: ignore[method-assign]
     flow.publish()
     assert [write["kind"] for write in flow.writes()] == ["upload"]
     flow.platform.send = send  # type: ignore[method-assign]
@@ -75,12 +76,12 @@ def test_opting_out_between_two_steps(flow: Flow) -> None:
     (post,) = ready(flow, "ana")
     send = flow.platform.send
 
-    def and_forget(step: object) -> object:
+    def and_forget(step: Step) -> Receipt:
         receipt = send(step)
         forget(flow, "instagram", "ana")
         return receipt
 
-    flow.platform.send = and_forget  # type: ignore[method-assign, assignment]
+    flow.platform.send = and_forget  # type: ignore[method-assign]
     flow.publish()
     flow.settle(5)
     assert [write["kind"] for write in flow.writes()] == ["upload"]

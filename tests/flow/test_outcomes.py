@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -9,12 +10,14 @@ from typing import Any
 
 import pytest
 
-from bot.errors import AuthError
+from bot.errors import AuthError, StorageError
 from bot.events import Mode
 from bot.platforms.sandbox.things import Post
-from storage import outbox
+from storage import outbox, steps
+from storage.tables import Reply, ReplyState
 from tests.flow.kit import Flow
 
+S = ReplyState
 ALL = tuple(Mode)
 SHOWN = {Mode.POST: "post", Mode.STORY: "story", Mode.DM: "dm_photo"}  # the write people see
 KINDS = {
@@ -84,8 +87,6 @@ def test_the_normal_way(flow: Flow, mode: Mode, comment: str) -> None:
 
 
 def test_the_published_image_is_the_rendered_one(flow: Flow, mode: Mode) -> None:
-    import hashlib
-
     post = ready(flow, mode)
     flow.publish()
     (write,) = flow.writes("dm_upload" if mode is Mode.DM else "upload")
@@ -423,20 +424,19 @@ def test_a_restart_finds_what_was_in_the_air(flow: Flow, state: str) -> None:
         reply_id = flow.reply_id(post)
         now = flow.clock()
         if state == "sending":
-            outbox.move(session, reply_id, "approved", "sending", who="x", now=now, sending_at=now)  # type: ignore[arg-type]
+            outbox.move(session, reply_id, S.APPROVED, S.SENDING, who="x", now=now, sending_at=now)
         else:
-            session.get_one(outbox.Reply, reply_id).state = "rendering"
+            session.get_one(Reply, reply_id).state = S.RENDERING
     flow.restart()
     flow.render()
     flow.publish()
     sent_once(flow, post, Mode.POST)
 
 
-def test_a_storage_fault_after_the_answer_is_reconciled(flow: Flow) -> None:
+def test_a_storage_fault_after_the_answer_is_reconciled(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The write is on the network and its receipt could not be stored: not sent again."""
-    from bot.errors import StorageError
-    from storage import steps
-
     post = ready(flow, Mode.POST)
     finish = steps.finish
     calls = []
@@ -447,12 +447,9 @@ def test_a_storage_fault_after_the_answer_is_reconciled(flow: Flow) -> None:
             raise StorageError("database or disk is full")
         finish(*args)
 
-    steps.finish = full
-    try:
-        with pytest.raises(StorageError):
-            flow.publish()
-    finally:
-        steps.finish = finish
+    with monkeypatch.context() as patch, pytest.raises(StorageError):
+        patch.setattr(steps, "finish", full)
+        flow.publish()
     assert flow.published(post) == 1 and flow.state(post) == "sending"
     flow.settle(15)
     sent_once(flow, post, Mode.POST)
