@@ -106,7 +106,7 @@ class Poller:
         oldest = min(listed, default=datetime.min.replace(tzinfo=UTC))
         shown = {post.post_id for post in posts}
         with self._database.read() as session:
-            stored = _stored_since(session, track.key, oldest, len(shown) + VERIFY)
+            stored = _stored_since(session, track.key, platform.name, oldest, len(shown) + VERIFY)
         for row_id, post_id in [row for row in stored if row[1] not in shown][:VERIFY]:
             try:
                 platform.post(post_id)
@@ -184,13 +184,14 @@ def _found_before(session: Session, platform: str, track: str, post_ids: list[st
 
 
 def _stored_since(
-    session: Session, track: str, since: datetime, limit: int
+    session: Session, track: str, platform: str, since: datetime, limit: int
 ) -> list[tuple[int, str]]:
     statement = (
         select(PostRow.id, PostRow.post_id)
         .join(PostTrack, col(PostTrack.post) == col(PostRow.id))
         .where(
             PostTrack.track == track,
+            PostRow.platform == platform,
             PostRow.taken_at >= since,
             col(PostRow.deleted_at).is_(None),
         )
