@@ -1,0 +1,95 @@
+"""Wrong hashtags put in on purpose, and how well each method finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.labels.fits import Method, Probabilities, fits
+from models.metrics.bootstrap import interval
+from models.metrics.ranking import auroc, average_precision, best_f1, f1_at
+
+DOUBT = 0.5  # a hashtag of a lower probability is called wrong
+DRAWS = 500  # of the bootstrap over posts
+
+Wanted = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """How well swapped hashtags are found at one rate of swaps."""
+
+    rate: float
+    method: str
+    auroc: float
+    low: float  # 95 % bootstrap interval of the AUROC, over posts
+    high: float
+    average_precision: float
+    best_f1: float  # with a threshold chosen afterwards: an upper bound
+    f1: float  # with the threshold in use, `DOUBT`
+
+
+def swapped(hashtags: Sequence[str], rate: float, seed: int = 0) -> tuple[list[str], Wanted]:
+    """Replace this share of the hashtags by others, drawn from the hashtags' own frequencies.
+
+    Returns the new hashtags and which are wrong. ValueError unless 0 <= rate <= 1, or when there
+    are no two hashtags to swap.
+    """
+    if not 0 <= rate <= 1:
+        raise ValueError(f"a rate is within 0 and 1, not {rate}")
+    names, numbers = np.unique(np.array(hashtags), return_inverse=True)
+    if len(names) < 2:
+        raise ValueError("swapping needs two different hashtags")
+    rng = np.random.default_rng(seed)
+    share = np.bincount(numbers) / len(numbers)
+    wrong = np.zeros(len(numbers), bool)
+    wrong[rng.choice(len(numbers), round(rate * len(numbers)), replace=False)] = True
+    result = numbers.copy()
+    for post in np.flatnonzero(wrong):
+        others = share.copy()
+        others[numbers[post]] = 0
+        result[post] = rng.choice(len(names), p=others / others.sum())
+    return [str(names[number]) for number in result], wrong
+
+
+def detect(
+    embeddings: NDArray[np.floating],
+    hashtags: Sequence[str],
+    authors: Sequence[str],
+    rate: float,
+    *,
+    seed: int = 0,
+) -> list[Detection]:
+    """Swap, let every method judge, compare. One hashtag per post. ValueError as `swapped`, and
+    when the rate leaves no wrong or no right hashtag."""
+    noisy, wrong = swapped(hashtags, rate, seed)
+    if wrong.all() or not wrong.any():
+        raise ValueError(f"{rate:.0%} of {len(wrong)} hashtags: both wrong and right are needed")
+    judged = fits(embeddings, [(tag,) for tag in noisy], authors, seed=seed)
+    return [
+        _figures(rate, method, 1 - probability, wrong)
+        for method, probability in judged.probability.items()
+    ]
+
+
+def _figures(rate: float, method: Method, doubt: Probabilities, wrong: Wanted) -> Detection:
+    low, high = interval(np.stack([doubt, wrong], axis=1), _auroc, draws=DRAWS)
+    return Detection(
+        rate,
+        str(method),
+        auroc(doubt, wrong),
+        low,
+        high,
+        average_precision(doubt, wrong),
+        best_f1(doubt, wrong)[0],
+        f1_at(doubt, wrong, 1 - DOUBT),
+    )
+
+
+def _auroc(rows: NDArray[np.float64]) -> float:
+    """Of a resample; one that misses a class tells nothing, which is a half."""
+    wrong = rows[:, 1] > 0
+    return 0.5 if wrong.all() or not wrong.any() else auroc(rows[:, 0], wrong)
