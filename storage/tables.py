@@ -9,7 +9,16 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, Index, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    Index,
+    LargeBinary,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
 from sqlmodel import Field, SQLModel
 
 
@@ -332,3 +341,25 @@ class Control(SQLModel, table=True):
     key: str = Field(primary_key=True)
     value: str = Field(sa_type=Text)
     changed: datetime = Field(sa_type=UtcDateTime)
+
+
+class Embedding(SQLModel, table=True):
+    """What a network saw in a stored image; goes with the image."""
+
+    __tablename__ = "embeddings"
+    sha256: str = Field(primary_key=True, foreign_key="blobs.sha256", ondelete="CASCADE")
+    model_version: str = Field(primary_key=True)
+    vector: bytes = Field(sa_type=LargeBinary)  # float32, little-endian
+    computed_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class LabelScore(SQLModel, table=True):
+    """How probable it is that a hashtag fits its post's images, by one method."""
+
+    __tablename__ = "label_scores"
+    post: int = Field(primary_key=True, foreign_key="posts.id", ondelete="CASCADE")
+    hashtag: str = Field(primary_key=True)
+    method: str = Field(primary_key=True)
+    probability: float  # in [0, 1]; 0.5: as likely as a hashtag drawn at random
+    model_version: str  # of the network whose embeddings were asked
+    computed_at: datetime = Field(sa_type=UtcDateTime)
