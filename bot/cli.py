@@ -33,6 +33,10 @@ track_app = typer.Typer(no_args_is_help=True, help="The tracked hashtags and pro
 replies_app = typer.Typer(no_args_is_help=True, help="The reply log, and approval.")
 app.add_typer(track_app, name="track")
 app.add_typer(replies_app, name="replies")
+models_app = typer.Typer(no_args_is_help=True, help="The networks: which, whole, how good.")
+labels_app = typer.Typer(no_args_is_help=True, help="How well hashtags fit their images.")
+app.add_typer(models_app, name="models")
+app.add_typer(labels_app, name="labels")
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration file.", envvar="TAGECHO_CONFIG")
@@ -374,6 +378,90 @@ def compose(
     from bot import files
 
     _finish(files.compose(paths, out, style, seed, _models(config)))
+
+
+@models_app.command("list")
+def models_list(config: Networks = None, json: Json = False) -> None:
+    """The shipped networks: stage, licence, size, and which are in service."""
+    from bot.weights import listing
+
+    rows = listing(_models(config))
+    if json:
+        _print_json(rows)
+        return
+    for row in rows:
+        serves = "in service" if row["in_service"] else ""
+        size = f"{row['bytes'] / 1e6:.1f} MB"
+        print(
+            f"{row['name']:<12} {row['stage']:<10} {row['licence']:<12} {size:>8}  "
+            f"{row['sha256'][:12]}  {serves}"
+        )
+
+
+@models_app.command("verify")
+def models_verify(config: Networks = None, json: Json = False) -> None:
+    """Are the weights in service what was shipped? Exit code 7 when one is damaged."""
+    from bot.errors import ModelError
+    from bot.weights import verify
+
+    rows = verify(_models(config))
+    if json:
+        _print_json(rows)
+    else:
+        for row in rows:
+            print(
+                f"{'FAIL' if row['problem'] else 'ok  '} {row['name']}  {row['problem']}".rstrip()
+            )
+    if any(row["problem"] for row in rows):
+        raise typer.Exit(ModelError.exit_code)
+
+
+@models_app.command("evaluate")
+def models_evaluate(
+    masks: Annotated[
+        Path | None, typer.Option(help="A folder with photos/ID.jpg and labels/ID.png.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Lines of id, author, hashtag; photos/ beside the file.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many photos of each.")
+    ] = None,
+    selection: Annotated[
+        bool, typer.Option("--selection", help="The 100 masks for choosing, not for reporting.")
+    ] = False,
+    config: Networks = None,
+    json: Json = False,
+) -> None:
+    """How good the networks in service are: masks, and finding hashtags that do not fit."""
+    from bot.evaluate import evaluate, table
+
+    found = evaluate(_models(config), masks, labels, limit=limit, selection=selection)
+    if json:
+        _print_json(found.as_dict())
+    else:
+        print("\n".join(table(found)))
+
+
+@labels_app.command("score")
+def labels_score(config: Config = CONFIG, json: Json = False) -> None:
+    """How probable it is that each hashtag fits its post; a second run computes what is new."""
+    from bot.labels import score
+
+    summary = score(_load(config))
+    if json:
+        _print_json(summary.as_dict())
+    else:
+        for row in summary.least_likely:
+            print(f"{row['probability']:.3f}  #{row['hashtag']}  {row['url']}")
+    for problem in summary.unreadable:
+        _say(problem)
+    _say(
+        f"{summary.scores} scores of {summary.hashtags} hashtags on {summary.posts} posts by "
+        f"{summary.model}; {summary.embedded} of {summary.images} images were new"
+    )
+    if summary.unreadable:
+        raise typer.Exit(1)
 
 
 def main() -> None:

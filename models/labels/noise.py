@@ -12,6 +12,7 @@ from models.labels.fits import Method, Probabilities, fits
 from models.metrics.bootstrap import interval
 from models.metrics.ranking import auroc, average_precision, best_f1, f1_at
 
+SAY_NOTHING = frozenset({"notsure", "other", "skip"})  # hashtags that fit anything
 DOUBT = 0.5  # a hashtag of a lower probability is called wrong
 DRAWS = 500  # of the bootstrap over posts
 
@@ -77,9 +78,7 @@ def detect(
 
 def _figures(rate: float, method: Method, doubt: Probabilities, wrong: Wanted) -> Detection:
     low, high = interval(np.stack([doubt, wrong], axis=1), _auroc, draws=DRAWS)
-    return Detection(
-        rate,
-        str(method),
+    values = (
         auroc(doubt, wrong),
         low,
         high,
@@ -87,6 +86,7 @@ def _figures(rate: float, method: Method, doubt: Probabilities, wrong: Wanted) -
         best_f1(doubt, wrong)[0],
         f1_at(doubt, wrong, 1 - DOUBT),
     )
+    return Detection(rate, str(method), *(round(value, 4) for value in values))
 
 
 def _auroc(rows: NDArray[np.float64]) -> float:
