@@ -30,7 +30,7 @@ log = structlog.get_logger()
 TICK = 0.5  # seconds between looks at the database when there is nothing to do
 MAX_PAUSE = 60.0
 LOGIN_PAUSE = 60.0
-RETRY_MEDIA_EVERY = 30.0
+RETRY_MEDIA_EVERY = 10.0
 MAX_RENDERS = 3
 
 

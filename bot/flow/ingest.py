@@ -31,9 +31,9 @@ from storage.tables import MediaRow, MediaState, PostRow
 
 log = structlog.get_logger()
 BATCH = 16  # posts in one transaction: large enough to pay for its fsync, small enough to be quick
-# Downloads of one image: the wait doubles from one to the next, so they span most of a day.
+# Downloads of one image: the wait doubles from one to the next, so they span hours.
 MAX_ATTEMPTS = 12
-FIRST_RETRY = timedelta(seconds=15)
+FIRST_RETRY = timedelta(seconds=5)
 _MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
 
 

@@ -38,7 +38,7 @@ log = structlog.get_logger()
 WIDTH = 1080  # px: the width Instagram keeps
 MAX_ASPECT = 4.0  # longer images are shown letterboxed anyway; more pixels would only cost time
 MAX_ATTEMPTS = 3
-WAIT_FOR_IMAGE = timedelta(seconds=30)
+WAIT_FOR_IMAGE = timedelta(seconds=10)
 
 
 class Stages(Protocol):
