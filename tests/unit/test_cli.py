@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import getpass
 import json
 import logging
 import os
@@ -308,6 +310,21 @@ def test_approve_writes_a_row_that_the_daemon_obeys(tagecho: Run, database: Data
     assert details["history"][-1]["who"]
 
 
+def test_a_user_with_a_number_only_may_approve(
+    tagecho: Run, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that was started with --user 12345."""
+
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    reply = make_reply(database, ReplyState.AWAITING_APPROVAL)
+    assert tagecho("replies", "approve", str(reply)).code == 0
+    history = json.loads(tagecho("replies", "show", str(reply), "--json").out)["history"]
+    assert history[-1]["who"] == f"uid {os.getuid()}"
+
+
 def test_reject_keeps_the_reason_and_is_final(tagecho: Run, database: Database) -> None:
     reply = make_reply(database, ReplyState.AWAITING_APPROVAL)
     assert tagecho("replies", "reject", str(reply), "--why", "too dark").code == 0
@@ -405,6 +422,35 @@ def test_a_demo_empties_only_its_own_folder(tagecho: Run, tmp_path: Path) -> Non
     result = tagecho("demo", "--for", "1", "--dir", precious.parent)
     assert result.code == 2
     assert precious.read_bytes() == b"mine"
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines that name the folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in found if str(folder) in line]
+
+
+@pytest.mark.slow
+def test_sigterm_ends_a_demo_with_a_report_and_leaves_no_process(config: Path) -> None:
+    folder = config.parent / "demo"
+    with subprocess.Popen(
+        [sys.executable, "-m", "bot", "demo", "--dir", str(folder), "--json"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert any("stored" in line for line in process.stderr)  # progress: all is running
+        assert len(processes_of(folder)) == 3
+        process.terminate()
+        out, _ = process.communicate(timeout=100)
+    assert process.returncode == 0
+    assert json.loads(out)["duplicate_replies"] == 0
+    assert processes_of(folder) == []
 
 
 # --- image verbs --------------------------------------------------------------------------------
