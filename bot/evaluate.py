@@ -71,12 +71,13 @@ def evaluate(
     segmenter = ServingStages(settings).segmenter()
     return Evaluation(
         segmenter.version,
-        None if chosen is None else _masks(segmenter, chosen, selection),
-        None if tagged is None else _labels(segmenter, tagged),
+        None if chosen is None else mask_report(segmenter, chosen, selection=selection),
+        None if tagged is None else label_report(segmenter, tagged),
     )
 
 
-def _masks(segmenter: Segmenter, items: MaskSet, selection: bool) -> MaskReport:
+def mask_report(segmenter: Segmenter, items: MaskSet, *, selection: bool) -> MaskReport:
+    """Every image's mask, and the controls that look at nothing. Raises UsageError."""
     scores: dict[str, list[Scored]] = {OURS: [], BOX: [], EMPTY: []}
     without = 0
     for name in progress(items.ids, "masks"):
@@ -99,7 +100,8 @@ def _control(mask: Mask, wanted: Mask) -> Scored:
     return scored(mask, mask.astype(np.float32), wanted)
 
 
-def _labels(segmenter: Segmenter, photos: list[TaggedPhoto]) -> LabelReport:
+def label_report(segmenter: Segmenter, photos: list[TaggedPhoto]) -> LabelReport:
+    """Neighbours, and swapped hashtags found by every method. Raises UsageError."""
     hashtags, authors = [p.hashtag for p in photos], [p.author for p in photos]
     common = Counter(hashtags).most_common()
     if len(common) < 2 or len(set(authors)) < 2:

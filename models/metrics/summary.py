@@ -59,6 +59,8 @@ def scored(mask: Mask, probability: Probability, wanted: Mask) -> Scored:
 
 def figures(what: str, images: Sequence[Scored]) -> MaskFigures:
     """ValueError without images."""
+    if not images:
+        raise ValueError("no images")
     ious = np.array([image.iou for image in images])
     return MaskFigures(
         what,
