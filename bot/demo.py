@@ -127,7 +127,7 @@ def demo(folder: Path, *, seconds: float | None, rate: float, as_json: bool) -> 
             folder,
             seconds,
             note,
-            dropped="TAGECHO_",
+            dropped=("TAGECHO_",),
             as_json=as_json,
         )
 
@@ -175,7 +175,7 @@ def rehearse(
             folder,
             seconds,
             note,
-            dropped="TAGECHO_ACCOUNTS__",
+            dropped=("TAGECHO_ACCOUNTS__", "TAGECHO_DATA__"),
             as_json=as_json,
         )
 
@@ -213,16 +213,16 @@ def _show(
     seconds: float | None,
     note: str,
     *,
-    dropped: str,
+    dropped: tuple[str, ...],
     as_json: bool,
 ) -> None:
     signal.signal(signal.SIGHUP, signal.default_int_handler)  # a closed terminal is a Ctrl-C
     console = Console(stderr=True)
     console.print(f"[bold]tagecho[/bold]: {note}")
     # The shell's settings and secrets are for the real network; a rehearsal keeps only the former.
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
-    with _daemon(path, clean | environ, folder) as process:
-        settings = config.load(path, clean | environ)
+    environ = {k: v for k, v in os.environ.items() if not k.startswith(dropped)} | environ
+    settings = _contained(config.load(path, environ), folder)
+    with _daemon(path, environ, folder) as process:
         database = Database(settings.data.database_url)
         try:
             peak = _watch(console, network, process, database, seconds)
@@ -351,6 +351,15 @@ def _peak_rss_mb(pid: int) -> float:
     except OSError:
         return 0.0
     return next((int(li.split()[1]) / 1024 for li in lines if li.startswith("VmHWM:")), 0.0)
+
+
+def _contained(settings: Settings, folder: Path) -> Settings:
+    """The settings, if what they name is ours to play with. Raises UsageError."""
+    url = settings.data.database_url
+    file = Path(url.removeprefix("sqlite:///"))
+    if not url.startswith("sqlite:///") or not file.resolve().is_relative_to(folder):
+        raise UsageError(f"the database of a demo or rehearsal must lie in {folder}")
+    return settings
 
 
 def _fresh(folder: Path) -> Path:
