@@ -15,7 +15,7 @@ from bot.errors import ModelError, NothingToDo, StorageError
 from bot.flow.policy import utc_now
 from bot.progress import progress
 from bot.status import opened
-from models.base import ImageRejected, Segmenter
+from models.base import Image, ImageRejected, Segmenter
 from models.images import decode
 from models.labels.fits import Fits, Method, fits
 from models.labels.noise import DOUBT
@@ -27,6 +27,7 @@ BATCH = 32  # images per transaction: what an interruption may lose
 ROWS = 5000  # scores per transaction
 METHODS = (Method.KNN, Method.PROBE, Method.COMBINED)  # stored ones
 SHOWN = 10
+SIDE = 448  # px, short side: more than the network looks at; larger images only cost time
 
 Vectors = dict[str, NDArray[np.float32]]
 
@@ -85,7 +86,7 @@ def _embed(
     try:
         for sha256 in progress(missing, "images"):
             try:
-                image = decode(app.originals.get(sha256)).pixels
+                image = _decoded(app, sha256)
             except (ImageRejected, StorageError) as error:
                 summary.unreadable.append(str(error))
                 continue
@@ -95,6 +96,11 @@ def _embed(
                 batch = {}
     finally:  # Ctrl-C, too, loses nothing that was computed
         _keep(app, segmenter.version, batch, vectors, summary)
+
+
+def _decoded(app: App, sha256: str) -> Image:
+    most = app.settings.limits.max_pixels
+    return decode(app.originals.get(sha256), max_pixels=most, shrink_to=SIDE).pixels
 
 
 def _keep(app: App, version: str, batch: Vectors, vectors: Vectors, summary: Summary) -> None:

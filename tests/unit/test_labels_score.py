@@ -1,0 +1,236 @@
+"""`labels score`: stored images in, scores in the dataset, and what an interruption costs."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pil
+from pydantic import SecretStr
+from sqlmodel import col, func, select
+
+from bot import cli
+from bot import labels as scoring
+from bot.app import App
+from bot.config import Settings
+from bot.config.settings import Data
+from bot.errors import NothingToDo
+from bot.events import Author, Media
+from bot.flow.policy import utc_now
+from bot.labels import score
+from bot.status import opened
+from models.segment.segmenter import OnnxSegmenter
+from storage import dataset
+from storage.dataset import Fetched
+from storage.tables import Embedding, LabelScore, MediaRow, MediaState, PostHashtag
+from tests.databases import NOW, make_post
+
+TAGS = {"red": (220, 30, 30), "green": (30, 200, 50), "blue": (30, 50, 220)}
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    url = None if database_url.startswith("sqlite") else SecretStr(database_url)
+    return Settings(data=Data(dir=tmp_path / "data", url=url))
+
+
+def picture(tag: str, seed: int) -> bytes:
+    """Colour and pattern both tell the hashtag: any network can see one of them."""
+    rows, columns = np.mgrid[:40, :40] // 8 % 2
+    pattern = {"red": 0 * rows, "green": rows, "blue": rows ^ columns}[tag]
+    noise = np.random.default_rng(seed).normal(0, 12, (40, 40, 3))
+    pixels = np.array(TAGS[tag]) * (1 - 0.6 * pattern[..., None]) + noise
+    file = io.BytesIO()
+    Pil.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def add(app: App, name: str, user: str, tags: tuple[str, ...], images: list[bytes]) -> int:
+    media = tuple(Media(i, f"https://m/{name}/{i}") for i in range(len(images)))
+    post = make_post(name, author=Author("instagram", user, user), hashtags=tags, media=media)
+    fetched = [
+        Fetched(item, MediaState.STORED, app.originals.put(data), len(data), "image/png", 40, 40)
+        for item, data in zip(media, images, strict=True)
+    ]
+    with app.database.write() as session:
+        return dataset.add(session, post, fetched, NOW)
+
+
+def fill(app: App, count: int = 30, first: int = 0) -> list[int]:
+    """Posts of six people; each picture has the colour that its hashtag says."""
+    rows = []
+    for number in range(first, first + count):
+        tag = list(TAGS)[number % 3]
+        pictures = [picture(tag, number)]
+        rows.append(add(app, f"p{number}", f"u{number % 6}", (tag, "colour"), pictures))
+    return rows
+
+
+def stored(app: App) -> dict[tuple[int, str, str], float]:
+    with app.database.read() as session:
+        rows = session.exec(select(LabelScore)).all()
+        return {(row.post, row.hashtag, row.method): row.probability for row in rows}
+
+
+def test_every_hashtag_gets_its_scores(settings: Settings) -> None:
+    with opened(settings) as app:
+        posts = fill(app)
+        wrong = add(app, "wrong", "u9", ("red",), [picture("blue", 99)])
+    summary = score(settings)
+    assert (summary.posts, summary.images, summary.embedded) == (31, 31, 31)
+    assert (summary.hashtags, summary.scores) == (4, 3 * 61)
+    assert summary.unreadable == []
+    with opened(settings) as app:
+        found = stored(app)
+        assert len(found) == 3 * 61
+        assert all(0 <= value <= 1 for value in found.values())
+        red = [found[post, "red", "combined"] for post in posts[::3]]
+        assert found[wrong, "red", "combined"] < min(red)
+        with app.database.read() as session:
+            assert set(session.exec(select(LabelScore.model_version))) == {summary.model}
+            assert set(session.exec(select(LabelScore.method))) == {"knn", "probe", "combined"}
+    assert summary.least_likely[0]["hashtag"] == "red"
+    assert summary.least_likely[0]["url"].endswith("/wrong/")
+
+
+def test_a_second_run_computes_what_is_new(settings: Settings) -> None:
+    with opened(settings) as app:
+        fill(app)
+    first = score(settings)
+    with opened(settings) as app:
+        before = stored(app)
+        again = score(settings)
+        assert (again.images, again.embedded) == (30, 0)
+        assert stored(app) == before
+        fill(app, 3, first=30)
+    third = score(settings)
+    assert (third.images, third.embedded, third.model) == (33, 3, first.model)
+
+
+def test_an_interruption_keeps_what_was_computed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(settings) as app:
+        fill(app)
+    monkeypatch.setattr(scoring, "BATCH", 4)
+    usual, calls = OnnxSegmenter.__call__, 0
+
+    def interrupted(self: OnnxSegmenter, image: np.ndarray) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 11:
+            raise KeyboardInterrupt
+        return usual(self, image)
+
+    monkeypatch.setattr(OnnxSegmenter, "__call__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        score(settings)
+    with opened(settings) as app, app.database.read() as session:
+        assert session.exec(select(func.count()).select_from(Embedding)).one() == 10
+        assert session.exec(select(func.count()).select_from(LabelScore)).one() == 0
+    resumed = score(settings)
+    assert (resumed.images, resumed.embedded) == (30, 20)
+
+
+def test_who_left_and_what_is_broken_stay_out(settings: Settings) -> None:
+    with opened(settings) as app:
+        posts = fill(app)
+        with app.database.write() as session:
+            app.optouts.add(session, "instagram", "u0", utc_now())
+        bad = b"no picture at all"
+        broken = add(app, "broken", "u8", ("red",), [bad])
+        both = add(app, "both", "u8", ("red",), [bad, picture("red", 77)])
+        gone = add(app, "gone", "u8", ("red",), [picture("red", 78)])
+        app.originals.remove([_sha(app, gone)])
+    summary = score(settings)
+    assert len(summary.unreadable) == 2
+    assert any(
+        "unsupported-format" in text or "not-an-image" in text for text in summary.unreadable
+    )
+    assert any("cannot be read" in text for text in summary.unreadable)
+    with opened(settings) as app:
+        judged = {post for post, _, _ in stored(app)}
+    assert judged == {both, *(post for i, post in enumerate(posts) if i % 6)}
+    assert broken not in judged
+
+
+def test_old_scores_and_vectors_of_other_versions_go(settings: Settings) -> None:
+    with opened(settings) as app:
+        posts = fill(app, 12)
+        with app.database.write() as session:
+            for table in (
+                Embedding(
+                    sha256=_sha(app, posts[0]), model_version="old", vector=b"", computed_at=NOW
+                ),
+                LabelScore(
+                    post=posts[0],
+                    hashtag="colour",
+                    method="former",
+                    probability=0.1,
+                    model_version="old",
+                    computed_at=NOW,
+                ),
+            ):
+                session.add(table)
+    summary = score(settings)
+    with opened(settings) as app:
+        assert "former" not in {method for _, _, method in stored(app)}
+        with app.database.read() as session:
+            assert set(session.exec(select(Embedding.model_version))) == {summary.model}
+
+
+def test_nothing_to_judge(settings: Settings) -> None:
+    with pytest.raises(NothingToDo, match="no stored image"):
+        score(settings)
+    with opened(settings) as app:
+        add(app, "untagged", "u1", (), [picture("red", 1)])
+    with pytest.raises(NothingToDo, match="no stored image with a hashtag"):
+        score(settings)
+    with opened(settings) as app:
+        add(app, "broken", "u2", ("red",), [b"no picture"])
+    score_of_one = score(settings)
+    assert score_of_one.scores == 0
+    assert len(score_of_one.unreadable) == 1
+
+
+def test_the_verb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[data]\ndir = "data"\n')
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["tagecho", "labels", "score", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    assert run()[0] == 8
+    with opened(Settings(data=Data(dir=tmp_path / "data"))) as app:
+        fill(app, 9)
+        with app.database.read() as session:
+            tags = session.exec(select(func.count(col(PostHashtag.post)))).one()
+    code, out, err = run("--json")
+    found = json.loads(out)
+    assert (code, found["scores"], found["embedded"]) == (0, 3 * tags, 9)
+    assert "9 of 9 images were new" in err
+    assert len(found["least_likely"]) == 10
+    code, out, err = run()
+    assert (code, "0 of 9 images were new" in err) == (0, True)
+    assert len(out.splitlines()) == 10
+    with opened(Settings(data=Data(dir=tmp_path / "data"))) as app:
+        add(app, "broken", "u8", ("red",), [b"no picture"])
+    assert run()[0] == 1  # the rest was scored; this image was not
+
+
+def _sha(app: App, post: int) -> str:
+    with app.database.read() as session:
+        found = session.exec(select(MediaRow.sha256).where(MediaRow.post == post)).one()
+    assert found is not None
+    return found
