@@ -28,6 +28,7 @@ from bot.flow.policy import Track, utc_now
 from bot.flow.poll import overdue
 from bot.flow.render import Renderer
 from bot.health import HealthServer
+from bot.locks import Check
 from bot.observe import REPLIES, TRACK_OK
 from bot.worker import AccountWorker, RenderWorker, Rules, Worker
 from storage import outbox
@@ -35,7 +36,7 @@ from storage.tables import Health, TrackState
 
 log = structlog.get_logger()
 JOBS_TABLE = "apscheduler_jobs"
-WATCH_EVERY = 1.0  # seconds between looks at the config file
+WATCH_EVERY = 0.5  # seconds between looks at the config file; two alike, and it is whole
 KEEP_HOUSE_EVERY = 2.0
 STALL = 300.0  # a worker silent for so long is stuck: longer than any request with its retries
 MISSED = timedelta(minutes=1)  # beyond a whole interval: then a poll was not only late
@@ -75,14 +76,18 @@ class Daemon:
             idle=self._stages.runtime.evict_idle,
         )
         self._scheduler = self._make_scheduler()
+        self._locks: list[Check] = []
 
     def run(self) -> None:
-        """Blocks until stopped. Raises AccountLocked when another process has an account."""
+        """Blocks until stopped.
+
+        Raises AccountLocked when another process has an account, StorageError when one may have
+        got it while we ran.
+        """
         global _running  # noqa: PLW0603 - APScheduler can only name a module-level function
         with contextlib.ExitStack() as stack:
             stack.callback(self.app.close)
-            for name in self._accounts:
-                stack.enter_context(self.app.lock(name))
+            self._locks = [stack.enter_context(self.app.lock(name)) for name in self._accounts]
             self._recover()
             _running = self
             stack.callback(_forget_running)
@@ -120,15 +125,19 @@ class Daemon:
     def _supervise(self) -> None:
         """The main thread: watch the file, keep house, feed the watchdog."""
         next_house = 0.0
+        seen = self._stamp
         while not self._stop.wait(WATCH_EVERY):
-            stamp = _stamp(self._path)
-            if self._reload.is_set() or stamp != self._stamp:
+            before, seen = seen, _stamp(self._path)
+            # An editor that empties the file before it writes must not take all tracks away.
+            if self._reload.is_set() or (seen != self._stamp and seen == before):
                 self._reload.clear()
-                self._stamp = stamp
+                self._stamp = seen
                 self._load()
             if time.monotonic() >= next_house:
                 self._survive(self._keep_house)
                 next_house = time.monotonic() + KEEP_HOUSE_EVERY
+                for check in self._locks:
+                    check()  # what is lost is not survived: nothing more may be sent
             if self._alive()[0]:
                 _notify("WATCHDOG=1")
 

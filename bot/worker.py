@@ -29,7 +29,7 @@ from storage.tables import Reply, ReplyState
 log = structlog.get_logger()
 TICK = 0.5  # seconds between looks at the database when there is nothing to do
 MAX_PAUSE = 60.0
-LOGIN_PAUSE = 60.0
+LOGIN_PAUSE = 20.0  # at least between two logins; the login bucket keeps the password rarer
 RETRY_MEDIA_EVERY = 10.0
 MAX_RENDERS = 3
 

@@ -21,7 +21,7 @@ Act = Callable[[Service], object]
 
 @dataclass(frozen=True)
 class Stage:
-    """Where the process is killed: the fault that keeps it there, and how it is seen to be there."""
+    """Where the process is killed, the fault that keeps it there, and how that is seen."""
 
     name: str
     state: str  # of the reply, when it is killed
@@ -89,12 +89,10 @@ STAGES = (
 def table(request: pytest.FixtureRequest) -> Iterator[list[tuple[str, str, int, int]]]:
     rows: list[tuple[str, str, int, int]] = []
     yield rows
-    reporter = request.config.pluginmanager.getplugin("terminalreporter")
-    if reporter is not None:
-        reporter.write_line("")
-        reporter.write_line(f"{'kill -9 at':<40}{'mode':<8}{'published':>9}{'comments':>10}")
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print(f"\n{'kill -9 at':<40}{'mode':<8}{'published':>9}{'comments':>10}")
         for name, mode, published, comments in rows:
-            reporter.write_line(f"{name:<40}{mode:<8}{published:>9}{comments:>10}")
+            print(f"{name:<40}{mode:<8}{published:>9}{comments:>10}")
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name.replace(" ", "-"))
@@ -136,6 +134,10 @@ def reached(running: Service, post: Post, stage: Stage, fault: Any) -> None:
         )
 
 
+def until_more(count: Callable[[], int], before: int) -> None:
+    until("one more is published", lambda: count() > before)
+
+
 def faulty(sandbox: Sandbox, kind: str) -> bool:
     return any(line["fault"] == kind for line in sandbox.journal.requests())
 
@@ -149,9 +151,8 @@ def test_killed_again_and_again(sandbox: Sandbox, tmp_path: Path) -> None:
             return sum(running.published(post) > 0 for post in posts)
 
         while published() < len(posts):
-            before = published()
             running.start()
-            until("one more is published", lambda before=before: published() > before)
+            until_more(published, published())
             running.kill()
         running.start()
         until("all are settled", lambda: all(running.state(p) == "sent" for p in posts))

@@ -1,0 +1,373 @@
+"""The service as an operator meets it: restarts, reloads, signals, probes, faults of the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pickle
+import signal
+import sqlite3
+import time
+import urllib.error
+import urllib.request
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.config.tracks import add_track, remove_track
+from bot.errors import AccountLocked
+from bot.events import TrackKind
+from bot.platforms.sandbox.server import Sandbox
+from tests.e2e.kit import Service, free_port, service, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def until_more(running: Service, event: str, before: int) -> None:
+    until(f"another {event!r}", lambda: running.count(event) > before)
+
+
+# --- restarts ----------------------------------------------------------------------------------
+
+
+def test_frequent_restarts_do_not_starve_a_poll(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The interval is longer than any uptime; polls come all the same, and not at every start."""
+    every = 6.0
+    with service(sandbox, tmp_path / "service", every=f"{every:.0f}s") as running:
+        began = time.monotonic()
+        starts = 0
+        while running.polls() < 3:
+            logins = running.count("logged in")
+            running.start()
+            starts += 1
+            until_more(running, "logged in", logins)
+            time.sleep(1.0)  # its life, not a wait for anything
+            running.kill()
+            assert starts < 30, "starved"
+        elapsed = time.monotonic() - began
+    assert running.polls() <= elapsed / every + 2, "a restart is no reason for a poll"
+
+
+def test_missed_polls_become_one(sandbox: Sandbox, tmp_path: Path) -> None:
+    with service(sandbox, tmp_path / "service", every="1h") as running:
+        running.start()
+        until("the first poll", lambda: running.count("polled") == 1)
+        running.stop()
+        age(running, timedelta(days=3))
+        add_track(
+            running.path, TrackKind.HASHTAG, "clock", account="main", every="1s",
+            dataset=None, reply=None, styles=None,
+        )  # fmt: skip
+        running.start()
+        until("three days of polls are made up for", lambda: running.polls() == 2)
+        until("time passes", lambda: running.polls("clock") >= 4)
+        assert running.polls() == 2
+
+
+def age(running: Service, span: timedelta) -> None:
+    """As if the service had been down for so long."""
+    with contextlib.closing(sqlite3.connect(running.data / "tagecho.db")) as database:
+        rows = database.execute("SELECT id, next_run_time, job_state FROM apscheduler_jobs")
+        for key, at, packed in rows.fetchall():
+            job = pickle.loads(packed)
+            job["next_run_time"] -= span
+            values = (at - span.total_seconds(), pickle.dumps(job), key)
+            database.execute(
+                "UPDATE apscheduler_jobs SET next_run_time = ?, job_state = ? WHERE id = ?", values
+            )
+        for column in ("last_attempt", "last_ok"):
+            shift = f"UPDATE track_states SET {column} = datetime({column}, ?)"
+            database.execute(shift, (f"-{span.days} days",))
+        database.commit()
+
+
+# --- one process per account -------------------------------------------------------------------
+
+
+def test_a_second_process_is_refused_and_told_who_has_it(sandbox: Sandbox, tmp_path: Path) -> None:
+    with service(sandbox, tmp_path / "service") as running:
+        running.start()
+        first = running.process
+        logins = len(sandbox.journal.writes("login"))
+        for verb in (("run",), ("login",)):
+            second = running.spawn(*verb)
+            assert second.wait(90) == AccountLocked.exit_code == 9
+        said = running.output.read_text()
+        assert said.count(f"in use by another tagecho process (pid {first.pid})") == 2
+        assert first.poll() is None
+        assert len(sandbox.journal.writes("login")) == logins
+        first.terminate()
+        assert first.wait(60) == 0
+        assert running.spawn("login").wait(90) == 0, "the lock ends with its process"
+
+
+# --- signals -----------------------------------------------------------------------------------
+
+
+def test_sigterm_while_rendering(sandbox: Sandbox, tmp_path: Path) -> None:
+    with service(sandbox, tmp_path / "service") as running:
+        post = running.asking()
+        running.start()
+        running.until_state(post, "rendering")
+        assert running.stop(patience=60) == 0
+        assert running.state(post) in ("approved", "queued")
+        running.start()
+        running.until_state(post, "sent")
+        assert running.stop() == 0
+    assert running.published(post) == 1
+    assert sandbox.journal.duplicate_replies() == 0
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_sigterm_while_sending(sandbox: Sandbox, tmp_path: Path, after: bool) -> None:
+    with service(sandbox, tmp_path / "service", timeout="4s") as running:
+        fault = sandbox.faults.add("hang", write="post", after=after)
+        post = running.asking()
+        running.start()
+        until("the request hangs", lambda: fault.hits)
+        assert running.stop(patience=45) == 0
+        assert running.state(post) == "unknown"
+        sandbox.faults.clear()
+        running.start()
+        running.until_state(post, "sent")
+        assert running.stop() == 0
+    assert running.published(post) == 1
+
+
+def test_asked_twice_it_goes_at_once(sandbox: Sandbox, tmp_path: Path) -> None:
+    with service(sandbox, tmp_path / "service") as running:
+        fault = sandbox.faults.add("hang", write="post")
+        post = running.asking()
+        running.start()
+        until("the request hangs", lambda: fault.hits)
+        running.process.send_signal(signal.SIGINT)
+        until("it is stopping", lambda: running.count("stopping"))
+        assert running.stop(signal.SIGINT, patience=10) == 128 + signal.SIGINT
+        until("the network saw it leave", lambda: len(sandbox.journal.requests("/configure/")))
+        sandbox.faults.clear()
+        running.start()
+        running.until_state(post, "sent")
+    assert running.published(post) == 1
+    assert "Traceback" not in running.output.read_text()
+
+
+# --- the configuration -------------------------------------------------------------------------
+
+
+def test_a_new_hashtag_is_polled_within_five_seconds(sandbox: Sandbox, tmp_path: Path) -> None:
+    with service(sandbox, tmp_path / "service") as running:
+        running.start()
+        until("it polls", running.polls)
+        began = time.time()
+        add_track(
+            running.path, TrackKind.HASHTAG, "новый", account="main", every="1s",
+            dataset=None, reply="outline", styles=None,
+        )  # fmt: skip
+        until("it polls the new one", lambda: running.polls("новый"))
+        (first, *_) = sandbox.journal.requests("/tags/новый/sections/")
+        assert first["at"] - began < 5.0
+        (adopted,) = running.logged("config adopted")
+        assert any("новый" in line for line in adopted["changes"])
+
+        remove_track(running.path, TrackKind.HASHTAG, "новый", account="main")
+        until("it is adopted", lambda: running.count("config adopted") == 2)
+        seen, others = running.polls("новый"), running.polls()
+        until("the other one goes on", lambda: running.polls() > others + 3)
+        assert running.polls("новый") <= seen + 1, "one may have been on its way"
+
+
+def test_a_broken_file_changes_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
+    with service(sandbox, tmp_path / "service") as running:
+        running.start()
+        until("it polls", running.polls)
+        good = running.path.read_text()
+        lines = good.splitlines()
+        number = next(n for n, line in enumerate(lines, 1) if line.startswith("per_day"))
+        broken = good.replace("\nper_day = 1000\n", '\nper_day = "many"\n').replace(
+            "sunset", "beach"
+        )
+        running.path.write_text(broken)
+        until("it says so", lambda: running.count("config not adopted, the old one stays"))
+        (line,) = running.logged("config not adopted, the old one stays")
+        (problem,) = line["problems"]
+        assert problem.startswith(f"{running.path}:{number}: replies.per_day:")
+        before = running.polls()
+        until("the old tracks go on", lambda: running.polls() > before + 1)
+        assert running.polls("beach") == 0
+        running.path.unlink()
+        until("it says so again", lambda: running.count(line["event"]) == 2)
+        running.path.write_text(good)
+        before = running.polls()
+        until("it still goes on", lambda: running.polls() > before + 1)
+        assert running.process.poll() is None
+
+
+def test_sighup_reads_the_file_again(sandbox: Sandbox, tmp_path: Path) -> None:
+    with service(sandbox, tmp_path / "service") as running:
+        running.start()
+        text = running.path.read_text().replace("approval = false", "approval = true")
+        running.path.write_text(text)
+        running.process.send_signal(signal.SIGHUP)
+        until("it is adopted", lambda: running.count("config adopted"))
+        post = running.asking()
+        running.until_state(post, "awaiting_approval")
+    assert running.published(post) == 0
+
+
+# --- probes ------------------------------------------------------------------------------------
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_probes_and_metrics(sandbox: Sandbox, tmp_path: Path) -> None:
+    port = free_port()
+    sandbox.faults.add("hang", "/api/v1/*")  # somewhere in the login
+    with service(sandbox, tmp_path / "service", listen=f"127.0.0.1:{port}") as running:
+        running.start()
+        assert get(port, "/healthz")[0] == 200
+        status, body = get(port, "/readyz")
+        assert status == 503 and json.loads(body)["logged_in"] == {"main": False}
+        sandbox.faults.clear()
+        until("it is ready", lambda: get(port, "/readyz")[0] == 200)
+        post = running.asking()
+        running.until_state(post, "sent")
+        until(
+            "it is counted", lambda: 'tagecho_replies{state="sent"} 1.0' in get(port, "/metrics")[1]
+        )
+        metrics = get(port, "/metrics")[1]
+        assert "tagecho_reply_seconds_count 1.0" in metrics
+        assert "tagecho_render_seconds_count 1.0" in metrics
+        track = 'track="main:hashtag:sunset"'
+        assert f"tagecho_track_ok{{{track}}} 1.0" in metrics
+        assert f"tagecho_posts_stored_total{{{track}}} 1.0" in metrics
+        assert get(port, "/nothing")[0] == 404
+        assert running.stop() == 0
+
+
+def test_a_taken_port_is_said_in_one_line(sandbox: Sandbox, tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with service(sandbox, tmp_path / "service", listen=f"127.0.0.1:{port}") as running:
+            assert running.spawn().wait(90) == 1
+            last = running.output.read_text().splitlines()[-1]
+    assert last.startswith(f"health.listen: 127.0.0.1:{port}:")
+
+
+# --- sessions and secrets ----------------------------------------------------------------------
+
+
+def test_an_ended_session_is_renewed_by_one_login(sandbox: Sandbox, tmp_path: Path) -> None:
+    with service(sandbox, tmp_path / "service") as running:
+        running.start()
+        until("it polls", lambda: running.count("polled"))
+        logins = len(sandbox.journal.writes("login"))
+        sandbox.sessions.revoke(sandbox.account)
+        post = running.asking()
+        until("it logs in again", lambda: len(sandbox.journal.writes("login")) > logins, 150)
+        running.until_state(post, "sent")
+        assert len(sandbox.journal.writes("login")) == logins + 1
+    assert running.published(post) == 1
+
+
+def test_a_wrong_password_is_submitted_once(sandbox: Sandbox, tmp_path: Path) -> None:
+    with service(sandbox, tmp_path / "service") as running:
+        running.environ["TAGECHO_ACCOUNTS__MAIN__PASSWORD"] = "wrong"
+        for _ in range(2):
+            failed = running.count("login failed")
+            running.start()
+            until_more(running, "login failed", failed)
+            assert running.stop() == 0
+        submitted = sandbox.journal.requests("send_login_request")
+    assert len(submitted) == 1, [line["path"] for line in sandbox.journal.requests()]
+
+
+def test_no_secret_in_any_log(tmp_path: Path, no_foreign_ca: None) -> None:
+    password, seed = "Corr3ct-horse/battery+staple", "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+    with (
+        Sandbox(tmp_path / "network", password=password, totp_secret=seed) as box,
+        service(box, tmp_path / "service", timeout="3s", comment="see {url}") as running,
+    ):
+        running.start()
+        until("it polls", lambda: running.count("polled"))
+        for kind in ("html", "server_error", "cut_json", "hang", "drop", "not_found"):
+            box.faults.add(kind, "/api/v1/tags/*")
+        until("it met them", lambda: not box.faults.pending())
+        for kind, write in (("drop", "post"), ("html", "comment"), ("server_error", "upload")):
+            box.faults.add(kind, write=write, after=True)
+        post = running.asking()
+        running.until_state(post, "sent")
+        box.faults.add("challenge_required", "/api/v1/tags/*", count=0)
+        until("it met the challenge", lambda: "ChallengeRequired" in running.output.read_text())
+        assert running.stop() == 0
+        stored = json.loads((running.data / "sessions" / "main.json").read_text())
+        secrets = {password, seed, *session_values(stored)}
+        assert len(secrets) >= 3, "the session holds some"
+        texts = {running.output: running.output.read_bytes()}
+        for path in running.data.rglob("*"):
+            known = path.parent.name == "sessions" or path.name.startswith("tagecho.db")
+            if path.is_file() and not known:
+                texts[path] = path.read_bytes()
+        assert any(path.name == "tagecho.jsonl" for path in texts)
+        for path, text in texts.items():
+            for secret in secrets:
+                assert secret.encode() not in text, f"{secret[:6]}… in {path}"
+            assert b"Bearer IGT" not in text
+        session = running.data / "sessions" / "main.json"
+        assert session.stat().st_mode & 0o077 == 0
+
+
+def session_values(stored: dict[str, Any]) -> set[str]:
+    """What whoever has it can act as us with."""
+    found = set()
+    for key, value in stored.items():
+        if isinstance(value, dict):
+            found |= session_values(value)
+        elif key in ("sessionid", "authorization", "csrftoken", "session_id") and value:
+            found.add(str(value))
+    return found
+
+
+# --- the disk ----------------------------------------------------------------------------------
+
+
+def test_images_that_cannot_be_stored_lose_no_post(sandbox: Sandbox, tmp_path: Path) -> None:
+    with service(sandbox, tmp_path / "service") as running:
+        running.data.mkdir()
+        (running.data / "originals").write_text("a file where the folder should be")
+        post = running.asking()
+        running.start()
+        until("it says so", lambda: running.count("poll failed"))
+        assert running.state(post) == ""
+        (health,) = running.query("SELECT health FROM track_states")
+        assert health == ("failing",)
+        (running.data / "originals").unlink()
+        running.until_state(post, "sent")
+        assert running.query("SELECT health FROM track_states") == [("ok",)]
+    assert running.published(post) == 1
+
+
+def test_a_database_that_fails_for_a_while_ends_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
+    with service(sandbox, tmp_path / "service") as running:
+        running.start()
+        until("it polls", lambda: running.count("polled"))
+        running.change("ALTER TABLE replies RENAME TO gone")
+        until("the main thread met it", lambda: running.count("storage fault"))
+        until("a worker met it", lambda: running.count("worker fault"))
+        running.change("ALTER TABLE gone RENAME TO replies")
+        post = running.asking()
+        running.until_state(post, "sent")
+        assert running.stop() == 0
+    assert running.published(post) == 1
