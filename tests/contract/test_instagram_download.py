@@ -149,6 +149,12 @@ def test_redirects_are_checked_again(host: str) -> None:
         "https://evil.example/?x=.cdninstagram.com",
         "https://scontent.cdninstagram.com:8443/a.jpg",  # a port that was not named
         "https://scontent.cdninstagram.com@evil.example/a.jpg",
+        "https://evil.example\\@scontent.cdninstagram.com/a.jpg",  # two readings of one address
+        "https://evil.example\\.cdninstagram.com/a.jpg",
+        "https://scontent.cdninstagram.com\t/a.jpg",
+        "https://scontent.cdninstagram.com/a b.jpg",
+        "https://scontent.cdninstagram.com/\r\nX: y",
+        "https://[scontent.cdninstagram.com/a.jpg",
         "ftp://scontent.cdninstagram.com/a.jpg",
         "https://10.0.0.8/a.jpg",
         "https://127.0.0.1/a.jpg",
@@ -162,6 +168,17 @@ def test_addresses_that_are_refused(url: str) -> None:
     hosts = ("*.cdninstagram.com", "10.*", "127.*", "169.*", "::*")
     with downloader(*hosts, proxy="http://127.0.0.1:9") as media, pytest.raises(Refused):
         media.fetch(url, 1000)
+
+
+def test_two_readings_of_one_address_reach_nobody(host: str) -> None:
+    """The host that would really be connected to is not the one that is allowed."""
+    with downloader("good.example", host) as media:
+        for trick in (f"http://{host}\\@good.example/ok", f"https://good.example@{host}/ok"):
+            with pytest.raises(Refused, match="odd"):
+                media.fetch(trick, len(BODY))
+            with pytest.raises(Refused, match="odd"):
+                media.fetch(f"http://{host}/to/{trick}", len(BODY))
+    assert all(path.startswith("/to/") for path, _ in Handler.seen)
 
 
 def test_names_that_lead_to_a_private_network() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fnmatch
 import functools
 import ipaddress
+import re
 import socket
 import threading
 import time
@@ -26,6 +27,7 @@ from bot.platforms.instagram.translate import retry_after
 _CHUNK = 64 * 1024
 _REDIRECTS = 3
 _FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
+_TRICKS = re.compile(r"[\\\s\x00-\x20\x7f-\x9f]")  # what parsers of addresses disagree about
 _PATIENCE = 4  # a whole download may take this many timeouts
 
 
@@ -59,12 +61,7 @@ class Downloader:
         except TagechoError as error:
             self._gate.after("media", error)
             raise
-        except (
-            requests.RequestException,
-            urllib3.exceptions.HTTPError,
-            OSError,
-            ValueError,
-        ) as error:
+        except _FAILURES as error:
             failed = Unavailable(f"image from {urlsplit(url).hostname}: {type(error).__name__}")
             self._gate.after("media", failed)
             raise failed from None  # the cause quotes the whole signed address
@@ -78,14 +75,15 @@ class Downloader:
     def _follow(self, url: str, max_bytes: int) -> bytes:
         deadline = time.monotonic() + _PATIENCE * self._timeout
         for _ in range(_REDIRECTS + 1):
-            direct = self._check(url)
+            address = _as_sent(url)
+            direct = self._check(address)
             with self._session(direct).get(
-                url, stream=True, timeout=self._timeout, allow_redirects=False
+                address, stream=True, timeout=self._timeout, allow_redirects=False
             ) as response:
                 if not response.is_redirect:
                     _judge(response)
                     return _read(response, max_bytes, deadline)
-                url = urljoin(url, response.headers["location"])
+                url = urljoin(address, response.headers["location"])
         raise Refused(f"image: more than {_REDIRECTS} redirects")
 
     def _check(self, url: str) -> bool:
@@ -127,6 +125,20 @@ class Downloader:
             setattr(self._local, name, session)
             self._opened.append(session)
         return session
+
+
+def _as_sent(url: str) -> str:
+    """The address as the HTTP client will take it apart. Raises Refused.
+
+    Two parsers may find two hosts in one text (`https://evil.example\\@good.example/`), so what
+    makes them differ is refused, and the client's own reading is the one that is judged.
+    """
+    try:
+        if _TRICKS.search(url) or "@" in urlsplit(url).netloc:
+            raise Refused("image: an address with odd characters or a user name")
+        return requests.Request("GET", url).prepare().url or ""
+    except ValueError as error:  # the client's own errors among them
+        raise Refused(f"image: no address: {type(error).__name__}") from None
 
 
 def _judge(response: requests.Response) -> None:
