@@ -10,13 +10,15 @@ from threading import Event
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from sqlmodel import select
+
 from bot.config import Account, Settings
 from bot.errors import ConfigError, ModelError
 from bot.events import TrackKind
 from bot.flow.ingest import Limits
 from bot.flow.policy import Policy, Track, utc_now
 from bot.flow.trigger import AUTO, Us
-from bot.locks import account_lock
+from bot.locks import Check, account_lock
 from bot.platforms.base import Platform
 from bot.platforms.pacing import PacedGate, Rate
 from models.base import Composer, Image, Mask, Segmenter, Upscaler, WeightsError
@@ -29,6 +31,7 @@ from storage.blobs import BlobStore
 from storage.database import Database
 from storage.ledger import DatabaseLedger
 from storage.optouts import OptOuts
+from storage.tables import Control, Reply
 
 _Network = TypeVar("_Network", Upscaler, Segmenter)
 
@@ -106,12 +109,37 @@ class App:
         )
 
     @contextlib.contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """Hold the account against every other process. Raises AccountLocked."""
+    def lock(self, name: str) -> Iterator[Check]:
+        """Hold the account against every other process.
+
+        Gives a function that raises StorageError when the lock was lost. Raises AccountLocked, or
+        ConfigError when the database knows the account by another name.
+        """
         account = account_of(self.settings, name)
         folder = self.settings.data.dir / "locks"
-        with account_lock(folder, self.database, account.platform, account.username):
-            yield
+        proxy = account.proxy.get_secret_value() if account.proxy else ""
+        with account_lock(
+            folder, self.database, account.platform, account.username, proxy
+        ) as check:
+            self._keep_name(name, account)
+            yield check
+
+    def _keep_name(self, name: str, account: Account) -> None:
+        """Replies are unique by the account's name in the file: under a new one, everything of the
+        last day would be answered again."""
+        who = f"{account.platform}/{account.username}"
+        with self.database.write() as session:
+            row = session.get(Control, f"account:{who}")
+            known = row.value if row is not None else name
+            theirs = select(Reply.id).where(
+                Reply.account == known, Reply.platform == account.platform
+            )
+            if known != name and session.exec(theirs.limit(1)).first() is not None:
+                raise ConfigError(
+                    f"accounts.{name}: {who} is accounts.{known} in the database, which has its "
+                    f"replies: name it [accounts.{known}] again"
+                )
+            session.merge(Control(key=f"account:{who}", value=name, changed=utc_now()))
 
     def close(self) -> None:
         self.database.close()

@@ -221,6 +221,7 @@ def _show(
     console.print(f"[bold]tagecho[/bold]: {note}")
     # The shell's settings and secrets are for the real network; a rehearsal keeps only the former.
     environ = {k: v for k, v in os.environ.items() if not k.startswith(dropped)} | environ
+    environ["XDG_STATE_HOME"] = str(folder / "state")  # leaves nothing outside of its folder
     settings = _contained(config.load(path, environ), folder)
     with _daemon(path, environ, folder) as process:
         database = Database(settings.data.database_url)

@@ -1,5 +1,7 @@
 """Fixtures every test may ask for."""
 
+import pytest
+
 from tests.databases import database, database_url, open_database, postgres_server
 from tests.sandbox import no_foreign_ca, raw_client, sandbox
 
@@ -12,3 +14,9 @@ __all__ = [
     "raw_client",
     "sandbox",
 ]
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The locks of the machine are the tests' own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
