@@ -448,7 +448,7 @@ def labels_score(config: Config = CONFIG, json: Json = False) -> None:
     """How probable it is that each hashtag fits its post; a second run computes what is new."""
     from bot.labels import score
 
-    summary = score(_load(config))
+    summary = score(_prepare(config))
     if json:
         _print_json(summary.as_dict())
     else:
