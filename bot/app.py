@@ -17,7 +17,7 @@ from bot.errors import ConfigError, ModelError
 from bot.events import TrackKind
 from bot.flow.ingest import Limits
 from bot.flow.policy import Policy, Track, utc_now
-from bot.flow.trigger import AUTO, Us
+from bot.flow.trigger import AUTO
 from bot.locks import Check, account_lock
 from bot.platforms.base import Platform
 from bot.platforms.pacing import PacedGate, Rate
@@ -219,9 +219,10 @@ def tracks_of(settings: Settings) -> dict[str, Track]:
     return tracks
 
 
-def us_of(settings: Settings, platform: Platform) -> Us:
-    """Log in and learn who we are."""
-    return Us(platform.login())
+def our_names(settings: Settings, platform: str) -> frozenset[str]:
+    """The user names of all our accounts on this platform, lower case."""
+    accounts = settings.accounts.values()
+    return frozenset(a.username for a in accounts if a.platform == platform)
 
 
 def secrets_of(settings: Settings) -> list[str]:

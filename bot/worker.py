@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from bot.app import App
+from bot.app import App, our_names
 from bot.errors import LoginRequired, StorageError, TagechoError
 from bot.flow.ingest import Ingest
 from bot.flow.policy import Policy, Track, utc_now
@@ -142,7 +142,7 @@ class AccountWorker(Worker):
             log.error("login failed", account=self.account, kind=kind, error=str(error))
             return False
         self._rules.ours.add(me.user_id)
-        self._us = Us(me)
+        self._us = Us(me, names=our_names(self._app.settings, me.platform))
         log.info("logged in", account=self.account, username=me.username)
         return True
 

@@ -30,10 +30,14 @@ class NoTrigger:
 
 @dataclass(frozen=True, slots=True)
 class Us:
-    """Who we are on this platform: the replying account, and all user ids that are ours."""
+    """Who we are on this platform: the replying account, and all user ids that are ours.
+
+    An account that never logged in has no id yet: `names`, lower case, are all that are configured.
+    """
 
     me: Author
     ours: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
 
 
 def decide(
@@ -95,7 +99,7 @@ def _refusal(post: Post, policy: Policy, us: Us, *, opted_out: bool) -> str | No
     author = post.author
     if not policy.enabled:
         return "replies are switched off"
-    if author.user_id == us.me.user_id or author.user_id in us.ours:
+    if author.user_id in {us.me.user_id, *us.ours} or author.username.lower() in us.names:
         return "our own post"
     if author.user_id in policy.ignore or author.username.lower() in policy.ignore:
         return "on the ignore list"

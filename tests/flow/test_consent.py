@@ -155,6 +155,15 @@ def test_another_own_accounts_post(flow: Flow) -> None:
     nothing_written(flow)
 
 
+def test_an_own_account_that_is_not_logged_in(flow: Flow) -> None:
+    """Nobody knows its id yet; its name stands in the configuration."""
+    flow.track(reply="tint")
+    flow.us = replace(flow.us, names=frozenset({"our.second"}))
+    flow.asking("Our.Second")
+    flow.run()
+    nothing_written(flow)
+
+
 @pytest.mark.parametrize("ignored", ["news.feed", "ID"])
 def test_a_person_on_the_ignore_list(flow: Flow, ignored: str) -> None:
     flow.track()
