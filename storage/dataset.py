@@ -161,7 +161,7 @@ def found_by(
 
 def see_author(session: Session, author: Author, now: datetime) -> None:
     row = session.get(AuthorRow, (author.platform, author.user_id))
-    username, full_name = storable(author.username), storable(author.full_name)
+    username, full_name = storable(author.username)[:MAX_NAME], storable(author.full_name)
     if row is None:
         row = AuthorRow(
             platform=author.platform,

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     DateTime,
     Dialect,
     Index,
@@ -117,10 +118,10 @@ class PostRow(SQLModel, table=True):
     url: str = Field(sa_type=Text)
     caption: str = Field(sa_type=Text)
     place: dict[str, Any] | None = Field(default=None, sa_type=JSON)
-    like_count: int | None = None
-    comment_count: int | None = None
-    like_count_latest: int | None = None
-    comment_count_latest: int | None = None
+    like_count: int | None = Field(default=None, sa_type=BigInteger)
+    comment_count: int | None = Field(default=None, sa_type=BigInteger)
+    like_count_latest: int | None = Field(default=None, sa_type=BigInteger)
+    comment_count_latest: int | None = Field(default=None, sa_type=BigInteger)
     pinned: bool = False
     taken_at: datetime = Field(sa_type=UtcDateTime)
     first_seen: datetime = Field(sa_type=UtcDateTime)

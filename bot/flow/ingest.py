@@ -15,7 +15,7 @@ from datetime import timedelta
 import structlog
 from sqlmodel import Session
 
-from bot.errors import RateLimited, Refused, Unavailable
+from bot.errors import RateLimited, Refused, StorageError, Unavailable
 from bot.events import Media, Post
 from bot.flow.policy import Clock, Policy, Track, utc_now
 from bot.flow.trigger import Trigger, Us, decide
@@ -53,6 +53,7 @@ class Taken:
     changed: int = 0
     triggers: int = 0
     kept_out: int = 0
+    skipped: int = 0  # could not be stored
 
     def __add__(self, other: Taken) -> Taken:
         return Taken(
@@ -60,6 +61,7 @@ class Taken:
             self.changed + other.changed,
             self.triggers + other.triggers,
             self.kept_out + other.kept_out,
+            self.skipped + other.skipped,
         )
 
 
@@ -125,11 +127,45 @@ class Ingest:
             platform,
             [p for p in unique if p.post_id not in known and p.author.user_id not in out],
         )
+        try:
+            return self._write(track, unique, images, policy, us)
+        except StorageError:  # the whole database's trouble
+            raise
+        except Exception as error:  # noqa: BLE001 - met again below, post by post
+            log.warning("a batch cannot be stored at once", reason=_first_line(error))
+        taken = Taken()
+        for post in unique:
+            taken += self._write_one(track, post, images, policy, us)
+        return taken
+
+    def _write_one(
+        self, track: Track, post: Post, images: dict[str, list[Fetched]], policy: Policy, us: Us
+    ) -> Taken:
+        """A post that no database takes is skipped and said; the others must not suffer for it."""
+        try:
+            return self._write(track, [post], images, policy, us)
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001 - logged; a poll that stores nothing fails
+            reason = _first_line(error)
+            log.error("post skipped", post=post.post_id, track=track.key, reason=reason)
+            return Taken(skipped=1)
+
+    def _write(
+        self,
+        track: Track,
+        posts: Sequence[Post],
+        images: dict[str, list[Fetched]],
+        policy: Policy,
+        us: Us,
+    ) -> Taken:
+        """All of them in one transaction."""
         with self._database.write() as session:
             # Asked again: somebody may have opted out while the images were on their way.
-            known = dataset.known(session, platform.name, [p.post_id for p in unique])
-            out = self._optouts.among(session, platform.name, authors)
-            welcome = [p for p in unique if p.author.user_id not in out]
+            network = posts[0].platform
+            known = dataset.known(session, network, [p.post_id for p in posts])
+            out = self._optouts.among(session, network, {p.author.user_id for p in posts})
+            welcome = [p for p in posts if p.author.user_id not in out]
             new = changed = triggers = 0
             for post in welcome:
                 row_id = known.get(post.post_id)
@@ -139,7 +175,7 @@ class Ingest:
                 elif post.post_id in images:
                     triggers += self._store(session, track, post, images, policy, us)
                     new += 1
-        return Taken(new, changed, triggers, len(unique) - len(welcome))
+        return Taken(new, changed, triggers, len(posts) - len(welcome))
 
     def _store(
         self,
@@ -253,6 +289,10 @@ class Ingest:
 
     def _may_retry(self, media: MediaRow, post: PostRow) -> bool:
         return self._clock() >= post.first_seen + FIRST_RETRY * 2.0**media.attempts
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _failed(media: Media, state: MediaState, reason: str) -> Fetched:

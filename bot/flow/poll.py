@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from sqlmodel import Session, col, select
 
-from bot.errors import TargetGone
+from bot.errors import StorageError, TargetGone
 from bot.events import Page, Post, TrackKind
 from bot.flow.ingest import Ingest, Taken
 from bot.flow.policy import Clock, Policy, Track, utc_now
@@ -18,6 +18,7 @@ from bot.platforms.base import Platform
 from storage import dataset, outbox
 from storage.database import Database
 from storage.tables import Health, PostRow, PostTrack, TrackState
+from storage.text import storable
 
 log = structlog.get_logger()
 QUIET_AFTER = timedelta(hours=24)  # and at least 20 polls: then "nothing new" is worth saying
@@ -62,8 +63,10 @@ class Poller:
         taken = Taken()
         # Oldest first: if this is interrupted, what is missing is newer than everything stored and
         # the next listing, which stops at the first known page, still finds it.
-        for some in _chunks(sorted(reversed(posts), key=lambda p: p.taken_at)):
+        for some in _chunks(sorted(posts[::-1], key=lambda p: p.taken_at)):
             taken += self._ingest.take(platform, track, some, policy, us)
+        if posts and taken.skipped == len(posts):  # one bad post is the post's fault; all are ours
+            raise StorageError(f"none of {len(posts)} posts can be stored: see the log")
         if track.kind is TrackKind.PROFILE and not first:
             self._verify_vanished(platform, track, posts)
         log.info(
@@ -126,7 +129,8 @@ class Poller:
     def _record_failure(self, track: Track, error: Exception) -> None:
         with self._database.write() as session:
             state = _state(session, track.key)
-            state.health, state.error = Health.FAILING, f"{type(error).__name__}: {error}"
+            state.health = Health.FAILING
+            state.error = storable(f"{type(error).__name__}: {error}")
             state.failing_since = state.failing_since or self._clock()
         log.warning("poll failed", track=track.key, error=str(error), kind=type(error).__name__)
 

@@ -13,7 +13,7 @@ from sqlalchemy import event
 from sqlmodel import col, select
 
 from bot.errors import StorageError, TagechoError, TargetGone, TargetPrivate, Unavailable
-from bot.events import Media, TrackKind
+from bot.events import Media, Page, TrackKind
 from bot.flow.forget import forget
 from bot.flow.policy import Track
 from bot.flow.poll import overdue
@@ -439,6 +439,68 @@ def test_opting_out_while_a_reply_is_rendered(flow: Flow) -> None:
     assert flow.writes() == []
     assert list(flow.artifacts.root.rglob("??/??/*")) == [], "an image of them stayed"
     assert flow.state(post) in ("", "cancelled")
+
+
+# --- posts that cannot be stored ---------------------------------------------------------------
+
+
+def test_a_count_beyond_all_databases(flow: Flow) -> None:
+    track = flow.track()
+    loved = flow.post("ana", "#sunset", likes=2**63)
+    assert flow.poll().taken.new == 1
+    assert row(flow, loved).like_count == 2**63 - 1
+    assert health(flow, track).health == "ok"
+
+
+def poisoned(flow: Flow, monkeypatch: pytest.MonkeyPatch, *bad: Post) -> None:
+    """From now on the platform gives these posts a number that no database takes."""
+    read = flow.platform.hashtag
+
+    def hashtag(tag: str, cursor: str | None = None) -> Page:
+        page = read(tag, cursor)
+        posts = (
+            replace(post, like_count=2**70) if post.post_id in ids([*bad]) else post
+            for post in page.posts
+        )
+        return replace(page, posts=tuple(posts))
+
+    monkeypatch.setattr(flow.platform, "hashtag", hashtag)
+
+
+def test_one_bad_post_does_not_hold_up_the_others(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    track = flow.track()
+    before, bad, after = (flow.asking(name) for name in ("ana", "ben", "eve"))
+    poisoned(flow, monkeypatch, bad)
+    polled = flow.poll()
+    assert (polled.taken.new, polled.taken.skipped, polled.taken.triggers) == (2, 1, 2)
+    assert stored(flow, track) == ids([before, after])
+    state = health(flow, track)
+    assert (state.health, state.failing_since) == ("ok", None)
+    later = flow.post("zoe")
+    assert flow.poll().taken.new == 1 and ids([later]) <= stored(flow, track)
+
+
+def test_a_poll_that_can_store_nothing_fails(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a fault of ours would look like nothing new."""
+    track = flow.track()
+    poisoned(flow, monkeypatch, flow.post("ana"), flow.post("ben"))
+    with pytest.raises(StorageError, match="none of 2 posts"):
+        flow.poll()
+    assert health(flow, track).health == "failing"
+
+
+def test_an_error_is_written_down_whatever_it_says(flow: Flow) -> None:
+    track = flow.track()
+
+    def hashtag(tag: str, cursor: str | None = None) -> Page:
+        raise Unavailable("cut \ud83d\x00 off")
+
+    flow.platform.hashtag = hashtag  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        flow.poll()
+    assert health(flow, track).error == "Unavailable: cut ? off"
 
 
 # --- what it costs -----------------------------------------------------------------------------

@@ -68,6 +68,17 @@ def test_nulls_are_no_trouble() -> None:
          "timeline_pinned_user_ids")
     )  # fmt: skip
     assert post_from({**LEAST, **nulls}).like_count is None
+
+
+def test_numbers_beyond_all_measure() -> None:
+    place = {"name": "here", "pk": 1, "lat": 10**400, "lng": 2}
+    tagged = {"in": [{"user": {"pk": 5, "username": "u"}, "position": [10**400, 0.5]}]}
+    post = post_from({**LEAST, "like_count": 2**63, "location": place, "usertags": tagged})
+    assert post.like_count == 2**63 - 1
+    assert post.place is not None and (post.place.lat, post.place.lng) == (None, 2.0)
+    assert (post.usertags[0].x, post.usertags[0].y) == (None, None)
+    with pytest.raises(Malformed):
+        post_from({**LEAST, "pk": "9" * 65})
     assert post_from({**LEAST, "caption": {"text": None}}).caption == ""
 
 

@@ -47,6 +47,17 @@ def see(database: Database, row_id: int, post: Post) -> list[str]:
         return dataset.see(session, row_id, post, LATER)
 
 
+def test_numbers_and_names_without_measure(database: Database) -> None:
+    post = make_post(like_count=2**63 - 1, comment_count=2**31)
+    post = replace(post, author=replace(post.author, username="x" * 9000))
+    add(database, post)
+    (row,), (author,) = rows(database, PostRow), rows(database, AuthorRow)
+    assert (row.like_count, row.comment_count_latest) == (2**63 - 1, 2**31)
+    assert author.username == "x" * dataset.MAX_NAME
+    (name,) = rows(database, AuthorName)
+    assert name.username == author.username
+
+
 def rows(database: Database, table: type[Any]) -> list[Any]:
     with database.read() as session:
         return list(session.exec(select(table)))

@@ -16,6 +16,8 @@ from bot.platforms.captions import hashtags, mentions
 
 PLATFORM = "instagram"
 _VIDEO = 2
+_MOST = 2**63 - 1  # what a database counts to
+_LONGEST_PK = 64
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +91,7 @@ def author_from(user: Any) -> Author:
 def pk_of(item: Mapping[str, Any]) -> str:
     """The number of a thing, without the `_userid` that its `id` carries. Raises Malformed."""
     pk = str(item.get("pk") or item.get("id") or "").split("_")[0]
-    if not pk.isdecimal():
+    if not pk.isdecimal() or len(pk) > _LONGEST_PK:
         raise Malformed("no pk")
     return pk
 
@@ -179,7 +181,7 @@ def _parts(item: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _position(tag: Mapping[str, Any]) -> tuple[float | None, float | None]:
     try:
         x, y = (float(number) for number in tag["position"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None, None
     return (x, y) if 0 <= x <= 1 and 0 <= y <= 1 else (None, None)
 
@@ -197,11 +199,16 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+    try:
+        return float(value) if isinstance(value, int | float) else None
+    except OverflowError:
+        return None
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        return None
+    return min(value, _MOST)
 
 
 def _side(candidate: Mapping[str, Any], name: str) -> int:
