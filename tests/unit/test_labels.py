@@ -204,6 +204,16 @@ def test_the_probe_is_silent_about_hashtags_it_could_not_learn() -> None:
     assert (evidence[~rare] > 0).mean() > 0.9
 
 
+def test_only_the_commonest_hashtags_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    points, tags = clusters(120)
+    posts = posts_of(points, [(tag,) for tag in tags], authors(120))
+    monkeypatch.setattr("models.labels.probe.MOST", 1)
+    evidence = probe(posts, posts.pairs)
+    learned = posts.pairs.tags == posts.names.index("a")
+    assert (evidence[learned] != 0).all()
+    assert (evidence[~learned] == 0).all()
+
+
 def test_blocks_of_hashtags_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     points, tags = clusters(120)
     posts = posts_of(points, [(tag,) for tag in tags], authors(120))
