@@ -10,8 +10,13 @@ from bot.events import Author, Post
 from bot.flow.policy import Policy, Track
 
 AUTO = "auto"  # as a track's style: whatever the policy picks for the post
-# "bot" as a word of its own, as in daily_quote_bot or "News Bot 24"; not Abbott, robotics, imagebot
+# "bot" as a word of its own, as in daily_quote_bot or "News Bot 24"; not Abbott, robotics
 _BOT = re.compile(r"(?<![^\W\d_])bots?(?![^\W\d_])", re.IGNORECASE)
+# A user name that ends in it, as imagebot or memebot2024: its last word, before figures and signs
+_LAST_WORD = re.compile(r"([^\W\d_]*bots?)[\W\d_]*\Z", re.IGNORECASE)
+_SURNAMES = frozenset({"abbot", "cabot", "chabot", "talbot", "turbot"})  # not janetalbot: unclear
+# What a service like this one says of its images, whoever runs it
+_MADE = re.compile(r"made by a machine from https?://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +81,18 @@ def still_wanted(
 
 
 def looks_automated(author: Author) -> bool:
-    """The platform says so, or the person's own name does."""
-    return author.is_bot or any(_BOT.search(name) for name in (author.username, author.full_name))
+    """The platform or their profile says so, or the person's own name does."""
+    if author.is_bot or any(_BOT.search(name) for name in (author.username, author.full_name)):
+        return True
+    last = _LAST_WORD.search(author.username)
+    return last is not None and last[1].lower() not in _SURNAMES
+
+
+def is_reply(caption: str, template: str) -> bool:
+    """The caption of a reply, by us or another such service: answering it would go on for ever."""
+    literal = [re.escape(part) for part in re.split(r"\{(?:author|url|style)\}", template)]
+    ours = bool(template) and re.fullmatch(r"\S+".join(literal), caption.strip())
+    return bool(ours or _MADE.search(caption))
 
 
 def _asked(post: Post, track: Track, policy: Policy, me: Author) -> Trigger | None:
@@ -105,6 +120,8 @@ def _refusal(post: Post, policy: Policy, us: Us, *, opted_out: bool) -> str | No
         return "on the ignore list"
     if looks_automated(author):
         return "a bot"
+    if is_reply(post.caption, policy.caption):
+        return "a reply itself"
     if author.is_private:
         return "a private account"
     if opted_out:

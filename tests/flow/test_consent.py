@@ -180,6 +180,10 @@ def test_a_person_on_the_ignore_list(flow: Flow, ignored: str) -> None:
         ("daily_quote_bot", ""),
         ("bot.of.the.day", ""),
         ("weather-bot24", ""),
+        ("imagebot7", ""),
+        ("quotebot", ""),
+        ("MemeBots_2024", ""),
+        ("meme.bot.", ""),
         ("quotes", "Quotes (Bot)"),
         ("quotes2", "BOT – Zitate"),
     ],
@@ -194,7 +198,13 @@ def test_another_bot(flow: Flow, username: str, full_name: str) -> None:
 
 def test_people_whose_names_only_contain_it(flow: Flow) -> None:
     flow.track()
-    names = {"abbot": "Abbott Smith", "robot_fan": "Robots!", "botanica": "Botanik", "jboti": ""}
+    names = {
+        "abbot": "Abbott Smith",
+        "robot_fan": "Robots!",
+        "botanica": "Botanik",
+        "jboti": "",
+        "jane.talbot99": "Jane Talbot",
+    }
     posts = []
     for name, full_name in names.items():
         flow.person(name, full_name=full_name or "J")
@@ -202,7 +212,34 @@ def test_people_whose_names_only_contain_it(flow: Flow) -> None:
     flow.run()
     published = {post.user_pk: flow.published(post) for post in posts}
     # "Robots!" is a word of its own, but another one
-    assert list(published.values()) == [1, 1, 1, 1]
+    assert list(published.values()) == [1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "For @imagebot, made by a machine from https://www.instagram.com/p/CODE/",
+        "Voor @imagebot van https://www.instagram.com/p/CODE/ #tint",
+    ],
+)
+def test_a_reply_of_another_such_service(flow: Flow, caption: str) -> None:
+    """It tags the author it answers: two of them would answer each other for ever."""
+    flow.track("", MENTIONS)
+    flow.using(caption="Voor @{author} van {url} #{style}")
+    flow.post("some.page", caption, tags=[tag(flow)])
+    flow.run()
+    nothing_written(flow)
+
+
+def test_a_person_who_speaks_of_machines(flow: Flow) -> None:
+    flow.track("", MENTIONS)
+    flow.using(caption="Voor @{author} van {url} #{style}")
+    posts = [
+        flow.post("ana", "@imagebot is this made by a machine?"),
+        flow.post("ben", "Voor @imagebot van https://www.instagram.com/p/CODE/ #tint, and my cat"),
+    ]
+    flow.run()
+    assert [flow.published(post) for post in posts] == [1, 1]
 
 
 def test_a_private_account(flow: Flow) -> None:
