@@ -32,6 +32,7 @@ MAX_PAUSE = 60.0
 LOGIN_PAUSE = 20.0  # at least between two logins; the login bucket keeps the password rarer
 RETRY_MEDIA_EVERY = 10.0
 MAX_RENDERS = 3
+STORAGE_PAUSE = timedelta(seconds=30)
 
 
 class Worker(threading.Thread):
@@ -214,15 +215,29 @@ class RenderWorker(Worker):
         self._rules = rules
         self._rendered = rendered
         self._idle = idle
+        self._broken_off = False  # something may have been left in `rendering`
 
     def work(self) -> bool:
+        if self._broken_off:
+            self._requeue()
+        self._broken_off = True  # unless we come to one of the ends below
         for account in self._rules.accounts:
             reply = claim(self._app.database, account, utc_now)
             if reply is not None:
                 self._render(reply)
+                self._broken_off = False
                 return True
+        self._broken_off = False
         self._idle()
         return False
+
+    def _requeue(self) -> None:
+        """Only this thread renders, so a reply it finds in `rendering` is nobody's."""
+        with self._app.database.read() as session:
+            left = outbox.listing(session, ReplyState.RENDERING)
+        for reply in left:
+            if reply.account in self._rules.accounts:
+                self._move(reply, ReplyState.QUEUED, "rendering was broken off")
 
     def _render(self, reply: Reply) -> None:
         policy = self._rules.policy
@@ -232,6 +247,9 @@ class RenderWorker(Worker):
         except (NotRenderable, ImageRejected) as error:
             bound.warning("cannot be rendered", reason=str(error))
             self._move(reply, ReplyState.FAILED, f"cannot be rendered: {error}")
+        except StorageError as error:  # the disk's fault or the database's, and no attempt
+            bound.error("render waits for its storage", error=str(error))
+            self._move(reply, ReplyState.QUEUED, str(error), not_before=utc_now() + STORAGE_PAUSE)
         except Exception as error:  # noqa: BLE001 - counted, retried, then given up visibly
             bound.exception("render broke")
             self._try_again(reply, error)
