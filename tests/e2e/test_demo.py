@@ -1,57 +1,105 @@
-"""A demo or rehearsal in processes of its own: what it must never touch."""
+"""The first thing anybody sees: `tagecho demo`."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from bot.config import load
-from bot.demo import _contained
-from bot.errors import UsageError
+from bot.platforms.sandbox.journal import Journal
+from tests.e2e.kit import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-CONFIG = """\
-[accounts.main]
-platform = "instagram"
-username = "imagebot"
-
-[[tracks]]
-account = "main"
-hashtag = "sunset"
-every = "15m"
-"""
+COMMAND = (sys.executable, "-m", "bot", "demo", "--rate", "1")
 
 
-def rehearse(tmp_path: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    (tmp_path / "config.toml").write_text(CONFIG)
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("TAGECHO_")}
-    command = [sys.executable, "-m", "bot", "rehearse", "--for", "1", "--rate", "0.1", "--json"]
-    command += ["--config", str(tmp_path / "config.toml"), "--dir", str(tmp_path / "rehearsal")]
-    return subprocess.run(command, env=kept | environ, capture_output=True, text=True, check=False)
+def journal(folder: Path) -> Journal:
+    path = folder / "network" / "journal.jsonl"
+    return Journal.read(path) if path.exists() else Journal(None)
 
 
-def test_a_rehearsal_never_opens_the_real_database(tmp_path: Path) -> None:
-    """Though the shell says where that is."""
-    real = tmp_path / "real.db"
-    file = tmp_path / "url"
-    file.write_text(f"sqlite:///{real}\n")
-    file.chmod(0o600)
-    done = rehearse(tmp_path, TAGECHO_DATA__URL_FILE=str(file))
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["duplicate_replies"] == 0
-    assert not real.exists()
-    assert (tmp_path / "rehearsal/data/tagecho.db").exists()
+def test_the_demo_answers_and_reports(tmp_path: Path, no_foreign_ca: None) -> None:
+    folder = tmp_path / "demo"
+    result = subprocess.run(
+        [*COMMAND, "--for", "15", "--json", "--dir", str(folder)],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=240,
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    summary = json.loads(result.stdout)
+    assert set(summary) == {
+        "posts_stored", "triggers", "replies", "duplicate_replies", "latency_s", "peak_rss_mb",
+    }  # fmt: skip
+    assert summary["duplicate_replies"] == 0
+    assert summary["posts_stored"] > 0 and summary["peak_rss_mb"] > 0
+    replies = summary["replies"]
+    assert summary["triggers"] == sum(replies.values())
+    assert replies["sent"] >= 1 and replies["unknown"] == replies["failed"] == 0
+    latency = summary["latency_s"]
+    assert 0 < latency["p50"] <= latency["p95"]
+
+    seen = journal(folder).replies_by_source("imagebot")
+    assert set(seen.values()) == {1} and len(seen) == replies["sent"]
+    page = (folder / "replies.html").read_text()
+    for word in ("before", "mask", "after"):
+        assert word in page.lower()
+    told = " ".join(result.stderr.split())
+    assert "approval is off" in told and "replies.html" in told.replace(" ", "")
+    assert "Traceback" not in result.stderr + (folder / "daemon.log").read_text()
 
 
-@pytest.mark.parametrize("url", ["sqlite:////elsewhere/tagecho.db", "postgresql://h/tagecho"])
-def test_a_database_outside_of_its_folder_is_refused(tmp_path: Path, url: str) -> None:
-    (tmp_path / "config.toml").write_text(CONFIG)
-    settings = load(tmp_path / "config.toml", {"TAGECHO_DATA__URL": url})
-    with pytest.raises(UsageError, match="must lie in"):
-        _contained(settings, tmp_path)
+def test_ctrl_c_ends_the_demo_in_good_order(tmp_path: Path, no_foreign_ca: None) -> None:
+    folder, output = tmp_path / "demo", tmp_path / "output"
+    with output.open("wb") as out:
+        process = subprocess.Popen([*COMMAND, "--dir", str(folder)], stdout=out, stderr=out)
+    try:
+        until("something is published", lambda: journal(folder).replies_by_source(), 120)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(120) == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    text = output.read_text()
+    assert "Traceback" not in text and "replies.html" in "".join(text.split())
+    assert "Traceback" not in (folder / "daemon.log").read_text()
+    assert (folder / "replies.html").exists()
+    assert not left_behind(folder), "a process of the demo lives on"
+
+
+def test_ctrl_c_while_the_demo_starts(tmp_path: Path, no_foreign_ca: None) -> None:
+    folder, output = tmp_path / "demo", tmp_path / "output"
+    with output.open("wb") as out:
+        process = subprocess.Popen([*COMMAND, "--dir", str(folder)], stdout=out, stderr=out)
+    try:
+        until("the network starts", (folder / "network").exists)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(120) == 130
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    assert "Traceback" not in output.read_text()
+    assert not left_behind(folder)
+
+
+def left_behind(folder: Path) -> list[str]:
+    """Processes that were started for this folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                command = (entry / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue  # it ended while we looked
+            if str(folder) in command:
+                found.append(command.replace("\0", " "))
+    return found

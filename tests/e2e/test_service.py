@@ -90,6 +90,7 @@ def test_a_second_process_is_refused_and_told_who_has_it(sandbox: Sandbox, tmp_p
     with service(sandbox, tmp_path / "service") as running:
         running.start()
         first = running.process
+        until("it logged in", lambda: running.count("logged in"))
         logins = len(sandbox.journal.writes("login"))
         for verb in (("run",), ("login",)):
             second = running.spawn(*verb)
