@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import func
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Session, col, select, update
+from sqlmodel import Session, col, or_, select, update
 
 from bot.errors import UsageError
 from bot.events import Receipt
@@ -154,11 +154,23 @@ def due(
 def sent_since(
     session: Session, account: str, since: datetime, author_id: str | None = None
 ) -> int:
-    """How many replies of this account left, or may have left, since then."""
+    """How many replies of this account left, or may have left, since then.
+
+    Whatever became of the reply: once something of it is, or may be, to be seen, it counts.
+    """
+    to_be_seen = (
+        select(ReplyStep.id)
+        .where(
+            ReplyStep.reply == Reply.id,
+            col(ReplyStep.state).in_((StepState.DONE, StepState.UNKNOWN)),
+            col(ReplyStep.kind).not_in(steps.UPLOADS),
+        )
+        .exists()
+    )
     statement = select(func.count()).where(
         Reply.account == account,
-        col(Reply.state).in_(COUNTED),
         col(Reply.sending_at) >= since,
+        or_(col(Reply.state).in_(COUNTED), to_be_seen),
     )
     if author_id is not None:
         statement = statement.where(Reply.author_id == author_id)
@@ -193,9 +205,13 @@ def release(session: Session, reply_id: int, by: str, now: datetime) -> ReplySta
         )
     values: dict[str, Any] = {"approved_by": by, "not_before": now}
     if old is S.UNKNOWN:
-        for step in steps.of_reply(session, reply_id):
-            if step.state == StepState.UNKNOWN:
-                steps.replan(session, _id(step), f"{by} saw that it is not there")
+        unknown = [s for s in steps.of_reply(session, reply_id) if s.state == StepState.UNKNOWN]
+        if any(step.next_read_at is not None for step in unknown):
+            raise UsageError(
+                f"reply {reply_id} is still being looked for on the network: wait for that"
+            )
+        for step in unknown:
+            steps.replan(session, _id(step), f"{by} saw that it is not there")
         # It may have waited for a person longer than a reply lives: it gets its time again.
         values["expires_at"] = max(reply.expires_at, now + (reply.expires_at - reply.created))
     moved = move(session, reply_id, old, S.APPROVED, who=by, why="approved", now=now, **values)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlmodel import Session, col, select, update
+from sqlmodel import Session, col, func, select, update
 
 from bot.events import Receipt, StepKind
 from storage.tables import Reply, ReplyState, ReplyStep, StepState
@@ -53,20 +53,30 @@ def of_reply(session: Session, reply_id: int, way: int | None = None) -> list[Re
     return list(session.exec(statement.order_by(col(ReplyStep.way), col(ReplyStep.seq))))
 
 
+def shown(rows: Sequence[ReplyStep]) -> bool:
+    """Whether something of these writes is on the network for people to see."""
+    return any(step.state == StepState.DONE and step.kind not in UPLOADS for step in rows)
+
+
 def visible(session: Session, reply_id: int) -> bool:
     """Whether something of this reply is on the network for people to see."""
-    return any(
-        step.state == StepState.DONE and step.kind not in UPLOADS
-        for step in of_reply(session, reply_id)
-    )
+    return shown(of_reply(session, reply_id))
 
 
 def begin(session: Session, step_id: int, now: datetime) -> bool:
-    """Commit this before the request leaves. False when the step is not waiting to be sent."""
+    """Commit this before the request leaves. False when the step is not waiting to be sent.
+
+    `started_at` stays that of the first send: a late copy of that one must be found as well.
+    """
     changed = session.exec(
         update(ReplyStep)
         .where(col(ReplyStep.id) == step_id, col(ReplyStep.state) == StepState.PLANNED)
-        .values(state=StepState.SENDING, started_at=now, sends=ReplyStep.sends + 1, error="")
+        .values(
+            state=StepState.SENDING,
+            started_at=func.coalesce(ReplyStep.started_at, now),
+            sends=ReplyStep.sends + 1,
+            error="",
+        )
     )
     return changed.rowcount == 1
 
@@ -92,6 +102,18 @@ def replan(session: Session, step_id: int, why: str) -> None:
         [],
         None,
     )
+
+
+def unsend(session: Session, step_id: int, why: str) -> None:
+    """The last send was stopped before anything was applied, so it was none: it may be sent."""
+    replan(session, step_id, why)
+    row = session.get_one(ReplyStep, step_id)
+    row.sends = max(0, row.sends - 1)
+
+
+def postpone(session: Session, step_id: int, read_at: datetime) -> None:
+    """No look at the platform was possible; try again then."""
+    session.get_one(ReplyStep, step_id).next_read_at = read_at
 
 
 def doubt(session: Session, step_id: int, error: str, read_at: datetime | None) -> None:

@@ -37,7 +37,6 @@ from storage.tables import AuthorRow, Control, PostRow, Reply, ReplyState, Reply
 log = structlog.get_logger()
 S = ReplyState
 PAUSE = "pause"  # control key of the kill switch; "pause:ACCOUNT" stops one account
-UPLOADS = (StepKind.UPLOAD, StepKind.DM_UPLOAD)  # show nothing to anybody: may be repeated
 MAX_UPLOADS = 3
 AUTH_HOLD = timedelta(hours=1)
 RETRY_HOLD = timedelta(minutes=1)
@@ -85,12 +84,14 @@ def gate(session: Session, reply: Reply, policy: Policy, now: datetime) -> Verdi
     """Everything that can be asked without the network. What is half out passes its own caps."""
     if paused(session, reply.account):
         return Hold(now + RETRY_HOLD, "paused by the operator")
-    if reply.sending_at is not None and _visible(steps.of_reply(session, _id(reply))):
-        return Go()
     if not policy.enabled:
         return Hold(now + RETRY_HOLD, "replies are switched off")
+    half_out = reply.sending_at is not None and steps.visible(session, _id(reply))
     if policy.dry_run:
-        return Stop(S.DRY_RUN, "dry run")
+        reason = "dry run"
+        return Hold(now + RETRY_HOLD, reason) if half_out else Stop(S.DRY_RUN, reason)
+    if half_out:
+        return Go()
     if policy.approval and not reply.approved_by:
         return Stop(S.AWAITING_APPROVAL, "approval was switched on")
     if reply.expires_at <= now:
@@ -153,7 +154,7 @@ class Publisher:
             if isinstance(verdict, Stop):
                 self.move(session, reply, S.APPROVED, verdict.state, verdict.reason)
                 return True
-            begun = _visible(steps.of_reply(session, _id(reply)))
+            begun = steps.visible(session, _id(reply))
             known = known_author(session, reply)
             if begun and self.opted_out(session, known):
                 self.move(session, reply, S.APPROVED, S.CANCELLED, "opted out: the rest stays")
@@ -183,6 +184,8 @@ class Publisher:
         """Who gets the reply, by a fresh look at the source. None when it was held or cancelled."""
         try:
             post = self.platform.post(reply.source_post)
+            # Listings say little of people: whether they are private, or a bot, says their profile.
+            post = replace(post, author=self.platform.author(post.author.user_id))
         except Refused as error:
             self._source_gone(reply, error)
             return None
@@ -242,7 +245,7 @@ class _Sending:
             rows = steps.of_reply(session, self._id)
             # What counts for the caps is the day on which something of it was first to be seen.
             now = self._p.clock()
-            sending_at = self._reply.sending_at if _visible(rows) else now
+            sending_at = self._reply.sending_at if steps.shown(rows) else now
             if not self._move(session, S.APPROVED, S.SENDING, "", sending_at=sending_at):
                 return  # rejected or cancelled a moment ago
         ways, refusal = self._ways(rows), ""
@@ -252,6 +255,9 @@ class _Sending:
                 return
             refusal = outcome
             log.warning("refused", reply=self._id, mode=ways[number], reason=refusal)
+            with self._p.database.read() as session:
+                if steps.visible(session, self._id):
+                    break  # the person has a part of it: another way would be a second reply
         with self._p.database.write() as session:
             self._move(session, S.SENDING, S.FAILED, f"refused: {refusal}")
 
@@ -318,9 +324,12 @@ class _Sending:
         bound = log.bind(reply=self._id, step=step_id, kind=row.kind, post=self._reply.source_post)
         try:
             receipt = self._p.platform.send(self._step(row, mode, outputs))
-        except Refused as error:
-            return self._refused(row, error)
-        except ActionBlocked as error:
+        except (Refused, ActionBlocked) as error:
+            if self._was_in_doubt(step_id):
+                self._in_doubt(row, f"refused when sent again, so it may be there: {error}")
+                return None
+            if isinstance(error, Refused):
+                return self._refused(row, error)
             return self._blocked(row, error)
         except (RateLimited, AuthError) as error:
             return self._not_applied(row, error)
@@ -338,9 +347,15 @@ class _Sending:
             bound.info("step sent", remote=receipt.remote_id)
             return session.get_one(ReplyStep, step_id)
 
+    def _was_in_doubt(self, step_id: int) -> bool:
+        """Sent before, with an unknown outcome: "already used" is then no proof of absence."""
+        with self._p.database.read() as session:
+            row = session.get_one(ReplyStep, step_id)
+        return row.kind not in steps.UPLOADS and row.sends > 1
+
     def _step(self, row: ReplyStep, mode: Mode, outputs: dict[str, str]) -> Step:
         step = as_step(self._reply, self._author, row, outputs)
-        if step.kind not in UPLOADS:
+        if step.kind not in steps.UPLOADS:
             return step
         width, height = self._reply.facts["compose"]["sizes"][mode.value]
         image = self._p.artifacts.get(self._reply.facts["after"][mode.value])
@@ -367,7 +382,7 @@ class _Sending:
         if row.kind == StepKind.COMMENT:
             return self._refused(row, error)
         with self._p.database.write() as session:
-            steps.replan(session, steps.step_id(row), str(error))
+            steps.unsend(session, steps.step_id(row), str(error))
             until = self._p.clock() + pause_after(error)
             self._move(session, S.SENDING, S.APPROVED, str(error), not_before=until)
         if isinstance(error, LoginRequired):
@@ -378,7 +393,7 @@ class _Sending:
         step_id, now = steps.step_id(row), self._p.clock()
         with self._p.database.write() as session:
             sends = session.get_one(ReplyStep, step_id).sends
-            if row.kind not in UPLOADS:
+            if row.kind not in steps.UPLOADS:
                 steps.doubt(session, step_id, why, now + self._policy.reads[0])
                 self._move(session, S.SENDING, S.UNKNOWN, why)
             elif sends < MAX_UPLOADS:
@@ -428,10 +443,6 @@ def _fill(template: str, fields: dict[str, str]) -> str:
     for name, value in fields.items():
         template = template.replace("{" + name + "}", value)
     return template
-
-
-def _visible(rows: list[ReplyStep]) -> bool:
-    return any(row.state == StepState.DONE and row.kind not in UPLOADS for row in rows)
 
 
 def pause_after(error: Exception) -> timedelta:

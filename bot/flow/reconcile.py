@@ -5,9 +5,10 @@ from __future__ import annotations
 import structlog
 from sqlmodel import Session, col, select
 
+from bot.errors import AuthError, LoginRequired, RateLimited
 from bot.events import Reading, Receipt, Verdict
 from bot.flow.policy import Clock, Policy, utc_now
-from bot.flow.publish import UPLOADS, as_step, known_author
+from bot.flow.publish import as_step, known_author, pause_after
 from bot.platforms.base import Platform
 from storage import outbox, steps
 from storage.database import Database
@@ -44,11 +45,23 @@ class Reconciler:
             reading = self._platform.find(
                 as_step(reply, author, row, outputs), row.started_at or reply.created
             )
+        except (RateLimited, AuthError) as error:
+            self._postpone(row, error)
+            if isinstance(error, LoginRequired):
+                raise
+            return True
         except Exception as error:  # noqa: BLE001 - whatever went wrong, nothing was learnt
             log.warning("reading failed", reply=reply.id, error=str(error))
             reading = Reading(Verdict.UNKNOWN, detail=f"{type(error).__name__}: {error}")
         self._conclude(reply, row, reading, policy)
         return True
+
+    def _postpone(self, row: ReplyStep, error: RateLimited | AuthError) -> None:
+        """Nobody was asked, or nobody may be: that is no reading."""
+        read_at = self._clock() + pause_after(error)
+        log.info("reading postponed", step=row.id, until=read_at, error=str(error))
+        with self._database.write() as session:
+            steps.postpone(session, steps.step_id(row), read_at)
 
     def _conclude(self, reply: Reply, row: ReplyStep, reading: Reading, policy: Policy) -> None:
         now, step_id = self._clock(), steps.step_id(row)
@@ -60,8 +73,11 @@ class Reconciler:
             detail=reading.detail,
         )
         with self._database.write() as session:
-            if session.get_one(ReplyStep, step_id).state != StepState.UNKNOWN:
-                return  # a person decided meanwhile
+            state = session.get_one(ReplyStep, step_id).state
+            if state != StepState.UNKNOWN:  # a person decided meanwhile
+                if state == StepState.PLANNED and reading.receipt is not None:
+                    steps.finish(session, step_id, reading.receipt, now)  # but it is there
+                return
             if reading.receipt is not None and _belongs_to_another(session, row, reading.receipt):
                 reading = Reading(Verdict.UNKNOWN, detail="what was found is another reply's")
             if reading.verdict is Verdict.APPLIED and reading.receipt is not None:
@@ -78,7 +94,7 @@ class Reconciler:
                 )
                 return
             number = len(row.readings) + 1
-            done = number >= READINGS or row.kind in UPLOADS
+            done = number >= READINGS or row.kind in steps.UPLOADS
             steps.note_reading(
                 session,
                 step_id,
@@ -89,7 +105,7 @@ class Reconciler:
             )
             verdicts = [r["verdict"] for r in row.readings] + [reading.verdict.value]
             absent = set(verdicts) == {Verdict.ABSENT.value}
-            if done and absent and (row.sends < MAX_SENDS or row.kind in UPLOADS):
+            if done and absent and (row.sends < MAX_SENDS or row.kind in steps.UPLOADS):
                 steps.replan(session, step_id, f"absent in {number} readings")
                 outbox.move(
                     session,

@@ -37,6 +37,12 @@ class Platform(Protocol):
     def post(self, post_id: str) -> Post:
         """One post, fresh. Raises TargetGone when it was deleted."""
 
+    def author(self, user_id: str) -> Author:
+        """A person, fresh: `is_private` unless known to be public, `is_bot` by their own words too.
+
+        Raises TargetGone.
+        """
+
     def download(self, media: Media, max_bytes: int) -> bytes:
         """The original bytes. Raises Refused for a host that is not allowed or a body too large."""
 
@@ -47,7 +53,10 @@ class Platform(Protocol):
         """Send one write, once."""
 
     def find(self, step: Step, since: datetime) -> Reading:
-        """Look on the platform whether a write of unknown outcome, sent at `since`, was applied."""
+        """Look on the platform whether a write of unknown outcome, sent at `since`, was applied.
+
+        Raises as reads do when the platform gave no usable answer: that is no reading at all.
+        """
 
     def close(self) -> None:
         """Release connections; the session file is already on disk."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.errors import OutcomeUnknown
+from bot.errors import OutcomeUnknown, RateLimited, TargetGone, Unavailable
 from bot.events import Mode, Post, StepKind, Verdict
 from bot.platforms.instagram import InstagramPlatform
 from bot.platforms.sandbox import reading, shapes
@@ -92,9 +92,8 @@ def test_a_failed_reading_says_nothing(
 ) -> None:
     planned, since = ready(platform, kind, source), datetime.now(UTC)
     sandbox.faults.add(fault, READS[kind])
-    read = platform.find(planned, since)
-    assert read.verdict is Verdict.UNKNOWN
-    assert read.detail
+    with pytest.raises(RateLimited if fault == "throttled" else Unavailable):
+        platform.find(planned, since)
 
 
 def test_uploads_may_always_be_repeated(platform: InstagramPlatform, source: Post) -> None:
@@ -105,7 +104,7 @@ def test_uploads_may_always_be_repeated(platform: InstagramPlatform, source: Pos
 def test_an_earlier_reply_is_not_taken_for_this_one(
     sandbox: Sandbox, platform: InstagramPlatform, source: Post
 ) -> None:
-    """What was made before the write was sent, or for another post, is somebody else's."""
+    """What was made for another post is another reply."""
     other = platform.post(str(sandbox.world.add_post("ana", "another").pk))
     for kind in (StepKind.POST, StepKind.STORY, StepKind.DM_TEXT):
         platform.send(ready(platform, kind, other, f"other-{kind}"))
@@ -115,9 +114,17 @@ def test_an_earlier_reply_is_not_taken_for_this_one(
         assert platform.find(wanted, later).verdict is Verdict.ABSENT, kind
     sandbox.world.comment(source.post_id, "ana", step(StepKind.COMMENT, source).text)
     assert platform.find(step(StepKind.COMMENT, source), later).verdict is Verdict.ABSENT
-    mine = step(StepKind.POST, other, "x", inputs={"upload_id": "1"})
-    assert platform.find(mine, later + timedelta(hours=1)).verdict is Verdict.ABSENT
-    assert platform.find(mine, later).verdict is Verdict.APPLIED
+
+
+def test_clocks_that_differ_hide_no_reply(
+    sandbox: Sandbox, platform: InstagramPlatform, source: Post
+) -> None:
+    """Our clock is hours ahead: what was written "later" than it was made is found all the same."""
+    for kind in (StepKind.POST, StepKind.COMMENT, StepKind.DM_TEXT):
+        planned = ready(platform, kind, source, f"skew-{kind}")
+        platform.send(planned)
+        ahead = datetime.now(UTC) + timedelta(hours=3)
+        assert platform.find(planned, ahead).verdict is Verdict.APPLIED, kind
 
 
 def test_pages_are_read_back_to_the_write(
@@ -155,7 +162,8 @@ def test_an_end_that_is_not_stated_is_no_end(
         reading, "ok", lambda **f: ok(**{k: v for k, v in f.items() if k not in hidden})
     )
     for kind in (StepKind.POST, StepKind.STORY):
-        assert platform.find(step(kind, source), since).verdict is Verdict.UNKNOWN, kind
+        with pytest.raises(Unavailable):
+            platform.find(step(kind, source), since)
     monkeypatch.setattr(reading, "ok", lambda **f: ok(**(f | {"comment_count": 9})))
     read = platform.find(step(StepKind.COMMENT, source), since)
     assert read.verdict is Verdict.UNKNOWN
@@ -173,7 +181,8 @@ def test_an_unreadable_item_in_the_window_is_no_absence(
     media = shapes.media
     monkeypatch.setattr(shapes, "media", lambda *a: media(*a) | {"taken_at": None})
     planned = step(StepKind.POST, source, inputs={"upload_id": "1"})
-    assert platform.find(planned, since).verdict is Verdict.UNKNOWN
+    with pytest.raises(Unavailable):
+        platform.find(planned, since)
 
 
 def test_a_message_without_context_is_known_by_time_and_text(
@@ -205,14 +214,15 @@ def test_a_source_that_is_gone_proves_nothing(
 ) -> None:
     sandbox.world.delete(source.post_id)
     planned = step(StepKind.COMMENT, source)
-    assert platform.find(planned, datetime.now(UTC)).verdict is Verdict.UNKNOWN
+    with pytest.raises(TargetGone):
+        platform.find(planned, datetime.now(UTC))
 
 
 def test_plans(platform: InstagramPlatform) -> None:
     k = StepKind
     assert platform.plan(Mode.POST, comment=True) == (k.UPLOAD, k.POST, k.COMMENT)
     assert platform.plan(Mode.STORY, comment=False) == (k.UPLOAD, k.STORY)
-    assert platform.plan(Mode.DM, comment=False) == (k.DM_TEXT, k.DM_UPLOAD, k.DM_PHOTO)
+    assert platform.plan(Mode.DM, comment=False) == (k.DM_UPLOAD, k.DM_TEXT, k.DM_PHOTO)
 
 
 def test_what_was_published_is_what_was_meant(

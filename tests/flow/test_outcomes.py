@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from bot.errors import AuthError, StorageError
+from bot.errors import AuthError, StorageError, UsageError
 from bot.events import Mode
 from bot.platforms.sandbox.things import Post
 from storage import outbox, steps
@@ -23,7 +24,7 @@ SHOWN = {Mode.POST: "post", Mode.STORY: "story", Mode.DM: "dm_photo"}  # the wri
 KINDS = {
     Mode.POST: ["upload", "post"],
     Mode.STORY: ["upload", "story"],
-    Mode.DM: ["dm_text", "dm_upload", "dm_photo"],
+    Mode.DM: ["dm_upload", "dm_text", "dm_photo"],
 }
 
 
@@ -112,7 +113,7 @@ def test_a_refused_message_falls_back_to_a_post(flow: Flow) -> None:
     post = ready(flow, Mode.DM, "no.messages", fallback=(Mode.POST,))
     flow.publish()
     sent_once(flow, post, Mode.POST)
-    assert kinds(flow) == ["upload", "post"]
+    assert kinds(flow) == ["dm_upload", "upload", "post"]
     reply = flow.reply(post)
     assert reply is not None and reply.mode == "post"
 
@@ -122,7 +123,7 @@ def test_a_refusal_without_another_way_fails(flow: Flow) -> None:
     post = ready(flow, Mode.DM, "no.messages")
     flow.publish()
     flow.settle(5)
-    assert flow.state(post) == "failed" and flow.writes() == []
+    assert flow.state(post) == "failed" and kinds(flow) == ["dm_upload"]  # which nobody sees
     assert attempts(flow, "dm_text") == 1
 
 
@@ -290,7 +291,7 @@ def test_a_blocked_action_tries_no_other_way(flow: Flow) -> None:
     flow.box.faults.add("feedback_required", write="dm_text")
     flow.publish()
     flow.settle(5)
-    assert flow.writes() == [] and flow.state(post) == "failed"
+    assert kinds(flow) == ["dm_upload"] and flow.state(post) == "failed"
 
 
 @pytest.mark.parametrize("kind", ["challenge_required", "checkpoint", "masked_challenge"])
@@ -454,3 +455,58 @@ def test_a_storage_fault_after_the_answer_is_reconciled(
     flow.settle(15)
     sent_once(flow, post, Mode.POST)
     assert attempts(flow, "post") == 1
+
+
+# --- what a person may not do by mistake, and what is half out ---------------------------------
+
+
+def test_what_is_still_looked_for_cannot_be_approved_again(flow: Flow) -> None:
+    """The answer was lost and the readings are not over: approving must not send it twice."""
+    post = ready(flow, Mode.POST)
+    flow.box.faults.add("drop", write="post", after=True)
+    flow.publish()
+    assert flow.state(post) == "unknown"
+    with pytest.raises(UsageError, match="still being looked for"):
+        flow.approve(post)
+    flow.settle(5)
+    sent_once(flow, post, Mode.POST)
+
+
+def test_a_refusal_of_what_is_sent_again_is_no_proof(flow: Flow) -> None:
+    """ "Already used" is just what a write says that had been applied: no other way starts."""
+    post = ready(flow, Mode.POST, fallback=(Mode.STORY,))
+    flow.box.faults.add("drop", write="post")
+    flow.publish()
+    flow.box.faults.add("media_unavailable", write="post")
+    flow.settle(30)
+    assert flow.state(post) == "unknown"
+    assert flow.published(post) == 0 and "story" not in kinds(flow)
+
+
+def test_a_part_that_is_out_is_not_followed_by_another_way(flow: Flow) -> None:
+    post = ready(flow, Mode.DM, fallback=(Mode.POST,))
+    flow.box.faults.add("dm_refused", write="dm_photo")
+    flow.publish()
+    flow.settle(5)
+    assert flow.state(post) == "failed"
+    assert kinds(flow) == ["dm_upload", "dm_text"]
+
+
+def test_a_dry_run_also_holds_what_is_half_out(flow: Flow) -> None:
+    post = ready(flow, Mode.DM)
+    flow.box.faults.add("drop", write="dm_photo")
+    flow.publish()
+    assert flow.state(post) == "unknown"
+    flow.policy = replace(flow.policy, dry_run=True)
+    flow.settle(30)
+    assert flow.state(post) == "approved" and "dm_photo" not in kinds(flow)
+
+
+def test_our_own_limit_is_no_send(flow: Flow) -> None:
+    """Stopped before it left, twice: then one lost answer still leaves one more try."""
+    post = ready(flow, Mode.POST)
+    flow.box.faults.add("throttled", write="post", count=2, retry_after=1)
+    flow.settle(10)
+    flow.box.faults.add("drop", write="post")
+    flow.settle(30)
+    sent_once(flow, post, Mode.POST)

@@ -1,16 +1,16 @@
 """Was a write of unknown outcome applied? Asked by reading, never by writing.
 
-ABSENT is said only when a complete listing, back to before the write, does not show it. Whatever
-fails, is cut short or cannot be read makes the answer UNKNOWN, with the reason.
+ABSENT is said only when a complete listing, back to well before the write, does not show it. What
+is cut short makes the answer UNKNOWN, with the reason; a reading that failed raises.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
-from bot.errors import TagechoError
 from bot.events import Reading, Receipt, Step, StepKind, Verdict
 from bot.platforms.instagram.parse import Malformed, caption_of, moment
 from bot.platforms.instagram.read import own_feed
@@ -23,7 +23,8 @@ from bot.platforms.instagram.write import (
     story_receipt,
 )
 
-SKEW = timedelta(minutes=2)  # how far the platform's clock may be behind ours
+SKEW = timedelta(minutes=2)  # what is left of the clocks' difference once it is measured
+MARGIN = timedelta(days=1)  # how much further back a listing is read: clocks may differ by hours
 STORY_LIFE = timedelta(hours=23)  # one hour of margin: an expired story looks like none
 _PAGES = 20
 
@@ -35,6 +36,7 @@ class Finder:
     def __init__(self, session: Session, writer: Writer) -> None:
         self._session = session
         self._writer = writer
+        self._ahead = timedelta()  # of the platform's clock over ours, by its last answer
         self._ways = {
             StepKind.POST: self._post,
             StepKind.STORY: self._story,
@@ -47,13 +49,10 @@ class Finder:
         look = self._ways.get(step.kind)
         if look is None:
             return _absent("an upload shows nothing and may be repeated")
-        try:
-            return look(step, since - SKEW)
-        except TagechoError as error:
-            return _unknown(f"{type(error).__name__}: {error}")
+        return look(step, since)
 
     def _post(self, step: Step, since: datetime) -> Reading:
-        """In our own feed, by the link to the source."""
+        """In our own feed, by the link to the source: there is one reply to it, whenever made."""
         me = self._session.me
 
         def fetch(client: Any, cursor: str) -> tuple[list[Any], str]:
@@ -64,10 +63,10 @@ class Finder:
         def match(item: Mapping[str, Any]) -> Receipt | None:
             caption = caption_of(item).strip()
             ours = step.source_url in caption if step.source_url else caption == step.text.strip()
-            return media_receipt(item) if ours and _taken(item) >= since else None
+            return media_receipt(item) if ours else None
 
         def older(item: Mapping[str, Any]) -> bool:
-            return _taken(item) < since and not item.get("timeline_pinned_user_ids")
+            return _taken(item) < since - MARGIN and not item.get("timeline_pinned_user_ids")
 
         return self._search("own feed", fetch, match, older)
 
@@ -85,7 +84,8 @@ class Finder:
             mentioned = {str(m["user"]["pk"]) for m in item.get("reel_mentions") or ()}
             text = caption_of(item).strip()
             same_text = not text or text == step.text.strip()  # often not shown at all
-            ours = step.author.user_id in mentioned and same_text and _taken(item) >= since
+            young = _taken(item) >= since - SKEW + self._ahead
+            ours = step.author.user_id in mentioned and same_text and young
             return story_receipt(item, me.username) if ours else None
 
         return self._search("own stories", fetch, match, lambda _item: False)
@@ -106,14 +106,17 @@ class Finder:
 
         def match(item: Mapping[str, Any]) -> Receipt | None:
             shown = str(item.get("client_context") or "")
-            ours = shown == context if shown else _resembles(item, step, me.user_id, since)
+            begin = since - SKEW + self._ahead
+            ours = shown == context if shown else _resembles(item, step, me.user_id, begin)
             outputs = {"thread_id": thread_id}
             return Receipt(str(item["item_id"]), outputs=outputs) if ours else None
 
-        return self._search("thread", fetch, match, lambda item: _message_time(item) < since)
+        return self._search(
+            "thread", fetch, match, lambda item: _message_time(item) < since - MARGIN
+        )
 
     def _comment(self, step: Step, since: datetime) -> Reading:
-        """Among the source's comments, by our user id, text and time."""
+        """Among the source's comments, by our user id and text: there is one to a source."""
         me, media_id = self._session.me, f"{step.source_post_id}_{step.author.user_id}"
         seen, stated = 0, 0
 
@@ -131,8 +134,7 @@ class Finder:
         def match(item: Mapping[str, Any]) -> Receipt | None:
             author = str(item.get("user_id") or item["user"]["pk"])
             same = author == me.user_id and str(item["text"]).strip() == step.text.strip()
-            made = moment(item.get("created_at_utc") or item.get("created_at"))
-            return comment_receipt(item, step) if same and made >= since else None
+            return comment_receipt(item, step) if same else None
 
         reading = self._search("comments", fetch, match, lambda _item: False)
         if reading.verdict is Verdict.ABSENT and seen < stated:
@@ -150,6 +152,7 @@ class Finder:
 
         def page(client: Any) -> tuple[Receipt | None, bool, int, str]:
             items, following = fetch(client, cursor)
+            self._ahead = _clock_ahead(client.last_response)
             receipt = next((found for item in items if (found := match(item))), None)
             return receipt, any(older(item) for item in items), len(items), following
 
@@ -203,6 +206,15 @@ def _taken(item: Mapping[str, Any]) -> datetime:
 
 def _message_time(item: Mapping[str, Any]) -> datetime:
     return moment(int(item["timestamp"]) / 1_000_000)
+
+
+def _clock_ahead(response: Any) -> timedelta:
+    """How far the platform's clock is ahead of ours, by the Date header; 0 without one."""
+    try:
+        date = parsedate_to_datetime(response.headers["date"])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return timedelta()
+    return date - datetime.now(UTC)
 
 
 def _absent(detail: str) -> Reading:

@@ -25,7 +25,7 @@ _TAG_AT = (0.5, 0.9)  # the author's tag: in the middle, near the lower edge
 _STEPS: Mapping[Mode, tuple[StepKind, ...]] = {
     Mode.POST: (StepKind.UPLOAD, StepKind.POST),
     Mode.STORY: (StepKind.UPLOAD, StepKind.STORY),
-    Mode.DM: (StepKind.DM_TEXT, StepKind.DM_UPLOAD, StepKind.DM_PHOTO),
+    Mode.DM: (StepKind.DM_UPLOAD, StepKind.DM_TEXT, StepKind.DM_PHOTO),  # text last: it is seen
 }
 
 
