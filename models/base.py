@@ -21,7 +21,7 @@ class WeightsError(Exception):
     """Weights are missing, damaged (sha256) or of a format this version cannot read."""
 
 
-class ImageRejected(Exception):  # noqa: N818 - the field's word is rejected, and it is caught as such
+class ImageRejected(Exception):
     """Bytes that are no image we handle. `reason` is a short stable word (see models.images)."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
