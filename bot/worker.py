@@ -42,8 +42,12 @@ class Worker(threading.Thread):
         super().__init__(name=name, daemon=True)
         self.stopping = stop
         self.wake = threading.Event()
-        self.alive_at = time.monotonic()
         self._pause = 1.0
+        self.alive()
+
+    def alive(self) -> None:
+        """A sign of life: whatever takes long gives one now and then."""
+        self.alive_at = time.monotonic()
 
     def run(self) -> None:
         structlog.contextvars.bind_contextvars(worker=self.name)
@@ -61,7 +65,7 @@ class Worker(threading.Thread):
         """Release what belongs to this thread."""
 
     def _turn(self) -> None:
-        self.alive_at = time.monotonic()
+        self.alive()
         try:
             busy = self.work()
             self._pause = 1.0
@@ -91,7 +95,9 @@ class AccountWorker(Worker):
         self._us: Us | None = None
         self._next_login = 0.0
         self._next_retry = time.monotonic() + RETRY_MEDIA_EVERY
-        self._ingest = Ingest(app.database, app.originals, app.optouts, rules.limits)
+        self._ingest = Ingest(
+            app.database, app.originals, app.optouts, rules.limits, alive=self.alive
+        )
         self._poller = Poller(app.database, self._ingest)
 
     @property
@@ -190,10 +196,13 @@ class AccountWorker(Worker):
             TRIGGERS.labels(track.key).inc(polled.taken.triggers)
 
     def _retry_media(self, platform: Platform) -> bool:
+        """The images of one post, so that whatever else is due comes before the next."""
         if time.monotonic() < self._next_retry:
             return False
-        self._next_retry = time.monotonic() + RETRY_MEDIA_EVERY
-        return self._ingest.retry_pending(platform) > 0
+        tried = self._ingest.retry_pending(platform) > 0
+        if not tried:
+            self._next_retry = time.monotonic() + RETRY_MEDIA_EVERY
+        return tried
 
 
 class RenderWorker(Worker):

@@ -7,7 +7,8 @@ other.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +17,7 @@ import structlog
 from sqlmodel import Session
 
 from bot.errors import RateLimited, Refused, StorageError, Unavailable
-from bot.events import Media, Post
+from bot.events import Media, MediaKind, Post
 from bot.flow.policy import Clock, Policy, Track, utc_now
 from bot.flow.trigger import Trigger, Us, decide
 from bot.platforms.base import Platform
@@ -33,7 +34,10 @@ log = structlog.get_logger()
 BATCH = 16  # posts in one transaction: large enough to pay for its fsync, small enough to be quick
 # Downloads of one image: the wait doubles from one to the next, so they span hours.
 MAX_ATTEMPTS = 12
+LOOK_AT = 256  # missing images looked at to find one that is due
 FIRST_RETRY = timedelta(seconds=5)
+# Seconds for the images of one `take`; those not begun by then are fetched later, between replies.
+FETCH_FOR = 20.0
 _MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
 
 
@@ -76,47 +80,61 @@ class Ingest:
         limits: Limits,
         clock: Clock = utc_now,
         downloads: int = 4,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
+        """`alive` is called whenever something that may take long has come to its end."""
         self._database = database
         self._originals = originals
         self._optouts = optouts
         self.limits = limits
         self._clock = clock
+        self.alive = alive
         self._pool = ThreadPoolExecutor(downloads, thread_name_prefix="download")
 
     def take(
         self, platform: Platform, track: Track, posts: Sequence[Post], policy: Policy, us: Us
     ) -> Taken:
         """Store what is new and record what changed. The posts are of one platform."""
-        taken = Taken()
+        taken, until = Taken(), time.monotonic() + FETCH_FOR
         for start in range(0, len(posts), BATCH):
-            taken += self._take_batch(platform, track, posts[start : start + BATCH], policy, us)
+            some = posts[start : start + BATCH]
+            taken += self._take_batch(platform, track, some, policy, us, until)
         return taken
 
-    def retry_pending(self, platform: Platform, limit: int = 16) -> int:
-        """Try again to fetch images that failed. Returns how many are no longer pending."""
+    def retry_pending(self, platform: Platform) -> int:
+        """Try again to fetch what is missing of one post, the first that is due.
+
+        Returns how many images were tried: 0 when none is due, or none may be asked for now.
+        """
         with self._database.read() as session:
-            rows = dataset.pending_media(session, platform.name, 16 * limit, MAX_ATTEMPTS)
-        due = [row for row in rows if self._may_retry(*row)]
-        settled = 0
-        for media_row, post_row in due[:limit]:
-            try:
-                image = self._retry(platform, media_row.index, post_row.post_id)
-            except RateLimited as error:  # nothing was asked for, so it is no attempt
-                log.info("images wait", reason=str(error))
-                break
-            if image.state == MediaState.PENDING and media_row.attempts + 1 >= MAX_ATTEMPTS:
-                image = _failed(image.media, MediaState.GONE, f"given up: {image.reason}")
-            with self._database.write() as session:
-                dataset.settle_media(session, media_row.id or 0, image, self._clock())
-            settled += image.state != MediaState.PENDING
-        return settled
+            rows = dataset.pending_media(session, platform.name, LOOK_AT, MAX_ATTEMPTS)
+        due = [(media, post) for media, post in rows if self._may_retry(media, post)]
+        if not due:
+            return 0
+        post = due[0][1]
+        missing = [media for media, of in due if of.id == post.id]
+        tried = 0
+        try:
+            for media, image in self._retry(platform, post.post_id, missing):
+                self._settle(media, image)
+                self.alive()
+                tried += 1
+        except RateLimited as error:  # nothing was asked for, so it is no attempt
+            log.info("images wait", reason=str(error))
+            return 0
+        return tried
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
 
     def _take_batch(
-        self, platform: Platform, track: Track, posts: Sequence[Post], policy: Policy, us: Us
+        self,
+        platform: Platform,
+        track: Track,
+        posts: Sequence[Post],
+        policy: Policy,
+        us: Us,
+        until: float,
     ) -> Taken:
         unique = list({post.post_id: post for post in posts}.values())
         with self._database.read() as session:
@@ -126,6 +144,7 @@ class Ingest:
         images = self._fetch_all(
             platform,
             [p for p in unique if p.post_id not in known and p.author.user_id not in out],
+            until,
         )
         try:
             return self._write(track, unique, images, policy, us)
@@ -224,14 +243,25 @@ class Ingest:
             log.info("trigger", post=post.post_id, reply=reply, kind=trigger.kind, track=track.key)
         return reply is not None
 
-    def _fetch_all(self, platform: Platform, posts: Iterable[Post]) -> dict[str, list[Fetched]]:
+    def _fetch_all(
+        self, platform: Platform, posts: Iterable[Post], until: float
+    ) -> dict[str, list[Fetched]]:
         futures = {
-            post.post_id: [self._pool.submit(self._fetch, platform, media) for media in post.media]
+            post.post_id: [
+                self._pool.submit(self._fetch, platform, media, until) for media in post.media
+            ]
             for post in posts
         }
-        return {post_id: [f.result() for f in images] for post_id, images in futures.items()}
+        images: dict[str, list[Fetched]] = {post_id: [] for post_id in futures}
+        for post_id, some in futures.items():
+            for future in some:
+                images[post_id].append(future.result())
+                self.alive()
+        return images
 
-    def _fetch(self, platform: Platform, media: Media) -> Fetched:
+    def _fetch(self, platform: Platform, media: Media, until: float) -> Fetched:
+        if time.monotonic() > until:
+            return _failed(media, MediaState.PENDING, "left for later: the poll took long")
         try:
             return self._fetch_now(platform, media)
         except RateLimited as error:
@@ -273,19 +303,44 @@ class Ingest:
             notes=" ".join(image.notes),
         )
 
-    def _retry(self, platform: Platform, index: int, post_id: str) -> Fetched:
-        """Addresses of images expire, so the post is read again for a fresh one."""
-        missing = Media(index, "")
+    def _retry(
+        self, platform: Platform, post_id: str, missing: Sequence[MediaRow]
+    ) -> Iterator[tuple[MediaRow, Fetched]]:
+        """Where the images were at first; they move, so for those that failed the post is read
+        again, once. Raises RateLimited."""
+        failed = []
+        for row in missing:
+            image = self._fetch_now(platform, Media(row.index, row.url, MediaKind(row.kind)))
+            if image.sha256:
+                yield row, image
+            else:
+                failed.append((row, image))
+        if not failed:
+            return
         try:
             post = platform.post(post_id)
-        except Unavailable as error:
-            return _failed(missing, MediaState.PENDING, str(error))
-        except Refused as error:
-            return _failed(missing, MediaState.GONE, str(error))
-        media = next((m for m in post.media if m.index == index), None)
-        if media is None:
-            return _failed(missing, MediaState.GONE, "the image was taken out of the post")
-        return self._fetch_now(platform, media)
+        except (Unavailable, Refused) as error:
+            state = MediaState.PENDING if isinstance(error, Unavailable) else MediaState.GONE
+            yield from ((row, _failed(image.media, state, str(error))) for row, image in failed)
+            return
+        now = {media.index: media for media in post.media}
+        for row, image in failed:
+            media = now.get(row.index)
+            if media is None:
+                yield (
+                    row,
+                    _failed(image.media, MediaState.GONE, "the image was taken out of the post"),
+                )
+            elif media.url == row.url:
+                yield row, image
+            else:
+                yield row, self._fetch_now(platform, media)
+
+    def _settle(self, row: MediaRow, image: Fetched) -> None:
+        if image.state == MediaState.PENDING and row.attempts + 1 >= MAX_ATTEMPTS:
+            image = _failed(image.media, MediaState.GONE, f"given up: {image.reason}")
+        with self._database.write() as session:
+            dataset.settle_media(session, row.id or 0, image, self._clock())
 
     def _may_retry(self, media: MediaRow, post: PostRow) -> bool:
         return self._clock() >= post.first_seen + FIRST_RETRY * 2.0**media.attempts

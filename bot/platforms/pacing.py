@@ -156,8 +156,8 @@ class PacedGate:
     """The Gate of one account (see `bot.platforms.base.Gate`), on a ledger. Safe across threads.
 
     `rates` replaces single entries of RATES. `before` waits at most `max_wait` seconds for a token
-    and gives up early when `stop` is set. `clock` and `sleep` may be replaced in tests; `sleep`
-    returns True when it was interrupted.
+    (for one of "media", not at all) and gives up early when `stop` is set. `clock` and `sleep` may
+    be replaced in tests; `sleep` returns True when it was interrupted.
     """
 
     def __init__(
@@ -187,9 +187,12 @@ class PacedGate:
         rate = self._rates[action]
         if rate is None:
             return
+        # Images are many, and wait in the database: a thread that waited for them would do nothing
+        # else for long.
+        patience = 0.0 if action == "media" else self._max_wait
         waited = 0.0
         while (wait := self._take(action, rate)) > 0.0:
-            if waited + wait > self._max_wait:
+            if waited + wait > patience:
                 raise RateLimited(f"{action}: our own limit is reached", retry_after=wait)
             if self._sleep(wait):
                 raise RateLimited(f"{action}: stopped while waiting for our own limit", wait)

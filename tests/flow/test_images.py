@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,9 +15,12 @@ import pytest
 from PIL import Image
 from sqlmodel import select
 
+from bot.flow import ingest
+from bot.platforms.pacing import PacedGate, Rate
 from bot.platforms.sandbox.things import Post
+from storage.ledger import DatabaseLedger
 from storage.tables import BlobRow, MediaRow, PostRow
-from tests.flow.kit import Flow, jpeg, served
+from tests.flow.kit import NO_LIMITS, Flow, jpeg, served
 
 MEDIA = "/m/*"
 
@@ -203,6 +207,83 @@ def test_an_outage_of_hours_loses_no_image(flow: Flow) -> None:
     flow.clock.advance(hours=3)
     assert flow.ingest.retry_pending(flow.platform) == 1
     assert [row.state for row in media(flow, post)] == ["stored"]
+
+
+def album(flow: Flow, name: str, count: int = 3) -> Post:
+    """Images that all failed at first, each with an address of its own."""
+    pictures = [
+        served(flow.box, f"{name}{n}", jpeg((1080, 1080), (9 * n, 99, 9))) for n in range(count)
+    ]
+    flow.box.faults.add("server_error", MEDIA, count=count)
+    post = flow.post(name, kind="album", pictures=pictures)
+    assert flow.poll().taken.new == 1
+    assert {row.state for row in media(flow, post)} == {"pending"}
+    return post
+
+
+def states(flow: Flow, *posts: Post) -> list[set[str]]:
+    return [{row.state for row in media(flow, post)} for post in posts]
+
+
+def test_missing_images_are_looked_for_where_they_were(flow: Flow) -> None:
+    """One post at a time, so that polls and replies get their turn, and without reading it."""
+    flow.track()
+    first, second = album(flow, "ana"), album(flow, "ben")
+    flow.clock.advance(minutes=1)
+    assert flow.ingest.retry_pending(flow.platform) == 3
+    assert states(flow, first, second) == [{"stored"}, {"pending"}]
+    assert flow.ingest.retry_pending(flow.platform) == 3
+    assert states(flow, first, second) == [{"stored"}, {"stored"}]
+    assert flow.ingest.retry_pending(flow.platform) == 0
+    assert flow.box.journal.requests("/info/") == []
+
+
+def test_images_that_moved_cost_one_reading_of_their_post(flow: Flow) -> None:
+    flow.track()
+    post = album(flow, "ana", 4)
+    with flow.database.write() as session:
+        for row in session.exec(select(MediaRow)):
+            row.url = row.url.replace("/ana", "/elsewhere")
+    flow.clock.advance(minutes=1)
+    assert flow.ingest.retry_pending(flow.platform) == 4
+    assert states(flow, post) == [{"stored"}]
+    assert len(flow.box.journal.requests("/info/")) == 1
+    assert all("/ana" in row.url for row in media(flow, post)), "where it was found at last"
+
+
+def test_a_poll_does_not_wait_for_its_images(flow: Flow) -> None:
+    """The limit of downloads is reached: what is left is fetched later, and no attempt is lost."""
+    seconds = time.monotonic()
+    rates = NO_LIMITS | {"media": Rate(per_hour=60, burst=2)}
+    gate = PacedGate("main", DatabaseLedger(flow.database), rates, clock=flow.clock)
+    flow.platform.close()
+    flow.platform = flow.client(20.0, gate=gate)
+    flow.platform.login()
+    signs: list[float] = []
+    flow.ingest.alive = lambda: signs.append(time.monotonic())
+    flow.track()
+    pictures = [served(flow.box, f"many{n}", jpeg((400, 400), (n, 0, 0))) for n in range(10)]
+    post = flow.post("ana", kind="album", pictures=pictures)
+    assert flow.poll().taken.new == 1
+    found = [row.state for row in media(flow, post)]
+    assert (found.count("stored"), found.count("pending")) == (2, 8)
+    assert time.monotonic() - seconds < 15
+    assert len(signs) >= 10, "a sign of life with every image"
+
+
+def test_images_of_a_slow_host_are_left_for_later(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "FETCH_FOR", -1.0)
+    flow.track()
+    post = flow.asking()
+    assert flow.poll().taken.new == 1
+    assert states(flow, post) == [{"pending"}] and flow.box.journal.requests("/m/u/plain") == []
+    flow.clock.advance(seconds=30)
+    assert flow.ingest.retry_pending(flow.platform) == 1
+    flow.render()
+    flow.publish()
+    assert flow.published(post) == 1
 
 
 def test_an_image_that_never_comes_is_given_up(flow: Flow) -> None:

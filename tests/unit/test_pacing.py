@@ -225,6 +225,23 @@ def test_unlimited_actions_still_have_a_breaker(world: World) -> None:
         gate.before("media")
 
 
+def test_nobody_waits_for_an_image(world: World) -> None:
+    """A thread that waited for hundreds of them would send no reply meanwhile."""
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> bool:
+        slept.append(seconds)
+        return True
+
+    rates = {"media": Rate(per_hour=3600, burst=2)}
+    gate = PacedGate("main", world.ledger, rates, sleep=sleep)
+    gate.before("media")
+    gate.before("media")
+    with pytest.raises(RateLimited) as caught:
+        gate.before("media")
+    assert slept == [] and 0 < (caught.value.retry_after or 0) <= 1
+
+
 def test_tokens_are_taken_once_across_threads() -> None:
     ledger, taken = MemoryLedger(), []
 
