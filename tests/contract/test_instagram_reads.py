@@ -172,7 +172,7 @@ def test_a_private_profile_that_looks_empty(
     monkeypatch.setattr(sandbox.world, "of_user", lambda *_: ([], False))
     with pytest.raises(TargetPrivate):
         platform.profile("hidden")
-    assert platform.author_details(person.pk)[0].is_private
+    assert platform.author(person.pk).is_private
 
 
 def test_odd_names_reach_the_network_whole(sandbox: Sandbox, platform: InstagramPlatform) -> None:
@@ -207,9 +207,44 @@ def test_one_unreadable_post_is_skipped_and_a_page_of_them_is_an_error(
             read()
 
 
-def test_people(sandbox: Sandbox, platform: InstagramPlatform) -> None:
-    made = sandbox.world.add_user("helper_bot", biography="I am a bot #nobot")
-    author, biography = platform.author_details(made.pk)
-    assert (author.username, biography, author.is_bot) == ("helper_bot", "I am a bot #nobot", False)
-    sandbox.world.rename("helper_bot", "renamed")
-    assert platform.author_details(made.pk)[0].username == "renamed"
+@pytest.mark.parametrize(
+    ("biography", "is_bot"),
+    [
+        ("I am a bot", True),
+        ("sky, sea. #nobot", True),
+        ("🤖 Automated account", True),
+        ("robotics and botany", False),
+        ("", False),
+    ],
+)
+def test_people(
+    sandbox: Sandbox, platform: InstagramPlatform, biography: str, is_bot: bool
+) -> None:
+    made = sandbox.world.add_user("helper", biography=biography)
+    author = platform.author(made.pk)
+    assert (author.username, author.is_bot, author.is_private) == ("helper", is_bot, False)
+    sandbox.world.rename("helper", "renamed")
+    assert platform.author(made.pk).username == "renamed"
+    with pytest.raises(TargetGone):
+        platform.author("1")
+
+
+@pytest.mark.parametrize("said", [None, "absent"])
+def test_who_is_not_said_to_be_public_counts_as_private(
+    sandbox: Sandbox,
+    platform: InstagramPlatform,
+    monkeypatch: pytest.MonkeyPatch,
+    said: str | None,
+) -> None:
+    person = sandbox.world.add_user("bea")
+    full = shapes.user_full
+
+    def silent(*arguments: object) -> dict[str, object]:
+        shape = full(*arguments)  # type: ignore[arg-type]
+        if said == "absent":
+            del shape["is_private"]
+            return shape
+        return shape | {"is_private": None}
+
+    monkeypatch.setattr(shapes, "user_full", silent)
+    assert platform.author(person.pk).is_private

@@ -85,9 +85,8 @@ class InstagramPlatform:
     def post(self, post_id: str) -> Post:
         return self._reader.post(post_id)
 
-    def author_details(self, user_id: str) -> tuple[Author, str]:
-        """A person, fresh, and their biography: for telling private accounts and other bots."""
-        return self._reader.author_details(user_id)
+    def author(self, user_id: str) -> Author:
+        return self._reader.author(user_id)
 
     def download(self, media: Media, max_bytes: int) -> bytes:
         return self._downloader.fetch(media.url, max_bytes)

@@ -7,8 +7,10 @@ empty list, drop posts they cannot read, and fail a whole page for one `null`.
 from __future__ import annotations
 
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -27,6 +29,8 @@ from bot.platforms.instagram.parse import (
 from bot.platforms.instagram.session import Session
 
 PER_PAGE = 33  # the most a profile answers with
+# In a biography: "I am a bot", "automated account", and the usual "#nobot" of who wants none
+_AUTOMATED = re.compile(r"(?<![^\W\d_])(?:no)?bots?(?![^\W\d_])|automated", re.IGNORECASE)
 _MENTIONS_KEPT = 64
 _MENTIONS_FETCHED = 16  # new ones in one poll; the next poll goes on
 
@@ -69,7 +73,7 @@ class Reader:
         return page
 
     def mentions(self, cursor: str | None) -> Page:
-        """Posts that tag us, and with the first page those whose caption mentions us."""
+        """Posts that tag us; aside, with the first page, those whose caption mentions us."""
         me = self._session.me
 
         def tagged(client: Any) -> Page:
@@ -80,19 +84,21 @@ class Reader:
         page = self._session.call("read", "tagged posts", tagged)
         if cursor:
             return page
-        posts = {post.post_id: post for post in (*self._in_captions(me), *page.posts)}
-        newest = sorted(posts.values(), key=lambda post: post.taken_at, reverse=True)
-        return Page(tuple(newest), page.cursor)
+        return Page(page.posts, page.cursor, aside=tuple(self._in_captions(me)))
 
     def post(self, post_id: str) -> Post:
         return self._session.call("read", f"post {post_id}", lambda c: post_from(_item(c, post_id)))
 
-    def author_details(self, user_id: str) -> tuple[Author, str]:
-        """A person, fresh, and their biography ('' when hidden): one request."""
+    def author(self, user_id: str) -> Author:
+        """A person, fresh: one request. What does not say that it is public counts as private."""
 
-        def request(client: Any) -> tuple[Author, str]:
+        def request(client: Any) -> Author:
             user = _user(client.private_request(f"users/{quote(user_id, safe='')}/info/"))
-            return author_from(user), str(user.get("biography") or "")
+            return replace(
+                author_from(user),
+                is_private=user.get("is_private") is not False,
+                is_bot=_AUTOMATED.search(str(user.get("biography") or "")) is not None,
+            )
 
         return self._session.call("read", f"user {user_id}", request)
 
