@@ -97,6 +97,7 @@ class Page:
 
     posts: tuple[Post, ...]
     cursor: str | None = None  # None: there is no further page
+    aside: tuple[Post, ...] = ()  # found elsewhere: they do not show how far the listing has come
 
 
 class StepKind(StrEnum):

@@ -44,6 +44,7 @@ def track_rows(settings: Settings) -> list[dict[str, Any]]:
                     "last_ok": state.last_ok if state else None,
                     "last_new": state.last_new if state else None,
                     "found": state.found if state else 0,
+                    "last_gap": state.last_gap if state else None,
                     "error": state.error if state else "",
                 }
             )
@@ -187,7 +188,10 @@ def _health(state: TrackState | None) -> str:
         return Health.NEW
     if state.health == Health.FAILING:
         return f"failing since {state.failing_since:%Y-%m-%d %H:%M} UTC"
-    return state.health
+    notes = [state.error] if state.error else []
+    if state.last_gap is not None:
+        notes.append(f"posts missed at {state.last_gap:%Y-%m-%d %H:%M} UTC")
+    return f"{state.health} ({'; '.join(notes)})" if notes else state.health
 
 
 def _path(store: BlobStore, sha256: str | None) -> str | None:

@@ -191,7 +191,7 @@ class AccountWorker(Worker):
             if isinstance(error, LoginRequired | StorageError):
                 raise
         else:
-            POLLS.labels(track.key, "ok").inc()
+            POLLS.labels(track.key, "gap" if polled.gap else "ok").inc()
             POSTS.labels(track.key).inc(polled.taken.new)
             TRIGGERS.labels(track.key).inc(polled.taken.triggers)
 

@@ -303,6 +303,7 @@ class TrackState(SQLModel, table=True):
     error: str = Field(default="", sa_type=Text)
     polls: int = 0
     found: int = 0
+    last_gap: datetime | None = Field(default=None, sa_type=UtcDateTime)  # posts may be missing
 
 
 class Bucket(SQLModel, table=True):

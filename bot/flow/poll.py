@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from bot.errors import StorageError, TargetGone
+from bot.errors import NetworkError, RateLimited, StorageError, TargetGone
 from bot.events import Page, Post, TrackKind
 from bot.flow.ingest import Ingest, Taken
 from bot.flow.policy import Clock, Policy, Track, utc_now
@@ -22,14 +24,17 @@ from storage.text import storable
 
 log = structlog.get_logger()
 QUIET_AFTER = timedelta(hours=24)  # and at least 20 polls: then "nothing new" is worth saying
-VERIFY = 3  # vanished posts looked at per poll of a profile
+EMPTIED = "the listing is empty, though posts were found before"
+EMPTY_PAGES = 3  # in a row that add nothing and name a further one: then it has no end
+VERIFY = 3  # vanished posts looked for per poll of a profile
+LOOK_AT = 30  # and out of how many they are chosen
 
 
 @dataclass(frozen=True, slots=True)
 class Polled:
     taken: Taken
     listed: int
-    gap: bool  # the limit cut the listing off before anything known: older posts were missed
+    gap: bool  # the listing was cut off before anything known: older posts were missed
 
 
 class Poller:
@@ -60,10 +65,13 @@ class Poller:
     ) -> Polled:
         limit = self._ingest.limits.first_poll if first else self._ingest.limits.per_poll
         posts, gap = self._list(platform, track, limit)
+        if first:
+            posts, gap = posts[:limit], False
+        newest_first = posts[::-1]
         taken = Taken()
         # Oldest first: if this is interrupted, what is missing is newer than everything stored and
         # the next listing, which stops at the first known page, still finds it.
-        for some in _chunks(sorted(posts[::-1], key=lambda p: p.taken_at)):
+        for some in _chunks(sorted(newest_first, key=lambda p: p.taken_at)):
             taken += self._ingest.take(platform, track, some, policy, us)
         if posts and taken.skipped == len(posts):  # one bad post is the post's fault; all are ours
             raise StorageError(f"none of {len(posts)} posts can be stored: see the log")
@@ -75,33 +83,44 @@ class Poller:
             listed=len(posts),
             new=taken.new,
             triggers=taken.triggers,
-            gap=gap and not first,
         )
-        return Polled(taken, len(posts), gap and not first)
+        if gap:
+            log.warning(
+                "posts were missed: poll more often, or raise limits.per_poll", track=track.key
+            )
+        return Polled(taken, len(posts), gap)
 
     def _list(self, platform: Platform, track: Track, limit: int) -> tuple[list[Post], bool]:
-        """Listed posts, each once, and whether the limit cut the listing off."""
+        """Listed posts, each once, and whether it broke off before it came to what is known."""
         posts: dict[str, Post] = {}
+        aside: dict[str, Post] = {}
         cursor: str | None = None
+        empty = 0
         while True:
             page = _reader(platform, track)(cursor)
+            self._ingest.alive()
+            before = len(posts)
             posts.update((post.post_id, post) for post in page.posts)
-            if (
-                page.cursor is None
-                or page.cursor == cursor
-                or self._reached_known(page, platform, track)
-            ):
-                return list(posts.values())[:limit], False
-            if len(posts) >= limit:
-                return list(posts.values())[:limit], True
+            aside.update((post.post_id, post) for post in page.aside)
+            empty = 0 if len(posts) > before else empty + 1
+            ended = page.cursor is None or page.cursor == cursor
+            if ended or self._reached_known(page, platform, track):
+                return list((posts | aside).values()), False
+            if len(posts) >= limit or empty == EMPTY_PAGES:
+                return list((posts | aside).values()), True
             cursor = page.cursor
 
     def _reached_known(self, page: Page, platform: Platform, track: Track) -> bool:
-        """Whether this track has been here before. Neither pinned posts, which stand first whatever
-        their age, nor posts that only another track found, prove that."""
-        ids = [post.post_id for post in page.posts if not post.pinned]
+        """Whether this track has been here before: most of the older half of the page is known.
+
+        One post alone proves nothing, in either direction: listings are not quite in the order of
+        time, and some posts are never stored. Nor do pinned posts, which stand first whatever their
+        age, nor posts that only another track found.
+        """
+        listed = sorted((p for p in page.posts if not p.pinned), key=lambda p: p.taken_at)
+        older = [post.post_id for post in listed[: (len(listed) + 1) // 2]]
         with self._database.read() as session:
-            return not page.posts or _found_before(session, platform.name, track.key, ids)
+            return 2 * _found_before(session, platform.name, track.key, older) > len(older)
 
     def _verify_vanished(self, platform: Platform, track: Track, posts: list[Post]) -> None:
         """Stored posts that a profile's listing should show and does not: deleted?"""
@@ -109,12 +128,17 @@ class Poller:
         oldest = min(listed, default=datetime.min.replace(tzinfo=UTC))
         shown = {post.post_id for post in posts}
         with self._database.read() as session:
-            stored = _stored_since(session, track.key, platform.name, oldest, len(shown) + VERIFY)
-        for row_id, post_id in [row for row in stored if row[1] not in shown][:VERIFY]:
+            stored = _stored_since(session, track.key, platform.name, oldest, len(shown) + LOOK_AT)
+        hidden = [row for row in stored if row[1] not in shown]
+        # Others every time: some are there and never listed, and must not hide the rest.
+        for row_id, post_id in random.sample(hidden, min(VERIFY, len(hidden))):
             try:
                 platform.post(post_id)
             except TargetGone as error:
                 self.deleted(platform.name, row_id, post_id, str(error))
+            except (NetworkError, RateLimited) as error:  # the poll itself has worked
+                log.info("not looked for", post=post_id, reason=str(error))
+                return
 
     def deleted(self, platform: str, row_id: int, post_id: str, why: str) -> None:
         """Record a deletion at the source, and cancel what was to answer it."""
@@ -143,8 +167,12 @@ class Poller:
             state.found += polled.taken.new
             if polled.taken.new or state.last_new is None:
                 state.last_new = now
+            if polled.gap:
+                state.last_gap = now
             patience = max(QUIET_AFTER, 20 * track.every)
             state.health = Health.QUIET if now - state.last_new > patience else Health.OK
+            if state.found and not polled.listed:  # true of a hashtag, or hidden from us: say it
+                state.health, state.error = Health.QUIET, EMPTIED
 
 
 def overdue(session: Session, tracks: list[Track], now: datetime) -> list[Track]:
@@ -174,9 +202,11 @@ def _state(session: Session, key: str) -> TrackState:
     return state
 
 
-def _found_before(session: Session, platform: str, track: str, post_ids: list[str]) -> bool:
+def _found_before(session: Session, platform: str, track: str, post_ids: list[str]) -> int:
+    """How many of these posts this track found."""
     statement = (
-        select(PostTrack.post)
+        select(func.count())
+        .select_from(PostTrack)
         .join(PostRow, col(PostRow.id) == col(PostTrack.post))
         .where(
             PostRow.platform == platform,
@@ -184,7 +214,7 @@ def _found_before(session: Session, platform: str, track: str, post_ids: list[st
             PostTrack.track == track,
         )
     )
-    return session.exec(statement.limit(1)).first() is not None
+    return session.exec(statement).one()
 
 
 def _stored_since(

@@ -111,9 +111,9 @@ def test_mentions_in_captions(sandbox: Sandbox, platform: InstagramPlatform) -> 
     world.comment(other.pk, "ana", "@imagebot look")  # a mention, but not in the caption
     gone = world.add_post("ana", "@imagebot too late")
     world.delete(gone.pk)
-    assert [post.post_id for post in platform.mentions().posts] == [str(wanted.pk)]
+    assert [post.post_id for post in platform.mentions().aside] == [str(wanted.pk)]
     fetched = len(sandbox.journal.requests("/info/"))
-    assert [post.post_id for post in platform.mentions().posts] == [str(wanted.pk)]
+    assert [post.post_id for post in platform.mentions().aside] == [str(wanted.pk)]
     assert len(sandbox.journal.requests("/info/")) == fetched  # known posts are not fetched again
 
 
@@ -127,9 +127,9 @@ def test_many_new_mentions_are_fetched_over_several_polls(
         return media(net, post) | ({"code": None} if post.pk == made[-1].pk else {})
 
     monkeypatch.setattr(shapes, "media", broken)
-    assert len(platform.mentions().posts) == 15  # the newest 16, one of which cannot be read
+    assert len(platform.mentions().aside) == 15  # the newest 16, one of which cannot be read
     assert len(sandbox.journal.requests("/info/")) == 16
-    assert len(platform.mentions().posts) == 19
+    assert len(platform.mentions().aside) == 19
     assert len(sandbox.journal.requests("/info/")) == 20
 
 
@@ -141,7 +141,7 @@ def test_a_failing_part_of_mentions_fails_them_all(
         sandbox.faults.add("server_error", path)
         with pytest.raises(Unavailable):
             platform.mentions()
-    assert [post.post_id for post in platform.mentions().posts] == [str(wanted.pk)]
+    assert [post.post_id for post in platform.mentions().aside] == [str(wanted.pk)]
 
 
 def test_nobody_there(sandbox: Sandbox, platform: InstagramPlatform) -> None:

@@ -27,7 +27,7 @@ from storage.tables import (
     PostTrack,
     TrackState,
 )
-from tests.flow.kit import Flow
+from tests.flow.kit import Flow, tag
 
 SECTIONS = "/api/v1/tags/*/sections/"
 
@@ -215,6 +215,106 @@ def test_a_gap_is_said(flow: Flow) -> None:
     assert polled.gap and ids(posts[-30:]) <= stored(flow, track)
 
 
+def test_a_gap_stays_visible(flow: Flow) -> None:
+    flow.ingest.limits = replace(flow.ingest.limits, per_poll=30)
+    track = flow.track()
+    many(flow, 3)
+    flow.poll()
+    assert health(flow, track).last_gap is None
+    flow.clock.advance(hours=2)
+    many(flow, 60)
+    began = flow.clock()
+    flow.poll()
+    flow.clock.advance(minutes=15)
+    assert not flow.poll().gap
+    gap = health(flow, track).last_gap
+    assert gap is not None and began <= gap < flow.clock() - timedelta(minutes=14)
+
+
+def test_an_old_known_post_among_new_ones_does_not_end_the_listing(flow: Flow) -> None:
+    """Listings of hashtags are not quite in the order of time."""
+    track = flow.track()
+    old = flow.post("ana", "#sunset", at=flow.clock.time() - 86400)
+    flow.poll()
+    read = flow.platform.hashtag
+    known = read("sunset").posts[0]
+    posts = many(flow, 60, step=0.5)
+
+    def hashtag(tag: str, cursor: str | None = None) -> Page:
+        page = read(tag, cursor)
+        return page if cursor else replace(page, posts=(*page.posts, known))
+
+    flow.platform.hashtag = hashtag  # type: ignore[method-assign]
+    assert flow.poll().taken.new == 60
+    assert stored(flow, track) == ids([old, *posts])
+
+
+def test_posts_that_are_never_stored_do_not_keep_the_listing_going(flow: Flow) -> None:
+    track = flow.track()
+    many(flow, 60)
+    forget(flow, "instagram", flow.box.world.user("p3").pk)
+    flow.poll()
+    before = pages(flow)
+    assert not flow.poll().gap and pages(flow) == before + 1
+    assert health(flow, track).health == "ok"
+
+
+def test_known_captions_do_not_hide_tags(flow: Flow) -> None:
+    """A caption that mentions us comes with the first page again and again."""
+    track = flow.track("", TrackKind.MENTIONS)
+    caption = flow.post("ana", "look @imagebot")
+    flow.poll()
+    assert stored(flow, track) == ids([caption])
+    tagged = [flow.post("ben", f"tagged {n}", tags=[tag(flow)]) for n in range(60)]
+    assert flow.poll().taken.new == 60
+    assert stored(flow, track) == ids([caption, *tagged])
+
+
+def test_an_empty_page_is_not_the_end(flow: Flow) -> None:
+    track = flow.track()
+    posts = many(flow, 3)
+    read = flow.platform.hashtag
+
+    def hashtag(tag: str, cursor: str | None = None) -> Page:
+        return read(tag, None) if cursor == "on" else Page((), "on")
+
+    flow.platform.hashtag = hashtag  # type: ignore[method-assign]
+    assert flow.poll().taken.new == 3
+    assert stored(flow, track) == ids(posts)
+
+
+def test_a_listing_without_end_is_left(flow: Flow) -> None:
+    track = flow.track()
+    many(flow, 3)
+    flow.poll()
+    asked: list[str | None] = []
+
+    def hashtag(_tag: str, cursor: str | None = None) -> Page:
+        asked.append(cursor)
+        return Page((), f"page {len(asked)}")
+
+    flow.platform.hashtag = hashtag  # type: ignore[method-assign]
+    assert flow.poll().gap
+    assert len(asked) < 10
+    assert health(flow, track).health == "quiet"
+
+
+def test_a_listing_that_is_suddenly_empty_is_said(flow: Flow) -> None:
+    """Perhaps the hashtag is hidden from us; perhaps it is true, so it is no failure."""
+    track = flow.track()
+    posts = many(flow, 3)
+    flow.poll()
+    for post in posts:
+        flow.box.world.delete(post.pk)
+    flow.poll()
+    state = health(flow, track)
+    assert state.health == "quiet" and "empty" in state.error and state.failing_since is None
+    flow.post("ana")
+    flow.poll()
+    state = health(flow, track)
+    assert (state.health, state.error) == ("ok", "")
+
+
 def test_a_post_another_track_found_does_not_end_the_listing(flow: Flow) -> None:
     """Two hashtags overlap: what the first has stored hides nothing from the second."""
     beach, sunset = flow.track("beach"), flow.track("sunset")
@@ -355,6 +455,39 @@ def test_a_deletion_on_a_profile_is_recorded(flow: Flow) -> None:
     assert row(flow, post).deleted_at is not None
     assert [field for field, _, _ in revisions(flow, post)] == ["deleted"]
     assert flow.state(post) == "cancelled"
+
+
+@pytest.mark.parametrize("fault", ["server_error", "throttled", "private_account"])
+def test_a_failing_look_at_a_vanished_post_fails_no_poll(flow: Flow, fault: str) -> None:
+    track = flow.track("ana", TrackKind.PROFILE)
+    posts = [flow.post("ana", f"number {n}") for n in range(6)]
+    flow.poll()
+    for post in posts[1:]:
+        flow.box.world.delete(post.pk)
+    new = flow.post("ana", "newer")
+    flow.box.faults.add(fault, "/api/v1/media/*/info/", count=0)
+    assert flow.poll().taken.new == 1
+    assert health(flow, track).health == "ok" and ids([new]) <= stored(flow, track)
+    assert len(flow.box.journal.requests("/info/")) == 1, "and no second one after it"
+
+
+def test_posts_that_are_there_but_not_listed_hide_no_deletion(flow: Flow) -> None:
+    flow.track("ana", TrackKind.PROFILE)
+    posts = [flow.post("ana", f"number {n}") for n in range(8)]
+    flow.poll()
+    read, asked = flow.platform.profile, flow.platform.post
+    flow.platform.profile = (
+        lambda *args: replace(  # type: ignore[method-assign]
+            read(*args), posts=read(*args).posts[-1:]
+        )
+    )
+    flow.platform.post = lambda post_id: (  # type: ignore[method-assign]
+        seen.add(post_id) or asked(post_id)  # type: ignore[func-returns-value]
+    )
+    seen: set[str] = set()
+    for _ in range(30):  # three of seven each time
+        flow.poll()
+    assert seen == ids(posts[1:])
 
 
 def test_a_profile_that_deleted_everything(flow: Flow) -> None:
