@@ -215,6 +215,28 @@ def test_people_whose_names_only_contain_it(flow: Flow) -> None:
     assert list(published.values()) == [1, 1, 1, 1, 1]
 
 
+def test_a_profile_that_says_it_is_a_bot(flow: Flow) -> None:
+    """Listings do not show it; it is looked at before sending."""
+    flow.track()
+    flow.person("daily.views", biography="Views every day. I am a bot")
+    post = flow.asking("daily.views")
+    flow.run()
+    nothing_written(flow)
+    assert (flow.state(post), flow.reason(post)) == ("cancelled", "a bot")
+
+
+def test_a_profile_that_cannot_be_read_holds_the_reply(flow: Flow) -> None:
+    flow.track()
+    post = flow.asking("ana")
+    flow.poll()
+    flow.render()
+    flow.box.faults.add("throttled", "/api/v1/users/*/info/", retry_after=120)
+    flow.publish()
+    assert flow.state(post) == "approved"
+    flow.settle(10)
+    assert flow.published(post) == 1
+
+
 @pytest.mark.parametrize(
     "caption",
     [
