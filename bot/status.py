@@ -113,8 +113,9 @@ def _who() -> str:
         return f"uid {os.getuid()}"
 
 
-def switch_pause(settings: Settings, account: str | None, *, on: bool) -> None:
-    """The kill switch. Switching it off also closes breakers that waited for a person."""
+def switch_pause(settings: Settings, account: str | None, *, on: bool, force: bool = False) -> None:
+    """The kill switch. Switching it off also closes breakers that waited for a person; with
+    `force` those too that the platform asked for."""
     if account is not None and account not in settings.accounts:
         raise UsageError(f"there is no account {account!r}")
     with opened(settings) as app:
@@ -124,7 +125,7 @@ def switch_pause(settings: Settings, account: str | None, *, on: bool) -> None:
         if on:
             return
         for name in [account] if account else list(settings.accounts):
-            app.gate(name).resume()
+            app.gate(name).resume(force=force)
         with app.database.write() as session:
             outbox.unhold(session, account, utc_now())
 

@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -211,10 +211,17 @@ class PacedGate:
         elif isinstance(error, AuthError) and _needs_person(action, error):
             self._hold(error)
 
-    def resume(self) -> None:
-        """A person looked at the account: close all its breakers."""
-        for action in self._ledger.breakers(self._account):
+    def resume(self, *, force: bool = False) -> None:
+        """A person looked at the account: close the breakers that waited for one.
+
+        The pauses that the platform asked for go on, unless they are to be ended by `force`.
+        """
+        for action, breaker in self._ledger.breakers(self._account).items():
+            if not (force or breaker.latched):
+                continue
             self._ledger.close(self._account, action)
+            if not force and self._seconds_left(breaker) > 0:
+                self._ledger.trip(self._account, action, replace(breaker, latched=False))
 
     def _take(self, action: str, rate: Rate) -> float:
         return self._ledger.take(

@@ -324,4 +324,4 @@ def test_the_ledger_keeps_requests_from_the_network(box: Sandbox, tmp_path: Path
                 with pytest.raises(error):
                     acts[action]()
                 assert len(box.journal.requests()) == before
-        gate.resume()
+        gate.resume(force=True)

@@ -135,7 +135,7 @@ def test_a_failing_listing_is_not_nothing_new(flow: Flow, fault: str) -> None:
     assert again.failing_since == state.failing_since, "since the first failure"
     assert again.last_attempt is not None and again.last_attempt > state.failing_since
     flow.box.faults.clear()
-    flow.gate.resume()
+    flow.gate.resume(force=True)
     flow.platform.login()
     assert flow.poll().taken.new == 1, "and nothing was lost meanwhile"
     assert health(flow, track).health == "ok"
@@ -289,9 +289,9 @@ def test_a_listing_without_end_is_left(flow: Flow) -> None:
     flow.poll()
     asked: list[str | None] = []
 
-    def hashtag(_tag: str, cursor: str | None = None) -> Page:
+    def hashtag(tag: str, cursor: str | None = None) -> Page:
         asked.append(cursor)
-        return Page((), f"page {len(asked)}")
+        return Page((), f"{tag}, page {len(asked)}")
 
     flow.platform.hashtag = hashtag  # type: ignore[method-assign]
     assert flow.poll().gap
@@ -476,15 +476,18 @@ def test_posts_that_are_there_but_not_listed_hide_no_deletion(flow: Flow) -> Non
     posts = [flow.post("ana", f"number {n}") for n in range(8)]
     flow.poll()
     read, asked = flow.platform.profile, flow.platform.post
-    flow.platform.profile = (
-        lambda *args: replace(  # type: ignore[method-assign]
-            read(*args), posts=read(*args).posts[-1:]
-        )
-    )
-    flow.platform.post = lambda post_id: (  # type: ignore[method-assign]
-        seen.add(post_id) or asked(post_id)  # type: ignore[func-returns-value]
-    )
     seen: set[str] = set()
+
+    def profile(username: str, cursor: str | None = None) -> Page:
+        page = read(username, cursor)
+        return replace(page, posts=page.posts[-1:])
+
+    def post(post_id: str) -> Any:
+        seen.add(post_id)
+        return asked(post_id)
+
+    flow.platform.profile = profile  # type: ignore[method-assign]
+    flow.platform.post = post  # type: ignore[method-assign]
     for _ in range(30):  # three of seven each time
         flow.poll()
     assert seen == ids(posts[1:])

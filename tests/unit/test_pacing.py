@@ -191,6 +191,25 @@ def test_login_trouble_waits_for_a_person(world: World) -> None:
     gate.before("read")
 
 
+def test_a_person_does_not_end_the_pauses_of_the_platform(world: World) -> None:
+    gate = world.gate()
+    gate.after("read", RateLimited("429", 3600))
+    gate.after("comment", ActionBlocked("feedback_required"))
+    gate.after("read", PleaseWait("please wait", 7200))  # the account's breaker, not latched yet
+    gate.after("read", ChallengeRequired("look at your phone"))  # and now it is
+    gate.resume()
+    for action in ("read", "comment", "dm"):
+        with pytest.raises(RateLimited):
+            gate.before(action)
+    world.pass_seconds(3 * 3600)
+    gate.before("read")
+    with pytest.raises(RateLimited, match="feedback_required"):
+        gate.before("comment")
+    gate.resume(force=True)
+    gate.before("comment")
+    assert world.ledger.breakers("main") == {}
+
+
 def test_an_ended_session_is_worth_a_login_but_a_failed_login_is_not(world: World) -> None:
     gate = world.gate()
     gate.after("read", LoginRequired("403"))

@@ -150,6 +150,10 @@ def test_the_gate_works_on_it(ledger: Ledger) -> None:
     with pytest.raises(AuthError, match="look at the app"):
         gate().before("read")
     gate().resume()
+    gate().before("read")
+    with pytest.raises(RateLimited, match="feedback_required"):
+        gate().before("dm")
+    gate().resume(force=True)
     gate().before("dm")
 
 
