@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlmodel import select
 
 from bot.config import Account, Settings
-from bot.errors import ConfigError, ModelError
+from bot.errors import AuthError, ConfigError, ModelError
 from bot.events import TrackKind
 from bot.flow.ingest import Limits
 from bot.flow.policy import Policy, Track, utc_now
@@ -99,7 +99,7 @@ class App:
             username=account.username,
             password=account.password.get_secret_value() if account.password else None,
             totp_secret=account.totp_secret.get_secret_value() if account.totp_secret else None,
-            session_file=self.settings.data.dir / "sessions" / f"{name}.json",
+            session_file=session_file(self.settings, name),
             proxy=account.proxy.get_secret_value() if account.proxy else None,
             ca_file=account.ca_file,
             media_hosts=account.media_hosts,
@@ -240,6 +240,20 @@ def _loaded(load: Callable[[], _Network]) -> _Network:
         return load()
     except WeightsError as error:
         raise ModelError(str(error)) from error
+
+
+def check_logins(settings: Settings) -> None:
+    """Raises AuthError when no account could ever log in: waiting would not help."""
+    accounts = settings.accounts.items()
+    if any(a.password or session_file(settings, name).exists() for name, a in accounts):
+        return
+    variables = " or ".join(
+        f"TAGECHO_ACCOUNTS__{name.upper()}__PASSWORD" for name in dict(accounts)
+    )
+    raise AuthError(
+        f"no account can log in: there is neither a session nor a password. Set {variables} "
+        "(or ..._PASSWORD_FILE)"
+    )
 
 
 def session_file(settings: Settings, name: str) -> Path:

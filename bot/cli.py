@@ -198,6 +198,10 @@ def replies_list(
     if json:
         _print_json(rows)
         return
+    if not rows:
+        _say("no replies" if state is None else f"no replies that are {state}")
+        return
+    print(f"{'number':>6}  {'state':<18} source  reason")
     for row in rows:
         print(f"{row['id']:>6}  {row['state']:<18} {row['source_url']}  {row['reason']}")
 

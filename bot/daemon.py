@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import select
 
 from bot import config
-from bot.app import App, ServingStages
+from bot.app import App, ServingStages, check_logins
 from bot.config import Settings
 from bot.errors import ConfigError, StorageError
 from bot.flow.policy import Track, utc_now
@@ -81,12 +81,14 @@ class Daemon:
     def run(self) -> None:
         """Blocks until stopped.
 
-        Raises AccountLocked when another process has an account, StorageError when one may have
-        got it while we ran.
+        Raises AuthError when no account could ever log in, AccountLocked when another process has
+        one, StorageError when one may have got it while we ran.
         """
         global _running  # noqa: PLW0603 - APScheduler can only name a module-level function
         with contextlib.ExitStack() as stack:
             stack.callback(self.app.close)
+            if self._accounts:
+                check_logins(self.app.settings)
             self._locks = [stack.enter_context(self.app.lock(name)) for name in self._accounts]
             self._recover()
             _running = self

@@ -26,14 +26,17 @@ from sqlmodel import Session, col, func, select
 
 from bot import config
 from bot.config import Settings
+from bot.config.values import format_duration
 from bot.errors import NetworkError, TagechoError, UsageError
 from bot.flow.policy import utc_now
+from bot.locks import file_lock
 from bot.status import write_page_of
 from storage import dataset, outbox
 from storage.database import Database
 from storage.tables import Reply, ReplyState
 
 MARKER = ".tagecho-demo"  # only a folder that carries it is ever emptied
+LOCK = "running.lock"  # held while a demo runs in the folder
 DRAIN = 30.0  # seconds for what is on its way when posting stops
 START = 60.0
 MOVING = (ReplyState.QUEUED, ReplyState.RENDERING, ReplyState.APPROVED, ReplyState.SENDING)
@@ -115,8 +118,8 @@ class Network:
 
 def demo(folder: Path, *, seconds: float | None, rate: float, as_json: bool) -> None:
     """Run until `seconds` are over or Ctrl-C, then report."""
-    folder = _fresh(folder)
-    with _network(folder, rate, []) as network:
+    folder = folder.resolve()
+    with _fresh(folder), _network(folder, rate, []) as network:
         path = folder / "config.toml"
         path.write_text(_CONFIG.format(**network.addresses))
         note = "approval is off here: this network is on loopback; the default is on"
@@ -145,12 +148,12 @@ def rehearse(
 
     `approve` plays the person who approves; without it, replies wait as they would.
     """
-    folder = _fresh(folder)
+    folder = folder.resolve()
     settings = config.load(path)
     names = list(settings.accounts)
     if len(names) != 1:
         raise UsageError("a rehearsal plays one account: give a file that has exactly one")
-    with _network(folder, rate, _cast(settings, names[0])) as network:
+    with _fresh(folder), _network(folder, rate, _cast(settings, names[0])) as network:
         name = f"TAGECHO_ACCOUNTS__{names[0].upper()}__"
         environ = _secrets(names, network) | {
             name + "PROXY": network.addresses["proxy"],
@@ -168,6 +171,9 @@ def rehearse(
             if waits
             else ""
         )
+        rare = sorted({t.every for t in settings.tracks if seconds and t.every.seconds >= seconds})
+        if rare:
+            note += f"; what is looked at every {format_duration(rare[0])} is looked at only once"
         _show(
             network,
             path,
@@ -363,15 +369,25 @@ def _contained(settings: Settings, folder: Path) -> Settings:
     return settings
 
 
-def _fresh(folder: Path) -> Path:
-    """An empty folder. Raises UsageError rather than emptying one that is not ours."""
-    folder = folder.resolve()
+@contextlib.contextmanager
+def _fresh(folder: Path) -> Iterator[None]:
+    """The folder, emptied, and ours alone for as long as it lasts.
+
+    Raises UsageError rather than emptying one that is not ours, AccountLocked where one runs.
+    """
     if folder.exists() and any(folder.iterdir()) and not (folder / MARKER).exists():
         raise UsageError(f"{folder} holds something else: name another folder with --dir")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     (folder / MARKER).touch()
-    return folder
+    with file_lock(folder / LOCK, str(folder)):
+        for path in folder.iterdir():
+            if path.name == MARKER or path.stem == LOCK.partition(".")[0]:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        yield
 
 
 @contextlib.contextmanager

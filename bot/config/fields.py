@@ -31,6 +31,7 @@ from bot.config.values import (
     parse_hashtag,
     parse_quiet_hours,
     parse_rate,
+    parse_seconds,
     parse_size,
     parse_username,
 )
@@ -103,7 +104,7 @@ def _delay(value: object) -> tuple[float, float]:
     if not isinstance(parts, list | tuple) or len(parts) != 2:
         raise ValueError(what)
     try:
-        least, most = (parse_duration(part).total_seconds() for part in parts)
+        least, most = (parse_seconds(part).total_seconds() for part in parts)
     except ValueError:
         raise ValueError(what) from None
     if least > most:

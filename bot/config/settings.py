@@ -302,10 +302,16 @@ _S = TypeVar("_S", bound=Section)
 def _valid(
     model: type[_S], items: Iterable[tuple[Any, Any]], context: dict[str, Any]
 ) -> Iterator[tuple[Any, _S]]:
-    """The entries that stand on their own; the others have been complained about already."""
+    """The entries that stand on their own; the others have been complained about already.
+
+    So have unknown keys, which hide nothing else that is wrong.
+    """
     for key, raw in items:
+        known = raw
+        if isinstance(raw, dict):
+            known = {name: value for name, value in raw.items() if name in model.model_fields}
         with suppress(ValidationError):
-            yield key, model.model_validate(raw, context=context)
+            yield key, model.model_validate(known, context=context)
 
 
 def _check_tracks(source: Source, context: dict[str, Any], styles: Collection[str] | None) -> None:

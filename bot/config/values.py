@@ -66,7 +66,20 @@ class QuietHours:
 
 
 def parse_duration(value: object) -> timedelta:
-    """`"15m"`, `"1h30m"`, `"2d"`, or plain seconds; from 0 to ten years."""
+    """`"15m"`, `"1h30m"`, `"2d"`, or a number of seconds; from 0 to ten years.
+
+    A number as text is refused: who writes `"15"` rarely means seconds.
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    if _SECONDS.fullmatch(text) and float(text):
+        raise ValueError(
+            f'{quote(value)} has no unit: "{text}m" for minutes, "{text}s" for seconds'
+        )
+    return parse_seconds(value)
+
+
+def parse_seconds(value: object) -> timedelta:
+    """Like `parse_duration`, where a number as text means seconds as well."""
     if isinstance(value, timedelta):
         return value
     text = _plain(value)

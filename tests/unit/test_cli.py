@@ -65,6 +65,8 @@ def own_logging() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
@@ -286,12 +288,30 @@ def test_track_list_before_the_first_poll(tagecho: Run) -> None:
 
 def test_an_empty_log(tagecho: Run, tmp_path: Path) -> None:
     assert tagecho("replies", "list", "--json").out == "[]\n"
-    assert tagecho("replies", "list") == Result(0, "", "")
+    assert tagecho("replies", "list") == Result(0, "", "no replies\n")
+    waiting = tagecho("replies", "list", "--state", "sent")
+    assert waiting == Result(0, "", "no replies that are sent\n")
     missing = tagecho("replies", "show", "7")
     assert (missing.code, missing.err) == (2, "there is no reply 7\n")
     page = tmp_path / "page.html"
     assert tagecho("replies", "html", page).code == 0
     assert "<html" in page.read_text()
+
+
+def test_the_log_has_a_head(tagecho: Run, database: Database) -> None:
+    reply = make_reply(database, ReplyState.SENT)
+    head, line = tagecho("replies", "list").out.splitlines()
+    assert head.split() == ["number", "state", "source", "reason"]
+    assert line.split() == [str(reply), "sent", "https://www.instagram.com/p/CODE/"]
+    assert head.index("state") == line.index("sent")
+
+
+def test_run_without_any_way_to_log_in(tagecho: Run) -> None:
+    """It would log an error every minute, for ever."""
+    result = tagecho("run")
+    assert result.code == 4
+    assert "neither a session nor a password" in result.err
+    assert "TAGECHO_ACCOUNTS__MAIN__PASSWORD" in result.err
 
 
 def test_a_misspelt_state_names_the_states(tagecho: Run) -> None:

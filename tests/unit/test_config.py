@@ -752,3 +752,24 @@ def test_any_environment_is_accepted_or_told(values: dict[str, str]) -> None:
     except ConfigError as error:
         for line in str(error).split("\n"):
             assert line.split(": ")[0] in environ, line
+
+
+def test_an_unknown_key_hides_nothing_else(tmp_path: Path) -> None:
+    """All that is wrong with a track is told at once, not in two rounds."""
+    text = """\
+[accounts.main]
+platform = "instagram"
+username = "imagebot"
+
+[[tracks]]
+account = "mian"
+hashtag = "sunset"
+evry = "15m"
+reply = "tnit"
+"""
+    with pytest.raises(ConfigError) as caught:
+        parse(text, tmp_path / "config.toml", {}, styles=STYLES)
+    message = str(caught.value)
+    assert ':8: tracks[0].evry: unknown key (did you mean "every"?)' in message
+    assert ':6: tracks[0].account: "mian" is not under [accounts]' in message
+    assert ':9: tracks[0].reply: "tnit" is not one of' in message

@@ -16,6 +16,7 @@ from bot.config.values import (
     parse_hashtag,
     parse_quiet_hours,
     parse_rate,
+    parse_seconds,
     parse_size,
     parse_username,
 )
@@ -63,10 +64,19 @@ def test_a_duration_is_its_number_times_its_unit(count: int, unit: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("15m", 900), ("1h30m", 5400), ("1.5s", 1.5), ("90", 90), (0.25, 0.25), (" 2d ", 172800)],
+    [("15m", 900), ("1h30m", 5400), ("1.5s", 1.5), (90, 90), (0.25, 0.25), (" 2d ", 172800)],
 )
 def test_durations(text: object, seconds: float) -> None:
     assert parse_duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["15", " 90 ", "1.5"])
+def test_a_number_as_text_is_no_duration(text: str) -> None:
+    """Who writes every = "15" means minutes, and would get seconds."""
+    with pytest.raises(ValueError, match=rf'has no unit: "{text.strip()}m" for minutes'):
+        parse_duration(text)
+    assert parse_duration("0") == timedelta(0)
+    assert parse_seconds(text) == timedelta(seconds=float(text))
 
 
 @pytest.mark.parametrize(
