@@ -62,8 +62,8 @@ class ServingStages:
     def alt_text(self, style: str, username: str, mask: Mask, seed: int) -> str:
         return alt_text(style, coverage=float(mask.mean()), author=username, seed=seed)
 
-    def badge(self, image: Image) -> Image:
-        return badge(image, self._settings.replies.disclosure)
+    def badge(self, image: Image, text: str) -> Image:
+        return badge(image, text)
 
 
 class App:
@@ -187,6 +187,7 @@ def policy_of(settings: Settings) -> Policy:
         quiet=(quiet.start, quiet.end) if quiet else None,
         zone=ZoneInfo(replies.time_zone),
         badge=replies.badge,
+        disclosure=replies.disclosure,
         reads=replies.reconcile,
     )
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import structlog
 
-from bot.app import App, our_names
+from bot.app import App, limits_of, our_names, policy_of, tracks_of
 from bot.errors import LoginRequired, StorageError, TagechoError
-from bot.flow.ingest import Ingest
+from bot.flow.ingest import Ingest, Limits
 from bot.flow.policy import Policy, Track, utc_now
 from bot.flow.poll import Poller
 from bot.flow.publish import Publisher, rendered_state
@@ -96,7 +96,7 @@ class AccountWorker(Worker):
         self._next_login = 0.0
         self._next_retry = time.monotonic() + RETRY_MEDIA_EVERY
         self._ingest = Ingest(
-            app.database, app.originals, app.optouts, rules.limits, alive=self.alive
+            app.database, app.originals, app.optouts, rules.now.limits, alive=self.alive
         )
         self._poller = Poller(app.database, self._ingest)
 
@@ -118,12 +118,12 @@ class AccountWorker(Worker):
         platform, us = self._platform, self._us
         if platform is None or us is None:
             return False
-        policy = self._rules.policy
+        rules = self._rules.now
         try:
             return (
-                Reconciler(self._app.database, platform).next(policy)
-                or self._publish(platform, us, policy)
-                or self._poll_one(platform, us, policy)
+                Reconciler(self._app.database, platform).next(rules.policy)
+                or self._publish(platform, us, rules)
+                or self._poll_one(platform, us, rules)
                 or self._retry_media(platform)
             )
         except LoginRequired as error:
@@ -153,24 +153,24 @@ class AccountWorker(Worker):
         log.info("logged in", account=self.account, username=me.username)
         return True
 
-    def _publish(self, platform: Platform, us: Us, policy: Policy) -> bool:
+    def _publish(self, platform: Platform, us: Us, rules: Adopted) -> bool:
         app, ours = self._app, replace(us, ours=frozenset(self._rules.ours))
         publisher = Publisher(
             app.database, app.artifacts, app.optouts, platform, ours, sent=LATENCY.observe
         )
-        return publisher.next(policy, self._rules.tracks)
+        return publisher.next(rules.policy, rules.tracks)
 
-    def _poll_one(self, platform: Platform, us: Us, policy: Policy) -> bool:
+    def _poll_one(self, platform: Platform, us: Us, rules: Adopted) -> bool:
         """The poll asked for first. It stays asked for while it runs, and when it could not run."""
         with self._lock:
             key = next(iter(self._due), None)
         if key is None:
             return False
-        track = self._rules.tracks.get(key)
+        track = rules.tracks.get(key)
         again = False
         try:
             if track is not None:  # else it was removed from the configuration meanwhile
-                self._poll(platform, track, us, policy)
+                self._poll(platform, track, us, rules)
         except (LoginRequired, StorageError):
             again = True
             raise
@@ -181,11 +181,11 @@ class AccountWorker(Worker):
                     self._due[key] = None  # at the end, so that the others get their turn
         return True
 
-    def _poll(self, platform: Platform, track: Track, us: Us, policy: Policy) -> None:
+    def _poll(self, platform: Platform, track: Track, us: Us, rules: Adopted) -> None:
         ours = replace(us, ours=frozenset(self._rules.ours))
-        self._ingest.limits = self._rules.limits
+        self._ingest.limits = rules.limits
         try:
-            polled = self._poller.poll(platform, track, policy, ours)
+            polled = self._poller.poll(platform, track, rules.policy, ours)
         except TagechoError as error:
             POLLS.labels(track.key, type(error).__name__).inc()
             if isinstance(error, LoginRequired | StorageError):
@@ -230,7 +230,7 @@ class RenderWorker(Worker):
         if self._broken_off:
             self._requeue()
         self._broken_off = True  # unless we come to one of the ends below
-        for account in self._rules.accounts:
+        for account in self._rules.now.accounts:
             reply = claim(self._app.database, account, utc_now)
             if reply is not None:
                 self._render(reply)
@@ -245,11 +245,11 @@ class RenderWorker(Worker):
         with self._app.database.read() as session:
             left = outbox.listing(session, ReplyState.RENDERING)
         for reply in left:
-            if reply.account in self._rules.accounts:
+            if reply.account in self._rules.now.accounts:
                 self._move(reply, ReplyState.QUEUED, "rendering was broken off")
 
     def _render(self, reply: Reply) -> None:
-        policy = self._rules.policy
+        policy = self._rules.now.policy
         bound = log.bind(reply=reply.id, post=reply.source_post)
         try:
             columns = self._renderer.render(reply, policy)
@@ -296,18 +296,29 @@ class RenderWorker(Worker):
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What one version of the configuration says: its parts belong together."""
+
+    policy: Policy
+    tracks: Mapping[str, Track]
+    limits: Limits
+    accounts: tuple[str, ...]
+
+
 class Rules:
-    """What the configuration says now, shared by the threads; `reload` swaps it as a whole."""
+    """What the configuration says now, shared by the threads; a reload is one assignment."""
 
     def __init__(self, app: App) -> None:
         self.ours: set[str] = set()
         self.adopt(app)
 
     def adopt(self, app: App) -> None:
-        from bot import app as wiring  # noqa: PLC0415 - the functions, not the class
-
         settings = app.settings
-        self.policy: Policy = wiring.policy_of(settings)
-        self.tracks: dict[str, Track] = wiring.tracks_of(settings)
-        self.limits = wiring.limits_of(settings)
-        self.accounts = tuple(settings.accounts)
+        self.now = Adopted(
+            policy_of(settings), tracks_of(settings), limits_of(settings), tuple(settings.accounts)
+        )
+
+    @property
+    def tracks(self) -> Mapping[str, Track]:
+        return self.now.tracks

@@ -52,6 +52,7 @@ class Policy:
     quiet: tuple[time, time] | None = None  # from, to; may wrap midnight
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     badge: bool = False
+    disclosure: str = ""  # the words of the badge
     reads: tuple[timedelta, timedelta] = (timedelta(seconds=20), timedelta(minutes=2))
 
     def style_for(self, post_id: str) -> str:

@@ -55,7 +55,7 @@ class Stages(Protocol):
 
     def alt_text(self, style: str, username: str, mask: Mask, seed: int) -> str: ...
 
-    def badge(self, image: Image) -> Image:
+    def badge(self, image: Image, text: str) -> Image:
         """The image with the visible 'made by a machine' label."""
 
 
@@ -190,12 +190,13 @@ class Renderer:
             composer = self._stages.composer(self._stages.without_mask())
             facts["fallback_style"] = composer.style
         alt = self._stages.alt_text(composer.style, source.username, mask, reply.seed)
+        badge = policy.disclosure if policy.badge else ""
         composed: list[Image] = []  # computed once, and only if a file is missing
 
         def compute(mode: Mode) -> tuple[bytes, dict[str, Any]]:
             if not composed:
                 made = composer(image, mask, seed=reply.seed)
-                composed.append(self._stages.badge(made) if policy.badge else made)
+                composed.append(self._stages.badge(made, badge) if badge else made)
             fitted = fit_story(composed[0]) if mode is Mode.STORY else fit_feed(composed[0])
             height, width = fitted.shape[:2]
             return encode_jpeg(fitted, description=alt), {"size": [width, height]}
@@ -203,7 +204,7 @@ class Renderer:
         after, sizes = {}, {}
         for mode in policy.modes():
             shape = "story" if mode is Mode.STORY else "feed"
-            params = {"seed": reply.seed, "badge": policy.badge, "shape": shape, "alt": alt}
+            params = {"seed": reply.seed, "badge": badge, "shape": shape, "alt": alt}
             inputs = [mask_stage.sha256, facts["superres"].get("version", "1")]
             stage = self._cached(
                 "compose",

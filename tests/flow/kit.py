@@ -89,7 +89,8 @@ class SmallStages:
     def alt_text(self, style: str, username: str, mask: Mask, seed: int) -> str:
         return f"{style} for {username}"
 
-    def badge(self, image: Image) -> Image:
+    def badge(self, image: Image, text: str) -> Image:
+        self.calls.append(f"badge {text}")
         return image
 
 
@@ -167,6 +168,7 @@ class Flow:
             "media_hosts": [box.media_host],
             "request_delay": (0.0, 0.0),
             "gate": self.gate,
+            "read_attempts": 1,
         }
         return InstagramPlatform(timeout=timeout, **(options | changes))
 

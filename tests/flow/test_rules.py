@@ -1,0 +1,85 @@
+"""What the configuration tells the threads: whole, and all of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from bot.app import App
+from bot.config import Settings, parse
+from bot.platforms.sandbox.server import Sandbox
+from bot.worker import AccountWorker, Rules
+from tests.flow.kit import Flow
+
+
+def settings(box: Sandbox, folder: Path, more: str = "") -> Settings:
+    account = f"""
+platform = "instagram"
+proxy = "{box.proxy_url}"
+ca_file = "{box.ca_file}"
+media_hosts = ["{box.media_host}"]
+request_delay = [0, 0]
+"""
+    text = f'[accounts.main]\nusername = "{box.username}"{account}'
+    text += f'[accounts.other]\nusername = "Our.Second"{account}{more}'
+    secret = {"TAGECHO_ACCOUNTS__MAIN__PASSWORD": box.password}
+    return parse(text, folder / "config.toml", secret)
+
+
+def test_every_configured_account_is_ours(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Also one that is not logged in, whose id nobody knows."""
+    app = App(settings(sandbox, tmp_path))
+    worker = AccountWorker(app, "main", Rules(app), Event())
+    assert worker.work() is False
+    assert worker.ready
+    assert worker._us is not None
+    assert worker._us.names == {sandbox.username, "our.second"}
+    worker.clean_up()
+    app.close()
+
+
+def test_a_reload_is_one_assignment(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A thread that looks meanwhile sees the old rules or the new ones, never some of each."""
+    assigned: list[str] = []
+
+    class Watched(Rules):
+        def __setattr__(self, name: str, value: Any) -> None:
+            assigned.append(name)
+            super().__setattr__(name, value)
+
+    app = App(settings(sandbox, tmp_path))
+    rules = Watched(app)
+    before = rules.now
+    track = '[[tracks]]\naccount = "main"\nhashtag = "sunset"\n'
+    more = f'[replies]\ndisclosure = "Not a photo"\nper_day = 3\n[limits]\nper_poll = 7\n{track}'
+    app.settings = settings(sandbox, tmp_path, more)
+    assigned.clear()
+    rules.adopt(app)
+    assert assigned == ["now"]
+    assert (rules.now.policy.per_day, rules.now.limits.per_poll) == (3, 7)
+    assert rules.now.policy.disclosure == "Not a photo"
+    assert "main:hashtag:sunset" in rules.tracks
+    assert "main:hashtag:sunset" not in before.tracks
+    assert before.policy.per_day == 20
+    app.close()
+
+
+def test_a_new_disclosure_is_written_into_the_next_image(flow: Flow) -> None:
+    """Not the kept image with the old words."""
+    flow.track()
+    flow.using(badge=True, disclosure="Made by a machine")
+    post = flow.asking()
+    flow.poll()
+    flow.render()
+    reply = flow.reply(post)
+    assert reply is not None
+    flow.renderer.render(reply, flow.policy)
+    assert flow.stages.calls.count("compose") == 1
+    flow.renderer.render(reply, replace(flow.policy, disclosure="Not a photo"))
+    badges = [call for call in flow.stages.calls if call.startswith("badge")]
+    assert badges == ["badge Made by a machine", "badge Not a photo"]
+    flow.renderer.render(reply, replace(flow.policy, badge=False, disclosure="Not a photo"))
+    flow.renderer.render(reply, replace(flow.policy, badge=False, disclosure="Other words"))
+    assert flow.stages.calls.count("compose") == 3
