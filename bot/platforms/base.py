@@ -73,3 +73,6 @@ class Gate(Protocol):
 
     def after(self, action: str, error: Exception | None) -> None:
         """Tell the ledger how it went."""
+
+    def rest(self, seconds: float) -> bool:
+        """Sleep between two attempts of a read. True when it was interrupted: the service stops."""

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 import tenacity
 
@@ -211,6 +210,10 @@ class PacedGate:
         elif isinstance(error, AuthError) and _needs_person(action, error):
             self._hold(error)
 
+    def rest(self, seconds: float) -> bool:
+        """Sleep. True when it was interrupted."""
+        return self._sleep(seconds)
+
     def resume(self, *, force: bool = False) -> None:
         """A person looked at the account: close the breakers that waited for one.
 
@@ -275,21 +278,29 @@ def _needs_person(action: str, error: AuthError) -> bool:
 
 
 def reads(
+    rest: Callable[[float], bool],
     *,
-    attempts: int = 4,
-    first: float = 1.0,
-    longest: float = 30.0,
-    sleep: Callable[[float], Any] = time.sleep,
+    attempts: int = 3,
+    first: float = 0.5,
+    longest: float = 10.0,
+    within: float = 60.0,
 ) -> tenacity.Retrying:
     """How reads are tried again: only `Unavailable`, with exponential jitter, a few times.
 
     For reads only: a write is never sent again, and a rate limit or login trouble is no passing
-    fault. Use as `reads()(platform.hashtag, "sunset")`; raises the last error itself.
+    fault. No attempt begins later than `within` seconds after the first. Use as
+    `reads(gate.rest)(call, "hashtag")`; raises the last error itself. `rest` sleeps, and returns
+    True when it was interrupted: then no attempt follows.
     """
+
+    def pause(seconds: float) -> None:
+        if rest(seconds):
+            raise Unavailable("stopped while waiting to read again")
+
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(Unavailable),
-        wait=tenacity.wait_exponential_jitter(initial=first, max=longest, jitter=first),
-        stop=tenacity.stop_after_attempt(attempts),
-        sleep=sleep,
+        wait=tenacity.wait_exponential(first, longest) + tenacity.wait_random(0, first),
+        stop=tenacity.stop_after_attempt(attempts) | tenacity.stop_after_delay(within),
+        sleep=pause,
         reraise=True,
     )

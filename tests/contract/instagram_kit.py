@@ -41,6 +41,9 @@ class OpenGate:
     def after(self, action: str, error: Exception | None) -> None:
         self.after_calls.append((action, error))
 
+    def rest(self, seconds: float) -> bool:
+        raise AssertionError(f"slept for {seconds} s")
+
 
 def paced() -> PacedGate:
     return PacedGate("main", MemoryLedger(), RATES)
@@ -61,6 +64,7 @@ def account(box: Sandbox, **changes: Any) -> Iterator[InstagramPlatform]:
         "request_delay": (0.0, 0.0),
         "gate": OpenGate(),
         "timeout": 10.0,
+        "read_attempts": 1,  # each failure is looked at; more where that is what is tested
     }
     platform = InstagramPlatform(**(options | changes))
     try:

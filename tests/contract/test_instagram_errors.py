@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -325,3 +326,74 @@ def test_the_ledger_keeps_requests_from_the_network(box: Sandbox, tmp_path: Path
                     acts[action]()
                 assert len(box.journal.requests()) == before
         gate.resume(force=True)
+
+
+class RestingGate(OpenGate):
+    """Remembers the pauses; the service stops in the `stops`-th."""
+
+    def __init__(self, stops: int = 99) -> None:
+        super().__init__()
+        self.rests: list[float] = []
+        self._stops = stops
+
+    def rest(self, seconds: float) -> bool:
+        self.rests.append(seconds)
+        return len(self.rests) >= self._stops
+
+
+@contextmanager
+def trying_again(box: Sandbox, gate: OpenGate) -> Iterator[InstagramPlatform]:
+    """The number of attempts that the service has."""
+    with account(box, gate=gate, read_attempts=3) as platform:
+        platform.login()
+        gate.before_calls.clear()
+        yield platform
+        box.faults.clear()
+
+
+def test_a_read_is_tried_again_through_the_gate(box: Sandbox) -> None:
+    made = box.world.add_post("ana", "look")
+    gate = RestingGate()
+    with trying_again(box, gate) as platform:
+        box.faults.add("server_error", "*/info/", count=2)
+        assert platform.post(str(made.pk)).post_id == str(made.pk)
+        assert gate.before_calls == ["read"] * 3
+        assert len(gate.rests) == 2 and 0 < gate.rests[0] <= gate.rests[1] * 2 < 10
+        box.faults.add("server_error", "*/info/", count=0)
+        with pytest.raises(Unavailable):
+            platform.post(str(made.pk))
+        assert gate.before_calls == ["read"] * 6, "and not for ever"
+
+
+@pytest.mark.parametrize("fault", ["throttled", "please_wait", "media_unavailable", "checkpoint"])
+def test_a_read_with_a_clear_answer_is_not_tried_again(box: Sandbox, fault: str) -> None:
+    made = box.world.add_post("ana", "look")
+    gate = RestingGate()
+    with trying_again(box, gate) as platform:
+        box.faults.add(fault, "*/info/")
+        with pytest.raises(TagechoError):
+            platform.post(str(made.pk))
+        assert (gate.before_calls, gate.rests) == (["read"], [])
+
+
+def test_a_stop_ends_the_attempts_of_a_read(box: Sandbox) -> None:
+    made = box.world.add_post("ana", "look")
+    gate = RestingGate(stops=1)
+    with trying_again(box, gate) as platform:
+        box.faults.add("server_error", "*/info/", count=0)
+        with pytest.raises(Unavailable, match="stopped"):
+            platform.post(str(made.pk))
+        assert gate.before_calls == ["read"]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_a_write_is_sent_once_whatever_reads_do(box: Sandbox, kind: StepKind) -> None:
+    gate = RestingGate()
+    with trying_again(box, gate) as platform:
+        act = ready(platform, kind, new_source(box, platform), token="once" + kind)
+        before = sent(box, kind)
+        box.faults.add("server_error", f"*{WRITE_PATHS[kind]}*", count=0)
+        with pytest.raises(OutcomeUnknown):
+            platform.send(act)
+        assert sent(box, kind) == before + 1
+        assert gate.rests == []

@@ -316,7 +316,12 @@ def test_pauses_are_bounded(failures: int, asked: float | None, seed: int) -> No
 
 def attempt(errors: list[Exception]) -> tuple[int, list[float], str]:
     """Calls made, pauses slept, and what came of it."""
-    calls, slept = 0, []
+    calls = 0
+    slept: list[float] = []
+
+    def rest(seconds: float) -> bool:
+        slept.append(seconds)
+        return False
 
     def read() -> str:
         nonlocal calls
@@ -326,7 +331,7 @@ def attempt(errors: list[Exception]) -> tuple[int, list[float], str]:
         return "page"
 
     try:
-        result = reads(sleep=slept.append)(read)
+        result = reads(rest, attempts=4, first=1.0)(read)
     except Exception as error:  # noqa: BLE001 - its name is the result
         return calls, slept, type(error).__name__
     return calls, slept, result

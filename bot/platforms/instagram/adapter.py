@@ -24,7 +24,8 @@ class InstagramPlatform:
     the pause between requests (images excepted); (0, 0) turns it off. `timeout` is in seconds, for
     connecting and again for the answer. `media_hosts` are shell patterns over `host` or
     `host:port`; only what is named exactly may be a private address, and only a loopback one may be
-    fetched without TLS. Creating it sends nothing.
+    fetched without TLS. A read that fails for a passing
+    reason is tried `read_attempts` times, a write once. Creating it sends nothing.
     """
 
     name = PLATFORM
@@ -43,6 +44,7 @@ class InstagramPlatform:
         gate: Gate,
         timeout: float = 30.0,
         user_agent: str | None = None,
+        read_attempts: int = 3,
     ) -> None:
         self.account = account
         self._session = Session(
@@ -56,6 +58,7 @@ class InstagramPlatform:
             gate=gate,
             timeout=timeout,
             user_agent=user_agent,
+            attempts=read_attempts,
         )
         self._reader = Reader(self._session)
         self._writer = Writer(self._session)

@@ -17,6 +17,7 @@ from bot.platforms.base import Gate
 from bot.platforms.instagram.client import GuardedClient, open_client
 from bot.platforms.instagram.parse import author_from
 from bot.platforms.instagram.translate import WRITES, translate
+from bot.platforms.pacing import reads
 
 T = TypeVar("T")
 Secret: TypeAlias = Callable[[], str] | str | None
@@ -27,8 +28,8 @@ _OWNER = "tagecho_login"  # our own key in the session file: whose session it is
 class Session:
     """The client of one account. One thread at a time.
 
-    `delay` is the range, in seconds, of the random pause between two requests. `file` holds the
-    client's settings, readable by its owner only.
+    `attempts` is how often a read is tried at most. `delay` is the range, in seconds, of the random
+    pause between two requests. `file` holds the client's settings, readable by its owner only.
     """
 
     def __init__(
@@ -44,7 +45,9 @@ class Session:
         gate: Gate,
         timeout: float,
         user_agent: str | None,
+        attempts: int,
     ) -> None:
+        self._attempts = attempts
         self.delay = delay
         self._username = username
         self._password = password
@@ -96,11 +99,16 @@ class Session:
     def call(self, action: str, what: str, request: Callable[[GuardedClient], T]) -> T:
         """Run one request, answer parsed inside, through gate and translation.
 
-        Raises only `bot.errors`; what a failure means for a write depends on `action`.
+        A read that fails for a passing reason is tried again, each time through the gate; a write
+        is sent once. Raises only `bot.errors`; what a failure means for a write depends on
+        `action`.
         """
         if self._doubtful:
             self._check()
-        answer = self._call(action, what, request)
+        attempt = self._call
+        if action == "read":
+            attempt = reads(self._gate.rest, attempts=self._attempts).wraps(attempt)
+        answer = attempt(action, what, request)
         self._fresh = False
         if action not in WRITES:  # a full disk must not hide that a write was done
             self._save()
