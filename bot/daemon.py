@@ -18,7 +18,7 @@ from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import select
+from sqlmodel import col, select
 
 from bot import config
 from bot.app import App, ServingStages, check_logins
@@ -32,12 +32,12 @@ from bot.locks import Check
 from bot.observe import REPLIES, TRACK_OK
 from bot.worker import AccountWorker, RenderWorker, Rules, Worker
 from storage import outbox
-from storage.tables import Health, TrackState
+from storage.tables import Health, Reply, ReplyState, TrackState
 
 log = structlog.get_logger()
 JOBS_TABLE = "apscheduler_jobs"
 WATCH_EVERY = 0.5  # seconds between looks at the config file; two alike, and it is whole
-KEEP_HOUSE_EVERY = 2.0
+KEEP_HOUSE_EVERY = 10.0
 STALL = 300.0  # a worker silent for so long is stuck: longer than any request with its retries
 MISSED = timedelta(minutes=1)  # beyond a whole interval: then a poll was not only late
 GRACE = 40.0  # for the work in hand when stopping: a request may last its whole timeout
@@ -182,16 +182,22 @@ class Daemon:
 
     def _keep_house(self) -> None:
         tracks = list(self._rules.tracks.values())
-        with self.app.database.write() as session:
-            expired = outbox.expire(session, utc_now())
+        now = utc_now()
+        with self.app.database.read() as session:  # a write would stop the threads that have work
+            waiting = (ReplyState.QUEUED, ReplyState.AWAITING_APPROVAL, ReplyState.APPROVED)
+            late = select(Reply.id).where(col(Reply.state).in_(waiting), Reply.expires_at <= now)
+            overtime = session.exec(late.limit(1)).first() is not None
             states = outbox.states(session)
             health = session.exec(select(TrackState.track, TrackState.health)).all()
-            missed = [t for t in tracks if overdue(session, [t], utc_now() - t.every - MISSED)]
+            missed = [t for t in tracks if overdue(session, [t], now - t.every - MISSED)]
         for track in missed:  # the scheduler's own thread may have stumbled over a full disk
             if self.poll(track.key):
                 log.warning("poll was missed", track=track.key)
-        if expired:
-            log.info("expired", replies=expired)
+        if overtime:
+            with self.app.database.write() as session:
+                expired = outbox.expire(session, now)
+            if expired:  # what is half out does not expire
+                log.info("expired", replies=expired)
         for state, count in states.items():
             REPLIES.labels(state).set(count)
         for key, state in health:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self, TypeVar
-from zoneinfo import ZoneInfo
 
 from pydantic import (
     BaseModel,
@@ -129,16 +128,6 @@ class Replies(Section):
             raise ValueError("names a way twice, or the one that mode names")
         return fallback
 
-    @property
-    def zone(self) -> tzinfo:
-        """For the caps per day and the quiet hours."""
-        return UTC if self.time_zone == "UTC" else ZoneInfo(self.time_zone)
-
-    def is_quiet(self, moment: datetime) -> bool:
-        """Whether an aware moment falls into the quiet hours."""
-        clock = moment.astimezone(self.zone).time()
-        return self.quiet_hours is not None and clock in self.quiet_hours
-
 
 class Models(Section):
     upscaler: fields.Pack = "embedded"
@@ -201,9 +190,6 @@ class Settings(Section):
     pacing: Pacing = Pacing()
     log: Log = Log()
     health: Health = Health()
-
-    def track_key(self, track: Track) -> str:
-        return track.key
 
 
 def load(

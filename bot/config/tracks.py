@@ -27,11 +27,6 @@ from bot.events import TrackKind
 _Edit = Callable[[str, Settings], tuple[str, Track]]
 
 
-def list_tracks(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Track, ...]:
-    """The tracks of a valid file, in its order. Raises ConfigError."""
-    return parse(read_text(path), path, environ).tracks
-
-
 def add_track(
     path: Path,
     kind: TrackKind,

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bot.config import Settings, Track, diff, load, parse
+from bot.app import policy_of
+from bot.config import Track, diff, load, parse
 from bot.config.settings import SECTIONS
 from bot.config.source import ACCOUNT_SECRETS
 from bot.config.values import QuietHours, Rate
@@ -88,7 +89,7 @@ def test_the_contract_block(write: Write, tmp_path: Path) -> None:
     (track,) = config.tracks
     assert (track.kind, track.name, track.dataset) == (TrackKind.HASHTAG, "sunset", "sunsets")
     assert (track.every, track.reply) == (timedelta(minutes=15), "tint")
-    assert config.track_key(track) == "main:hashtag:sunset"
+    assert track.key == "main:hashtag:sunset"
     assert config.replies.mode is Mode.POST
     assert config.replies.max_age == timedelta(days=1)
 
@@ -161,11 +162,14 @@ def test_hashtags_and_names_are_normalised() -> None:
 
 def test_quiet_hours_are_local() -> None:
     text = '[replies]\nquiet_hours = "23:00-07:00"\ntime_zone = "Asia/Tokyo"\n'
-    replies = parse(text, Path("config.toml"), {}).replies
-    assert replies.is_quiet(datetime(2026, 1, 1, 15, tzinfo=UTC))  # midnight in Tokyo
-    assert not replies.is_quiet(datetime(2026, 1, 1, 23, tzinfo=UTC))  # eight in the morning
-    assert replies.quiet_hours == QuietHours(time(23), time(7))
-    assert not parse("", Path("config.toml"), {}).replies.is_quiet(datetime(2026, 1, 1, tzinfo=UTC))
+    settings = parse(text, Path("config.toml"), {})
+    policy = policy_of(settings)
+    seven = datetime(2026, 1, 1, 22, tzinfo=UTC)  # in Tokyo
+    assert policy.quiet_until(datetime(2026, 1, 1, 15, tzinfo=UTC)) == seven  # from midnight there
+    assert policy.quiet_until(seven) is None
+    assert settings.replies.quiet_hours == QuietHours(time(23), time(7))
+    always = policy_of(parse("", Path("config.toml"), {}))
+    assert always.quiet_until(datetime(2026, 1, 1, tzinfo=UTC)) is None
 
 
 @pytest.mark.parametrize(
@@ -685,7 +689,7 @@ def test_diff(tmp_path: Path) -> None:
 def test_a_track_key_stays_when_the_rest_changes() -> None:
     one = Track.model_validate({"account": "main", "hashtag": "#Sunset", "dataset": "x"})
     two = Track.model_validate({"account": "main", "hashtag": "sunset", "every": "1h"})
-    assert one.key == two.key == Settings().track_key(one)
+    assert one.key == two.key
 
 
 # --- nothing but ConfigError ---

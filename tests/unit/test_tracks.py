@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.config import load
-from bot.config.tracks import add_track, list_tracks, remove_track
+from bot.config.tracks import add_track, remove_track
 from bot.errors import ConfigError, NothingToDo, UsageError
 from bot.events import TrackKind
 
@@ -60,7 +60,7 @@ def names(folder: Path) -> list[str]:
 
 
 def keys(path: Path) -> list[str]:
-    return [track.key for track in list_tracks(path, {})]
+    return [track.key for track in load(path, {}).tracks]
 
 
 def test_adding_puts_one_block_behind_the_others(config: Path) -> None:
