@@ -37,7 +37,6 @@ from storage.tables import (
 log = structlog.get_logger()
 WIDTH = 1080  # px: the width Instagram keeps
 MAX_ASPECT = 4.0  # longer images are shown letterboxed anyway; more pixels would only cost time
-MAX_ATTEMPTS = 3
 WAIT_FOR_IMAGE = timedelta(seconds=10)
 
 
@@ -99,6 +98,10 @@ class Renderer:
 
         Raises NotRenderable for good, and what decoding or the networks raise otherwise.
         """
+        with structlog.contextvars.bound_contextvars(reply=reply.id, post=reply.source_post):
+            return self._rendered(reply, policy)
+
+    def _rendered(self, reply: Reply, policy: Policy) -> dict[str, Any] | None:
         source = self._source(reply)
         if source is None:
             return None
@@ -244,7 +247,7 @@ class Renderer:
         if forgotten:  # while the network ran: nothing of it may stay
             self._artifacts.remove([sha256] if orphan else [])
             raise NotRenderable("the source was forgotten")
-        log.debug("stage", stage=name, ms=facts["ms"], source=source.sha256[:12])
+        log.info("stage", stage=name, ms=facts["ms"], source=source.sha256[:12])
         return _Stage(sha256, facts)
 
     def _keep(

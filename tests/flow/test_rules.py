@@ -7,10 +7,17 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import structlog
+from sqlalchemy import update
+from structlog.testing import capture_logs
+
 from bot.app import App
 from bot.config import Settings, parse
+from bot.daemon import Daemon
+from bot.flow.policy import utc_now
 from bot.platforms.sandbox.server import Sandbox
 from bot.worker import AccountWorker, Rules
+from storage.tables import Reply
 from tests.flow.kit import Flow
 
 
@@ -83,3 +90,34 @@ def test_a_new_disclosure_is_written_into_the_next_image(flow: Flow) -> None:
     flow.renderer.render(reply, replace(flow.policy, badge=False, disclosure="Not a photo"))
     flow.renderer.render(reply, replace(flow.policy, badge=False, disclosure="Other words"))
     assert flow.stages.calls.count("compose") == 3
+
+
+def test_keeping_house_waits_for_nobody_who_writes(tmp_path: Path, flow: Flow) -> None:
+    """Statistics need no write lock; only what expired does."""
+    path = tmp_path / "config.toml"
+    path.write_text("")
+    daemon = Daemon(path, Settings.model_validate({"data": {"dir": tmp_path}}))
+    flow.track()
+    post = flow.asking()
+    flow.poll()
+    with flow.database.write():
+        daemon._keep_house()
+    assert flow.state(post) == "queued"
+    with flow.database.write() as session:
+        session.exec(update(Reply).values(expires_at=utc_now()))
+    daemon._keep_house()
+    assert flow.state(post) == "expired"
+    daemon.app.close()
+
+
+def test_lines_about_a_stage_name_the_reply_and_its_post(flow: Flow) -> None:
+    flow.track()
+    post = flow.asking()
+    flow.poll()
+    with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+        flow.render()
+    stages = [line for line in lines if line["event"] == "stage"]
+    assert [line["stage"] for line in stages] == ["segment", "compose"]
+    for line in stages:
+        assert (line["reply"], line["post"]) == (flow.reply_id(post), str(post.pk))
+        assert line["log_level"] == "info"
