@@ -7,6 +7,7 @@ the network is another process. What is reported about replies is counted by the
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import shutil
@@ -41,6 +42,7 @@ DRAIN = 30.0  # seconds for what is on its way when posting stops
 START = 60.0
 MOVING = (ReplyState.QUEUED, ReplyState.RENDERING, ReplyState.APPROVED, ReplyState.SENDING)
 PAGE = "replies.html"
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 _CONFIG = """\
 # Written by `tagecho demo` for the network on this machine.
@@ -395,7 +397,11 @@ def _network(folder: Path, rate: float, options: list[str]) -> Iterator[Network]
     command = [sys.executable, "-m", "bot.platforms.sandbox", "--json"]
     command += ["--dir", str(folder / "network"), "--rate", str(rate), *options]
     process = subprocess.Popen(  # noqa: S603 - our own module
-        command, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=_end_with_us,  # noqa: PLW1509 - one system call, and we have no threads
     )
     try:
         line = _first_line(process.stdout)
@@ -419,12 +425,19 @@ def _daemon(
             stdout=output,
             stderr=output,
             start_new_session=True,
+            preexec_fn=_end_with_us,  # noqa: PLW1509 - as above
         )
         try:
             _until_ready(process, log)
             yield process
         finally:
             _end(process)
+
+
+def _end_with_us() -> None:
+    """In a child, on Linux: SIGTERM when the demo dies, even of kill -9: nothing is left."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _until_ready(process: subprocess.Popen[bytes], log: Path) -> None:
