@@ -5,6 +5,8 @@
 .PHONY: help run install test test-fast lint format bench lock wheel docker clean
 
 ARGS ?=
+# Much of a test's time is waiting: three share two cores well. WORKERS= runs them one by one.
+WORKERS ?= --numprocesses 3 --dist worksteal
 # On the public index this is the build with CUDA: some gigabytes. Any other build of the same
 # version does as well, for example: make test TORCH=/path/to/torch-2.13.0+cpu-....whl
 TORCH ?= torch==2.13.0
@@ -24,10 +26,10 @@ run: .venv/run.stamp ## The demonstration: a network on this machine, the servic
 install: .venv/run.stamp ## What the service needs, in .venv; then .venv/bin/tagecho --help
 
 test: .venv/test.stamp ## All tests; installs what they need, torch included
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest $(WORKERS) $(ARGS)
 
 test-fast: .venv/test.stamp ## The tests that take no more than seconds
-	$(PY) -m pytest -m "not slow" $(ARGS)
+	$(PY) -m pytest $(WORKERS) -m "not slow" $(ARGS)
 
 lint: .venv/test.stamp ## Style, types and who may import whom
 	$(PY) -m ruff check .

@@ -287,12 +287,15 @@ def pause(
 @app.command()
 def resume(
     account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also end the pauses that the platform asked for.")
+    ] = False,
     config: Config = CONFIG,
 ) -> None:
     """Publish again, and close the circuit breakers that waited for a person."""
     from bot.status import switch_pause
 
-    switch_pause(_prepare(config), account, on=False)
+    switch_pause(_prepare(config), account, on=False, force=force)
     _say("resumed")
 
 

@@ -38,6 +38,7 @@ log = structlog.get_logger()
 JOBS_TABLE = "apscheduler_jobs"
 WATCH_EVERY = 0.5  # seconds between looks at the config file; two alike, and it is whole
 KEEP_HOUSE_EVERY = 10.0
+SWEEP_EVERY = 86400.0  # and an hour after the start
 STALL = 300.0  # a worker silent for so long is stuck: longer than any request with its retries
 MISSED = timedelta(minutes=1)  # beyond a whole interval: then a poll was not only late
 GRACE = 40.0  # for the work in hand when stopping: a request may last its whole timeout
@@ -126,7 +127,7 @@ class Daemon:
 
     def _supervise(self) -> None:
         """The main thread: watch the file, keep house, feed the watchdog."""
-        next_house = 0.0
+        next_house, next_sweep = 0.0, time.monotonic() + SWEEP_EVERY / 24
         seen = self._stamp
         while not self._stop.wait(WATCH_EVERY):
             before, seen = seen, _stamp(self._path)
@@ -140,8 +141,23 @@ class Daemon:
                 next_house = time.monotonic() + KEEP_HOUSE_EVERY
                 for check in self._locks:
                     check()  # what is lost is not survived: nothing more may be sent
+            if time.monotonic() >= next_sweep:
+                # In a thread of its own: it looks at every file, and the watchdog is not to wait.
+                threading.Thread(
+                    target=self._survive, args=(self._sweep,), name="sweep", daemon=True
+                ).start()
+                next_sweep = time.monotonic() + SWEEP_EVERY
             if self._alive()[0]:
                 _notify("WATCHDOG=1")
+
+    def _sweep(self) -> None:
+        """Files that a crash, or somebody who left meanwhile, kept without a row."""
+        with self.app.database.read() as session:
+            removed = sum(
+                store.sweep(session) for store in (self.app.originals, self.app.artifacts)
+            )
+        if removed:
+            log.info("swept", files=removed)
 
     def _survive(self, chore: Callable[[], None]) -> None:
         """A full disk or a locked database passes; a daemon that died of it would not come back."""

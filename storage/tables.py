@@ -222,6 +222,7 @@ class Reply(SQLModel, table=True):
         UniqueConstraint("platform", "source_post", "account"),  # in the order it is searched
         Index("ix_replies_state", "state", "account", "sending_at"),
         Index("ix_replies_author", "account", "author_id", "sending_at"),
+        Index("ix_replies_sending", "account", "sending_at"),
     )
     id: int | None = Field(default=None, primary_key=True)
     platform: str

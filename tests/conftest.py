@@ -1,6 +1,9 @@
 """Fixtures every test may ask for."""
 
+from collections.abc import Iterator
+
 import pytest
+import structlog
 
 from tests.databases import database, database_url, open_database, postgres_server
 from tests.sandbox import no_foreign_ca, raw_client, sandbox
@@ -20,3 +23,11 @@ __all__ = [
 def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """The locks of the machine are the tests' own."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
+
+
+@pytest.fixture(autouse=True)
+def own_logs() -> Iterator[None]:
+    """How a test configured structlog, which is global, ends with it."""
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()

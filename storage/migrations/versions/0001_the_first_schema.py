@@ -249,6 +249,7 @@ def upgrade() -> None:
             "ix_replies_author", ["account", "author_id", "sending_at"], unique=False
         )
         batch_op.create_index(batch_op.f("ix_replies_post"), ["post"], unique=False)
+        batch_op.create_index("ix_replies_sending", ["account", "sending_at"], unique=False)
         batch_op.create_index("ix_replies_state", ["state", "account", "sending_at"], unique=False)
 
     op.create_table(
@@ -299,6 +300,7 @@ def downgrade() -> None:
     op.drop_table("reply_events")
     with op.batch_alter_table("replies", schema=None) as batch_op:
         batch_op.drop_index("ix_replies_state")
+        batch_op.drop_index("ix_replies_sending")
         batch_op.drop_index(batch_op.f("ix_replies_post"))
         batch_op.drop_index("ix_replies_author")
 
