@@ -10,6 +10,7 @@ from models.base import Image, Mask, Probability, Segmentation
 from models.packs import Weights, embedded_weights
 from models.runtime import Runtime
 from models.segment.guided import refine
+from models.segment.tidy import REVISION, tidy
 
 
 class OnnxSegmenter:
@@ -20,7 +21,7 @@ class OnnxSegmenter:
     """
 
     def __init__(self, weights: Weights, runtime: Runtime) -> None:
-        self.version = weights.version
+        self.version = f"{weights.version}.{REVISION}"
         self._path = weights.path
         self._runtime = runtime
         facts = weights.facts
@@ -38,7 +39,7 @@ class OnnxSegmenter:
         confidence, area = self._certainty(small[0, 0])
         probability = refine(small[0, 0], image)
         clear = confidence >= self._least_confidence and area >= self._least_area
-        mask: Mask = (probability > self._threshold) & clear
+        mask: Mask = tidy((probability > self._threshold) & clear)
         return Segmentation(probability, mask, confidence, embedding[0])
 
     def _certainty(self, small: Probability) -> tuple[float, float]:
