@@ -70,7 +70,7 @@ def test_the_wheel_is_complete(wheel: Path, check_wheel: ModuleType) -> None:
     with zipfile.ZipFile(wheel) as archive:
         shipped = set(archive.namelist())
     assert {
-        "bot/cli.py",
+        "bot/cli/__init__.py",
         "bot/templates/replies.html",
         "bot/platforms/sandbox/__main__.py",
         "models/embedded/manifest.json",

@@ -1,0 +1,66 @@
+"""The command line: verbs only, the work is behind them. Heavy imports stand inside the commands.
+
+Data goes to stdout, messages to stderr. Exit codes are those of `bot.errors`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from bot.cli import images, networks, replies, service, tracks
+from bot.errors import TagechoError
+
+app = typer.Typer(
+    name="tagecho",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="""Listen to hashtags and profiles, build a dataset, answer with an image.
+
+    \b
+    tagecho demo     a whole network on this machine, replies in a minute
+    tagecho check    is config.toml right?
+    tagecho run      the service itself
+    """,
+)
+for verb in (
+    service.run,
+    service.demo,
+    service.rehearse,
+    service.check,
+    service.doctor,
+    service.pause,
+    service.resume,
+    service.login,
+    service.forget,
+    images.upscale,
+    images.segment,
+    images.compose,
+):
+    app.command()(verb)
+app.add_typer(tracks.app, name="track")
+app.add_typer(replies.app, name="replies")
+app.add_typer(networks.models, name="models")
+app.add_typer(networks.labels, name="labels")
+
+
+def main() -> None:
+    """Entry point: turns our errors into a line on stderr and their exit code."""
+    try:
+        try:
+            app(standalone_mode=True)
+        finally:
+            sys.stdout.flush()  # a reader that went away is noticed here, not after the last line
+    except TagechoError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # Python flushes once more when it ends, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

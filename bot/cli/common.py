@@ -1,0 +1,69 @@
+"""Options and small pieces that several verbs share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bot.errors import UsageError
+
+Config = Annotated[
+    Path, typer.Option("--config", "-c", help="The configuration file.", envvar="TAGECHO_CONFIG")
+]
+Limit = Annotated[int, typer.Option(min=1, help="At most so many, the newest.")]
+Numbers = Annotated[list[int], typer.Argument(help="Their numbers in the list.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+CONFIG = Path("config.toml")
+Networks = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Whose [models] and [limits]; default: config.toml."),
+]
+
+
+def load(path: Path) -> Any:
+    from bot import config
+
+    return config.load(path, styles=config.STYLES)
+
+
+def network_settings(path: Path | None) -> Any:
+    """Settings for the image verbs: the named file, else ./config.toml, else the defaults."""
+    from bot.config import Settings
+
+    if path is None and not CONFIG.exists():
+        return Settings()
+    return load(path or CONFIG)
+
+
+def prepare(path: Path) -> Any:
+    """Settings for a verb that opens the database: what it logs goes to stderr."""
+    settings = load(path)
+    log_to(settings, "warning")
+    return settings
+
+
+def log_to(settings: Any, level: str, folder: Path | None = None) -> None:
+    from bot.app import secrets_of
+    from bot.observe import configure_logs
+
+    configure_logs(level, settings.log.format, secrets=secrets_of(settings), folder=folder)
+
+
+def only_account(settings: Any) -> str:
+    names = list(settings.accounts)
+    if len(names) != 1:
+        raise UsageError(f"say which account: --account {' | '.join(names) or '(none configured)'}")
+    return str(names[0])
+
+
+def print_json(value: Any) -> None:
+    import json
+
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,76 @@
+"""`tagecho track`: what is listened to."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from bot.cli.common import CONFIG, Config, Json, prepare, print_json, say
+from bot.errors import UsageError
+
+app = typer.Typer(no_args_is_help=True, help="The tracked hashtags and profiles.")
+
+
+@app.command("list")
+def track_list(config: Config = CONFIG, json: Json = False) -> None:
+    """Tracks and their health."""
+    from bot.status import track_rows
+
+    rows = track_rows(prepare(config))
+    if json:
+        print_json(rows)
+        return
+    for row in rows:
+        print(f"{row['track']}  every {row['every']}  {row['health']}")
+
+
+@app.command("add")
+def track_add(
+    target: Annotated[str, typer.Argument(help="'#hashtag' or '@profile'.")],
+    account: Annotated[str | None, typer.Option(help="Which account listens.")] = None,
+    every: Annotated[str, typer.Option(help="How often, as in 15m.")] = "15m",
+    dataset: Annotated[str | None, typer.Option(help="Its dataset; default: the name.")] = None,
+    reply: Annotated[str | None, typer.Option(help="A style: its posts become triggers.")] = None,
+    config: Config = CONFIG,
+) -> None:
+    """Add a track to the file, keeping its comments. A running service adopts it."""
+    from bot.config import STYLES
+    from bot.config.tracks import add_track
+
+    kind, name = target_of(target)
+    add_track(
+        config,
+        kind,
+        name,
+        account=account,
+        every=every,
+        dataset=dataset,
+        reply=reply,
+        styles=STYLES,
+    )
+    say(f"added {target} to {config}")
+
+
+@app.command("remove")
+def track_remove(
+    target: Annotated[str, typer.Argument(help="'#hashtag' or '@profile'.")],
+    account: Annotated[str | None, typer.Option(help="Whose track.")] = None,
+    config: Config = CONFIG,
+) -> None:
+    """Take a track out of the file. What it collected stays."""
+    from bot.config.tracks import remove_track
+
+    kind, name = target_of(target)
+    remove_track(config, kind, name, account=account)
+    say(f"removed {target} from {config}")
+
+
+def target_of(text: str) -> tuple[Any, str]:
+    from bot.events import TrackKind
+
+    if text.startswith("#"):
+        return TrackKind.HASHTAG, text[1:]
+    if text.startswith("@"):
+        return TrackKind.PROFILE, text[1:]
+    raise UsageError(f"{text!r}: write '#name' for a hashtag or '@name' for a profile")
