@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -35,6 +36,7 @@ from storage import outbox
 from storage.tables import Health, Reply, ReplyState, TrackState
 
 log = structlog.get_logger()
+_M_ARENA_MAX = -8  # <malloc.h>
 JOBS_TABLE = "apscheduler_jobs"
 WATCH_EVERY = 0.5  # seconds between looks at the config file; two alike, and it is whole
 KEEP_HOUSE_EVERY = 10.0
@@ -86,6 +88,7 @@ class Daemon:
         one, StorageError when one may have got it while we ran.
         """
         global _running  # noqa: PLW0603 - APScheduler can only name a module-level function
+        _share_heaps()
         with contextlib.ExitStack() as stack:
             stack.callback(self.app.close)
             if self._accounts:
@@ -320,6 +323,13 @@ def _interval(track: Track) -> IntervalTrigger:
     return IntervalTrigger(
         seconds=track.every.total_seconds(), timezone="UTC", jitter=jitter if jitter >= 1 else None
     )
+
+
+def _share_heaps() -> None:
+    """glibc gives each thread a heap of its own and rarely takes it back: two are enough for us."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # not every libc has it
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 2)
 
 
 def _forget_running() -> None:
