@@ -6,39 +6,48 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import event
+from sqlalchemy import event, insert
 
 from bench.network import network
 from bench.service import TRACK, Service, service
 from bench.table import Row, rss_mb, show, timed
-from bot.events import Author, Media, Post
-from storage import dataset
+from storage.tables import PostHashtag, PostRow, PostTrack
 
 REPEAT = 20
 SEEN = 50
-BATCH = 500
 
 
 def fill(it: Service, total: int) -> None:
     """Older posts of the same hashtag, straight into the tables."""
     now = datetime.now(UTC)
-    for start in range(0, total, BATCH):
-        with it.app.database.write() as session:
-            for number in range(start, min(start + BATCH, total)):
-                author = Author("instagram", str(number % 5000), f"old{number % 5000}")
-                taken = now - timedelta(days=30, seconds=number)
-                post = Post(
-                    "instagram",
-                    f"old{number}",
-                    author,
-                    taken,
-                    f"https://x/{number}",
-                    caption=f"#bench {number}",
-                    hashtags=("bench",),
-                    media=(Media(0, "https://x/x.jpg"),),
-                )
-                row = dataset.add(session, post, [], now)
-                dataset.found_by(session, row, TRACK.key, "bench", "", now)
+    base = {
+        "platform": "instagram",
+        "caption": "#bench",
+        "raw": {},
+        "content_hash": "",
+        "pinned": False,
+        "first_seen": now,
+        "last_seen": now,
+    }
+    with it.app.database.write() as session:
+        posts = [
+            base
+            | {
+                "id": n,
+                "post_id": f"old{n}",
+                "author_id": str(n % 5000),
+                "url": f"https://x/{n}",
+                "taken_at": now - timedelta(days=30, seconds=n),
+            }
+            for n in range(1, total + 1)
+        ]
+        tracks = [
+            {"post": n, "track": TRACK.key, "dataset": "bench", "found_at": now, "decision": ""}
+            for n in range(1, total + 1)
+        ]
+        tags = [{"post": n, "hashtag": "bench"} for n in range(1, total + 1)]
+        for table, rows in ((PostRow, posts), (PostTrack, tracks), (PostHashtag, tags)):
+            session.execute(insert(table), rows)
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from bot.config import Data, Settings
 from bot.events import Author, Media, Post
 from bot.flow.policy import Policy, utc_now
 from bot.flow.render import Renderer
+from bot.observe import configure_logs
 from bot.platforms.sandbox.photos import Gallery
 from storage import dataset, outbox
 from storage.dataset import Fetched
@@ -83,6 +84,7 @@ def plain(data: bytes) -> None:
 
 
 def main() -> None:
+    configure_logs("error", "text")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         settings = Settings(data=Data(dir=folder / "data"))
