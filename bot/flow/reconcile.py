@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import structlog
 from sqlmodel import Session, col, select
 
@@ -82,16 +84,7 @@ class Reconciler:
                 reading = Reading(Verdict.UNKNOWN, detail="what was found is another reply's")
             if reading.verdict is Verdict.APPLIED and reading.receipt is not None:
                 steps.finish(session, step_id, reading.receipt, now)
-                outbox.move(
-                    session,
-                    reply.id or 0,
-                    S.UNKNOWN,
-                    S.APPROVED,
-                    who="reconcile",
-                    why=f"found: {reading.detail}",
-                    now=now,
-                    not_before=now,
-                )
+                _go_on(session, reply, f"found: {reading.detail}", now)
                 return
             number = len(row.readings) + 1
             done = number >= READINGS or row.kind in steps.UPLOADS
@@ -107,16 +100,7 @@ class Reconciler:
             absent = set(verdicts) == {Verdict.ABSENT.value}
             if done and absent and (row.sends < MAX_SENDS or row.kind in steps.UPLOADS):
                 steps.replan(session, step_id, f"absent in {number} readings")
-                outbox.move(
-                    session,
-                    reply.id or 0,
-                    S.UNKNOWN,
-                    S.APPROVED,
-                    who="reconcile",
-                    why=f"absent in {number} readings",
-                    now=now,
-                    not_before=now,
-                )
+                _go_on(session, reply, f"absent in {number} readings", now)
             elif done:
                 why = (
                     "not there, however often it is sent"
@@ -124,6 +108,20 @@ class Reconciler:
                     else "cannot tell if it was sent"
                 )
                 outbox.hold(session, reply.id or 0, now, f"{why}: {reading.detail}", now)
+
+
+def _go_on(session: Session, reply: Reply, why: str, now: datetime) -> None:
+    """The doubt is over: the publisher takes up what is left to send."""
+    outbox.move(
+        session,
+        reply.id or 0,
+        S.UNKNOWN,
+        S.APPROVED,
+        who="reconcile",
+        why=why,
+        now=now,
+        not_before=now,
+    )
 
 
 def _belongs_to_another(session: Session, row: ReplyStep, receipt: Receipt) -> bool:
