@@ -366,3 +366,151 @@ class LabelScore(SQLModel, table=True):
     probability: float  # in [0, 1]; 0.5: as likely as a hashtag drawn at random
     model_version: str  # of the network whose embeddings were asked
     computed_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Curation(SQLModel, table=True):
+    """What was measured of a stored image; a row of an older version is measured again."""
+
+    __tablename__ = "curations"
+    media: int = Field(primary_key=True, foreign_key="media.id", ondelete="CASCADE")
+    version: str = Field(index=True)  # of the measurements and of the networks asked
+    scores: dict[str, float] = Field(sa_type=JSON)  # check → score, passed or not
+    phash: int | None = Field(default=None, sa_type=BigInteger, index=True)  # signed, 64 bits
+    original: int | None = Field(  # of its group of near duplicates; None: itself
+        default=None, foreign_key="media.id", ondelete="SET NULL", index=True
+    )
+    computed_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Verdict(SQLModel, table=True):
+    """A check that an image did not pass. Nothing is deleted for it."""
+
+    __tablename__ = "verdicts"
+    media: int = Field(primary_key=True, foreign_key="media.id", ondelete="CASCADE")
+    check: str = Field(primary_key=True, index=True)
+    score: float
+    reason: str = Field(sa_type=Text)
+    version: str
+    computed_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Collection(SQLModel, table=True):
+    """How far a bulk collection of a hashtag or profile has come."""
+
+    __tablename__ = "collections"
+    key: str = Field(primary_key=True)  # ACCOUNT:KIND:NAME
+    cursor: str = Field(default="", sa_type=Text)  # the platform's, of the next page
+    complete: bool = False  # the last page was reached
+    newest: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    oldest: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    seen: int = 0
+    stored: int = 0
+    updated: datetime = Field(sa_type=UtcDateTime)
+
+
+class Comment(SQLModel, table=True):
+    """A comment under a post, collected on request."""
+
+    __tablename__ = "comments"
+    __table_args__ = (UniqueConstraint("platform", "comment_id"),)
+    id: int | None = Field(default=None, primary_key=True)
+    platform: str
+    comment_id: str
+    post: int = Field(foreign_key="posts.id", ondelete="CASCADE", index=True)
+    author_id: str = Field(index=True)
+    username: str
+    text: str = Field(sa_type=Text)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    first_seen: datetime = Field(sa_type=UtcDateTime)
+
+
+class Dataset(SQLModel, table=True):
+    """A named query over tracks, hashtags and verdicts."""
+
+    __tablename__ = "datasets"
+    name: str = Field(primary_key=True)
+    query: dict[str, Any] = Field(sa_type=JSON)
+    created: datetime = Field(sa_type=UtcDateTime)
+    updated: datetime = Field(sa_type=UtcDateTime)
+
+
+class Snapshot(SQLModel, table=True):
+    """A dataset frozen; its manifest is a file, its items are rows."""
+
+    __tablename__ = "snapshots"
+    __table_args__ = (UniqueConstraint("dataset", "name"),)
+    id: int | None = Field(default=None, primary_key=True)
+    dataset: str = Field(index=True)
+    name: str
+    query: dict[str, Any] = Field(sa_type=JSON)
+    facts: dict[str, Any] = Field(sa_type=JSON)  # model versions, counts, seed of the splits
+    manifest_sha256: str
+    items: int
+    created: datetime = Field(sa_type=UtcDateTime)
+
+
+class SnapshotItem(SQLModel, table=True):
+    """An image in a snapshot. When its post is forgotten, the row stays and says nothing more."""
+
+    __tablename__ = "snapshot_items"
+    snapshot: int = Field(primary_key=True, foreign_key="snapshots.id", ondelete="CASCADE")
+    seq: int = Field(primary_key=True)
+    media: int | None = Field(default=None, foreign_key="media.id", ondelete="SET NULL", index=True)
+    sha256: str = ""
+    split: str = ""
+    record: dict[str, Any] = Field(sa_type=JSON)  # what an export writes; {} when forgotten
+
+
+class Export(SQLModel, table=True):
+    """A folder or archive that was written from a snapshot."""
+
+    __tablename__ = "exports"
+    id: int | None = Field(default=None, primary_key=True)
+    snapshot: int = Field(foreign_key="snapshots.id", ondelete="CASCADE", index=True)
+    format: str
+    path: str = Field(sa_type=Text)
+    items: int
+    created: datetime = Field(sa_type=UtcDateTime)
+
+
+class LearningRun(SQLModel, table=True):
+    """One `tagecho learn`: what it trained on, what came out, and whether it was promoted."""
+
+    __tablename__ = "learning_runs"
+    id: int | None = Field(default=None, primary_key=True)
+    state: str = Field(index=True)  # running | promoted | kept_out | failed | cancelled
+    stage: str = ""
+    reason: str = Field(default="", sa_type=Text)
+    model_version: str = ""  # of the network that came out
+    images: int = 0
+    newest_post: int = 0  # posts.id up to which it knew; what came later is new
+    facts: dict[str, Any] = Field(sa_type=JSON)  # recipe, figures, timings
+    started: datetime = Field(sa_type=UtcDateTime)
+    finished: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class LearningAuthor(SQLModel, table=True):
+    """Whose images a run learned from: asked when somebody is forgotten, and deleted then."""
+
+    __tablename__ = "learning_authors"
+    run: int = Field(primary_key=True, foreign_key="learning_runs.id", ondelete="CASCADE")
+    platform: str = Field(primary_key=True)
+    user_id: str = Field(primary_key=True)
+
+
+class Retraction(SQLModel, table=True):
+    """Something of ours on the network that is to be deleted there."""
+
+    __tablename__ = "retractions"
+    __table_args__ = (UniqueConstraint("platform", "account", "kind", "remote_id"),)
+    id: int | None = Field(default=None, primary_key=True)
+    platform: str
+    account: str
+    kind: str  # post | story | comment | dm
+    remote_id: str
+    state: str = Field(default="waiting", index=True)  # waiting | done | gone | failed
+    attempts: int = 0
+    error: str = Field(default="", sa_type=Text)
+    not_before: datetime = Field(sa_type=UtcDateTime)
+    created: datetime = Field(sa_type=UtcDateTime)
+    finished: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -12,14 +12,15 @@ from pathlib import Path
 import torch
 
 from models.export import export, register
-from models.superres.network import Compact
+from models.superres.network import Compact, shape_of
 from models.training import read_checkpoint
 
 
 def load_network(checkpoint: Path) -> Compact:
     """The averaged network of a checkpoint."""
     state = read_checkpoint(checkpoint)
-    network = Compact(state["recipe"]["scale"])
+    recipe = state["recipe"]
+    network = Compact(recipe["scale"], shape_of(recipe["scale"], recipe.get("depth")))
     network.load_state_dict(state["parts"]["ema"])
     return network.eval()
 

@@ -22,6 +22,11 @@ class Shape(NamedTuple):
 SHAPES = {4: Shape(48, 8, 1), 2: Shape(48, 7, 2)}  # by scale; chosen by measured speed
 
 
+def shape_of(scale: int, depth: int | None = None) -> Shape:
+    """The usual shape of a scale, or one of another depth."""
+    return SHAPES[scale] if depth is None else SHAPES[scale]._replace(depth=depth)
+
+
 class Compact(nn.Module):
     """(B, 3, H, W) float in [0, 1] → (B, 3, H·scale, W·scale) float, about [0, 1], not clipped."""
 

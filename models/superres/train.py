@@ -1,6 +1,7 @@
 """Train a super-resolution network on photos.
 
 python -m models.superres.train --photos DIR [DIR ...] --scale 4 --out runs/x4
+    [--clean 0 --depth 12: every input damaged, a deeper network]
 
 The batch of a step is a function of (seed, step), so a run that was killed and resumed ends with
 the same weights as one that was not.
@@ -22,7 +23,7 @@ from torch import Tensor
 
 from models.base import Image
 from models.superres.degrade import degrade
-from models.superres.network import Compact
+from models.superres.network import Compact, shape_of
 from models.training import Ema, Progress, cosine, load_checkpoint, photo_paths, save_checkpoint
 
 
@@ -35,6 +36,8 @@ class Recipe:
     rate: float = 6e-4
     warmup: int = 100
     seed: int = 0
+    clean: float = 0.35  # share of the inputs that are only reduced
+    depth: int | None = None  # hidden convolutions; None: as in SHAPES
 
 
 def load_targets(paths: Iterable[Path], smallest: int) -> list[Image]:
@@ -65,7 +68,7 @@ def draw_batch(images: list[Image], recipe: Recipe, step: int) -> tuple[Tensor, 
         left = rng.integers(image.shape[1] - side + 1)
         target = np.rot90(image[top : top + side, left : left + side], int(rng.integers(4)))
         target = np.ascontiguousarray(target[:, ::-1] if rng.random() < 0.5 else target)
-        inputs.append(degrade(target, recipe.scale, rng))
+        inputs.append(degrade(target, recipe.scale, rng, recipe.clean))
         targets.append(target)
     return to_tensor(inputs), to_tensor(targets)
 
@@ -81,7 +84,8 @@ def charbonnier(got: Tensor, wanted: Tensor) -> Tensor:
 def train(images: list[Image], recipe: Recipe, out: Path, *, save_every: int = 250) -> Compact:
     """Train (or go on from `out`/last.pt) and return the averaged network."""
     torch.manual_seed(recipe.seed)
-    network = Compact(recipe.scale).to(memory_format=torch.channels_last)
+    network = Compact(recipe.scale, shape_of(recipe.scale, recipe.depth))
+    network = network.to(memory_format=torch.channels_last)
     ema = Ema(network, 0.999, young=True)
     optimiser = torch.optim.Adam(network.parameters(), betas=(0.9, 0.99))
     parts = {"network": network, "ema": ema.network, "optimiser": optimiser}
@@ -113,13 +117,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--patch", type=int, default=32)
+    parser.add_argument("--clean", type=float, default=Recipe.clean)
+    parser.add_argument("--depth", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     recipe = Recipe(
-        arguments.scale, steps=arguments.steps, patch=arguments.patch, seed=arguments.seed
-    )
+        arguments.scale, steps=arguments.steps, patch=arguments.patch, seed=arguments.seed,
+        clean=arguments.clean, depth=arguments.depth,
+    )  # fmt: skip
     started = time.monotonic()
     images = load_targets(photo_paths(arguments.photos), recipe.patch * recipe.scale)
     sys.stderr.write(f"{len(images)} photos in {time.monotonic() - started:.0f} s\n")
