@@ -53,9 +53,14 @@ def degrade(image: Image, scale: int, rng: np.random.Generator, clean: float = 0
     return image
 
 
-def degrade_for_benchmark(image: Image, scale: int, seed: int) -> Image:
-    """The fixed mixture the figures are measured on: blur, bicubic, noise 5, JPEG 60."""
+# The fixed damage the figures are measured on: blur in low-resolution pixels, noise in grey levels,
+# JPEG quality.
+STRENGTHS = {"light": (0.2, 2.0, 80), "degraded": (0.3, 5.0, 60), "heavy": (0.4, 10.0, 40)}
+
+
+def degrade_for_benchmark(image: Image, scale: int, seed: int, strength: str = "degraded") -> Image:
+    """Blur, bicubic reduction, noise, JPEG, in this order."""
+    width, sigma, quality = STRENGTHS[strength]
     rng = np.random.default_rng(seed)
-    sigma = 0.3 * scale
-    small = shrink(blur(image, sigma, sigma), scale)
-    return jpeg(noise(small, 5.0, rng, grey=False), 60)
+    small = shrink(blur(image, width * scale, width * scale), scale)
+    return jpeg(noise(small, sigma, rng, grey=False), quality)

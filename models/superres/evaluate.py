@@ -2,9 +2,9 @@
 
 python -m models.superres.evaluate --sets DIR [DIR ...] [--weights models/embedded] [--json]
 
-Each folder holds high-resolution references. They are reduced here: `clean` by antialiased bicubic,
-`degraded` by blur (sigma 0.3 · scale), bicubic, Gaussian noise of 5 grey levels and JPEG quality
-60. `scale` pixels are cut from each border, as is usual.
+Each folder holds high-resolution references. They are reduced here: `clean` by antialiased bicubic;
+`light`, `degraded` and `heavy` by blur, bicubic, noise and JPEG of the strengths in
+`models.superres.degrade`. `scale` pixels are cut from each border, as is usual.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,11 +20,11 @@ from numpy.typing import NDArray
 from PIL import Image as Pil
 from skimage.metrics import structural_similarity
 
-from models.base import Image
-from models.packs import EMBEDDED, embedded_weights
+from models.base import Image, Upscaler
+from models.packs import EMBEDDED
 from models.runtime import Runtime
-from models.superres.degrade import degrade_for_benchmark, shrink
-from models.superres.upscaler import TiledUpscaler
+from models.superres.degrade import STRENGTHS, degrade_for_benchmark, shrink
+from models.superres.upscaler import embedded
 
 Plane = NDArray[np.float64]
 
@@ -89,16 +88,15 @@ def references(folder: Path, scale: int) -> list[Image]:
     return images
 
 
-def compare(folder: Path, upscaler: TiledUpscaler, reduce: str) -> Row:
+def compare(folder: Path, upscaler: Upscaler, reduce: str) -> Row:
     scale = upscaler.scale
-    ways: dict[str, Callable[[Image, int], Image]] = {
-        "clean": lambda image, _: shrink(image, scale),
-        "degraded": lambda image, seed: degrade_for_benchmark(image, scale, seed),
-    }
     figures = []
     images = references(folder, scale)
     for seed, image in enumerate(images):
-        small = ways[reduce](image, seed)
+        if reduce == "clean":
+            small = shrink(image, scale)
+        else:
+            small = degrade_for_benchmark(image, scale, seed, reduce)
         inner = np.s_[scale:-scale, scale:-scale]
         wanted = luma(image)[inner]
         plain, ours = luma(bicubic(small, scale))[inner], luma(upscaler(small))[inner]
@@ -132,10 +130,9 @@ def main() -> None:
     runtime = Runtime(threads=1)
     rows = []
     for scale in arguments.scales:
-        weights = embedded_weights(f"superres-x{scale}", arguments.weights)
-        upscaler = TiledUpscaler(weights, runtime)
+        upscaler = embedded(scale, runtime, arguments.weights)
         for folder in arguments.sets:
-            rows += [compare(folder, upscaler, reduce) for reduce in ("clean", "degraded")]
+            rows += [compare(folder, upscaler, reduce) for reduce in ("clean", *STRENGTHS)]
     text = json.dumps([asdict(row) for row in rows], indent=2) if arguments.json else table(rows)
     sys.stdout.write(text + "\n")
 

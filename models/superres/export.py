@@ -38,9 +38,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--to", type=Path, required=True)
+    parser.add_argument("--name", help="default: superres-xSCALE")
     arguments = parser.parse_args()
     network = load_network(arguments.checkpoint)
-    path = arguments.to / f"superres-x{network.scale}.onnx"
+    path = arguments.to / f"{arguments.name or f'superres-x{network.scale}'}.onnx"
     worst = export_network(network, path)
     sys.stderr.write(f"{path}: largest difference to torch {worst:.1e}\n")
 
