@@ -51,7 +51,7 @@ class ServingStages:
 
     def segmenter(self) -> Segmenter:
         pack = self._settings.models.segmenter
-        return _loaded(lambda: load_segmenter(pack, self.runtime))
+        return _loaded(lambda: load_segmenter(pack, self.runtime, networks_of(self._settings)))
 
     def composer(self, style: str) -> Composer:
         return composer(style)
@@ -190,6 +190,11 @@ def policy_of(settings: Settings) -> Policy:
         disclosure=replies.disclosure,
         reads=replies.reconcile,
     )
+
+
+def networks_of(settings: Settings) -> Path:
+    """The folder of networks that were learned or fetched here."""
+    return settings.data.dir / "models"
 
 
 def limits_of(settings: Settings) -> Limits:

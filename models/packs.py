@@ -20,11 +20,14 @@ from models.runtime import Runtime
 
 EMBEDDED = Path(__file__).parent / "embedded"
 
-# pack → stage → entry point; an upscaler takes (scale, runtime), a segmenter (runtime)
+# pack → stage → entry point; an upscaler takes (scale, runtime), a segmenter (runtime, home)
 PACKS: dict[str, dict[str, str]] = {
     "embedded": {
         "upscaler": "models.superres.upscaler:embedded",
         "segmenter": "models.segment.segmenter:embedded",
+    },
+    "learned": {  # what was promoted here, else the one we ship
+        "segmenter": "models.store:learned",
     },
 }
 
@@ -49,9 +52,9 @@ def load_upscaler(pack: str, scale: int, runtime: Runtime) -> Upscaler:
     return cast(Upscaler, _entry(pack, "upscaler")(scale, runtime))
 
 
-def load_segmenter(pack: str, runtime: Runtime) -> Segmenter:
-    """Raises WeightsError."""
-    return cast(Segmenter, _entry(pack, "segmenter")(runtime))
+def load_segmenter(pack: str, runtime: Runtime, home: Path | None = None) -> Segmenter:
+    """`home`: the folder of networks in the data folder. Raises WeightsError."""
+    return cast(Segmenter, _entry(pack, "segmenter")(runtime, home))
 
 
 def _entry(pack: str, stage: str) -> Callable[..., Any]:

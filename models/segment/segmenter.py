@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pil
@@ -50,6 +52,6 @@ class OnnxSegmenter:
         return float(small[inside].mean()), float(inside.mean())
 
 
-def embedded(runtime: Runtime) -> OnnxSegmenter:
+def embedded(runtime: Runtime, _home: Path | None = None) -> OnnxSegmenter:
     """The segmenter we ship. Raises WeightsError."""
     return OnnxSegmenter(embedded_weights("segment"), runtime)
