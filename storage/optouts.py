@@ -62,6 +62,10 @@ class OptOuts:
         statement = select(OptOut.digest).where(OptOut.digest.in_(digests))  # type: ignore[attr-defined]
         return {digests[digest] for digest in session.exec(statement)}
 
+    def digest(self, platform: str, user_id: str) -> str:
+        """The tombstone this person has, or would have. It says nothing without the key."""
+        return self._digest(platform, user_id)
+
     def _digest(self, platform: str, user_id: str) -> str:
         if not self._key:
             raise ValueError("open the opt-outs first")

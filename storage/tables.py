@@ -435,7 +435,7 @@ class Dataset(SQLModel, table=True):
 
 
 class Snapshot(SQLModel, table=True):
-    """A dataset frozen; its manifest is a file, its items are rows."""
+    """A dataset frozen. Its manifest is made of its items, so nothing forgotten stays in a file."""
 
     __tablename__ = "snapshots"
     __table_args__ = (UniqueConstraint("dataset", "name"),)
@@ -444,7 +444,7 @@ class Snapshot(SQLModel, table=True):
     name: str
     query: dict[str, Any] = Field(sa_type=JSON)
     facts: dict[str, Any] = Field(sa_type=JSON)  # model versions, counts, seed of the splits
-    manifest_sha256: str
+    manifest_sha256: str  # "" while its items are being written
     items: int
     created: datetime = Field(sa_type=UtcDateTime)
 
@@ -459,6 +459,7 @@ class SnapshotItem(SQLModel, table=True):
     sha256: str = ""
     split: str = ""
     record: dict[str, Any] = Field(sa_type=JSON)  # what an export writes; {} when forgotten
+    digest: str = ""  # SHA-256 of its line in the manifest; salted by the record, so it may stay
 
 
 class Export(SQLModel, table=True):

@@ -156,6 +156,7 @@ def upgrade() -> None:
         sa.Column("sha256", sa.String(), nullable=False),
         sa.Column("split", sa.String(), nullable=False),
         sa.Column("record", sa.JSON(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(["media"], ["media.id"], ondelete="SET NULL"),
         sa.ForeignKeyConstraint(["snapshot"], ["snapshots.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("snapshot", "seq"),
