@@ -25,6 +25,7 @@ from models.segment.segmenter import OnnxSegmenter
 SHIPPED = "embedded"  # the version that was not learned here
 NAME = "segment"
 FILES = ("segment.onnx", "manifest.json", "card.md")
+LICENCE = "see card"
 _VERSION = re.compile(r"segment-[0-9a-f]{12}")
 
 
@@ -89,13 +90,17 @@ class Store:
             raise WeightsError(f"{folder} holds {found.version}")
         return found
 
+    def weights_in(self, export: Path) -> Weights:
+        """Of a network that is not kept here yet. Raises WeightsError."""
+        return embedded_weights(NAME, export)
+
     def add(self, export: Path, card: str) -> str:
         """Keep an exported network (segment.onnx with its manifest) and return its version.
 
         It appears whole or not at all, and serves only when promoted. Raises WeightsError when
         what was exported is damaged, OSError when the disk is full.
         """
-        version = embedded_weights(NAME, export).version
+        version = self.weights_in(export).version
         home = self.root / version
         if not home.exists():
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -103,8 +108,8 @@ class Store:
                 whole = Path(new) / version
                 whole.mkdir(mode=0o700)
                 (whole / "card.md").write_text(card)
-                for name in FILES[:2]:
-                    shutil.copyfile(export / name, whole / name)
+                (whole / "manifest.json").write_text(_manifest(export))
+                shutil.copyfile(export / "segment.onnx", whole / "segment.onnx")
                 for name in FILES:
                     _to_disk(whole / name)
                 whole.rename(home)
@@ -160,6 +165,12 @@ def learned(runtime: Runtime, home: Path | None = None) -> Segmenter:
     """What was promoted below `home`, else the network that we ship. Raises WeightsError."""
     store = Store(home) if home is not None else None
     return open_segmenter(store.weights() if store else embedded_weights(NAME), runtime)
+
+
+def _manifest(export: Path) -> str:
+    """The export's entry of this network; whose the images were, only the card can tell."""
+    entry = json.loads((export / "manifest.json").read_text())[NAME]
+    return json.dumps({NAME: {**entry, "licence": LICENCE, "card": FILES[2]}}, indent=2) + "\n"
 
 
 def _to_disk(path: Path) -> None:

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from bot.cli import images, networks, replies, service, tracks
+from bot.cli import images, learning, networks, replies, service, tracks
 from bot.errors import TagechoError
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ for verb in (
     service.resume,
     service.login,
     service.forget,
+    learning.learn,
     images.upscale,
     images.segment,
     images.compose,

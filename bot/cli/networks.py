@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bot.cli import learning
 from bot.cli.common import (
     CONFIG,
     Config,
@@ -83,6 +84,10 @@ def models_evaluate(
         print_json(found.as_dict())
     else:
         print("\n".join(table(found)))
+
+
+models.command("promote")(learning.promote)
+models.command("rollback")(learning.rollback)
 
 
 @labels.command("score")

@@ -7,7 +7,7 @@ import ipaddress
 import re
 import string
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -47,6 +47,7 @@ _HOST = re.compile(
     r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?|\[[0-9a-f:]+\](:[0-9]{1,5})?"
 )
 _DATABASE = re.compile(r"(sqlite|postgres(?:ql)?(?:\+psycopg)?)://")
+_CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 _ACCOUNT = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
 
 
@@ -86,6 +87,18 @@ def _a_second(value: timedelta) -> timedelta:
 
 def _duration_or_off(value: object) -> timedelta | None:
     return None if value is False or value == "off" else parse_duration(value) or None
+
+
+def _time_of_day(value: object) -> time | None:
+    """`"03:00"`; None for an empty text."""
+    if value is None or isinstance(value, time):
+        return value
+    if value == "":
+        return None
+    found = _CLOCK.fullmatch(value) if isinstance(value, str) else None
+    if not found:
+        raise ValueError(f'{quote(value)} is not a time of day such as "03:00"')
+    return time(int(found[1]), int(found[2]))
 
 
 def _spacing(value: object) -> tuple[timedelta, timedelta]:
@@ -257,6 +270,7 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 Interval = Annotated[Duration, AfterValidator(_a_second)]
 DurationOrOff = Annotated[timedelta | None, BeforeValidator(_duration_or_off)]
+TimeOfDay = Annotated[time | None, BeforeValidator(_time_of_day)]
 Spacing = Annotated[tuple[timedelta, timedelta], BeforeValidator(_spacing)]
 Delay = Annotated[tuple[float, float], BeforeValidator(_delay)]
 Size = Annotated[int, PlainValidator(parse_size)]
@@ -269,6 +283,8 @@ Hashtag = Annotated[str, PlainValidator(parse_hashtag)]
 Username = Annotated[str, PlainValidator(parse_username)]
 Hashtags = Annotated[tuple[Hashtag, ...], BeforeValidator(_split)]
 Usernames = Annotated[tuple[Username, ...], BeforeValidator(_split)]
+Checks = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Nice = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=19)]
 AccountName = Annotated[str, AfterValidator(_account)]
 Dataset = Annotated[str, AfterValidator(_dataset)]
 
@@ -276,6 +292,7 @@ ModeName = Annotated[Mode, _choice(*Mode)]
 ModeNames = Annotated[tuple[ModeName, ...], BeforeValidator(_split)]
 Platform = Annotated[str, _choice(*PLATFORMS)]
 Pack = Annotated[str, _choice(*PACKS)]
+SegmenterPack = Annotated[str, _choice("learned", *PACKS)]
 Level = Annotated[str, _choice(*LEVELS)]
 LogFormat = Annotated[str, _choice(*FORMATS)]
 

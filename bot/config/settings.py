@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -131,9 +131,24 @@ class Replies(Section):
 
 class Models(Section):
     upscaler: fields.Pack = "embedded"
-    segmenter: fields.Pack = "embedded"
+    segmenter: fields.SegmenterPack = "learned"
     threads: fields.Some = 2
     idle: fields.PositiveDuration = timedelta(minutes=2)
+
+
+class Learn(Section):
+    enabled: bool = False
+    at: fields.TimeOfDay = time(3)  # in the time zone of the replies
+    after_posts: fields.Count = 0
+    leave_out: fields.Checks = ("all",)  # verdicts
+    least_images: fields.Some = 500
+    most_images: fields.Some = 4000
+    dino_steps: fields.Some = 900
+    mask_steps: fields.Some = 2500
+    threads: fields.Some = 1
+    nice: fields.Nice = 15
+    time_limit: fields.PositiveDuration = timedelta(hours=6)
+    keep: fields.Count = 3
 
 
 class Limits(Section):
@@ -186,6 +201,7 @@ class Settings(Section):
     tracks: tuple[Track, ...] = ()
     replies: Replies = Replies()
     models: Models = Models()
+    learn: Learn = Learn()
     limits: Limits = Limits()
     pacing: Pacing = Pacing()
     log: Log = Log()
@@ -276,6 +292,7 @@ SECTIONS: dict[str | int, type[Section]] = {
     "tracks": Track,
     "replies": Replies,
     "models": Models,
+    "learn": Learn,
     "limits": Limits,
     "pacing": Pacing,
     "log": Log,
@@ -357,6 +374,8 @@ def _sections(settings: Settings) -> dict[str, Section]:
 def _shown(value: object) -> str:
     if isinstance(value, timedelta):
         return format_duration(value)
+    if isinstance(value, time):
+        return f"{value:%H:%M}"
     if isinstance(value, tuple):
         return ", ".join(map(_shown, value)) or "none"
     if isinstance(value, bool) or value is None:

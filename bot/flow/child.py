@@ -1,0 +1,131 @@
+"""A long computation in a process of its own, which stands still while there is better to do."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+TICK = 0.25  # seconds between looks at the process and at who waits
+GRACE = 5.0  # seconds between the polite and the other end of a process
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+Say = Callable[[str], None]
+Waiting = Callable[[], int]  # how many replies wait to be rendered
+
+
+class TimeLimit(Exception):
+    """The time a run may take is over."""
+
+
+class Turn:
+    """Whether it is our turn: not while replies wait, and not longer than the time limit."""
+
+    def __init__(self, waiting: Waiting, seconds: float, say: Say, spent: float = 0) -> None:
+        """`seconds`: the limit, of which `spent` are gone already."""
+        self._waiting, self._seconds, self._say = waiting, seconds, say
+        self._started = time.monotonic() - spent
+        self._told = False
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the run began, pauses included, interruptions not."""
+        return time.monotonic() - self._started
+
+    def ours(self) -> bool:
+        """Raises TimeLimit."""
+        if self.spent >= self._seconds:
+            raise TimeLimit
+        count = self._waiting()
+        if bool(count) != self._told:
+            self._told = bool(count)
+            self._say(f"paused: {count} replies are to be rendered" if count else "going on")
+        return count == 0
+
+    def wait(self) -> None:
+        """Return when it is. Raises TimeLimit."""
+        while not self.ours():
+            time.sleep(TICK)
+
+
+class Child:
+    """A started process, in a process group of its own; what it says on stderr is kept and passed
+    on, its last words are remembered."""
+
+    def __init__(
+        self, command: Sequence[str], log: Path, say: Say, threads: int, env: Mapping[str, str]
+    ) -> None:
+        counts = dict.fromkeys(THREADS, str(threads))
+        self._process = subprocess.Popen(  # noqa: S603 - our own command line, no shell
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**env, **counts, "PYTHONUNBUFFERED": "1"},
+            process_group=0,
+        )
+        self._stopped = False
+        self._last: collections.deque[str] = collections.deque(maxlen=40)
+        self._reader = threading.Thread(target=self._read, args=(log, say), daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def last_words(self) -> str:
+        """The last line it said: of a Python process that failed, the error."""
+        lines = [line for line in self._last if line.strip() and not line.startswith(" ")]
+        return lines[-1].strip() if lines else ""
+
+    def wait(self, turn: Turn) -> int:
+        """Its exit status, negative for a signal. It stands still while it is not our turn.
+
+        Whatever interrupts the waiting (TimeLimit, Ctrl-C, an error of the database) ends it.
+        """
+        try:
+            while (status := self._process.poll()) is None:
+                self._pause(not turn.ours())
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(TICK)
+        finally:
+            self.end()
+        return status
+
+    def end(self) -> None:
+        """Nothing of it is left when this returns."""
+        if self._process.poll() is None:
+            self._signal(signal.SIGTERM)
+            self._pause(False)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(GRACE)
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        self._reader.join(GRACE)
+
+    def _pause(self, stop: bool) -> None:
+        if stop != self._stopped:
+            self._stopped = stop
+            self._signal(signal.SIGSTOP if stop else signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # already gone
+            os.killpg(self._process.pid, number)
+
+    def _read(self, log: Path, say: Say) -> None:
+        """Never breaks off: a process whose stderr nobody reads would stand still."""
+        assert self._process.stderr is not None  # noqa: S101 - it is a pipe
+        for raw in self._process.stderr:
+            line = raw.decode(errors="replace").rstrip()
+            self._last.append(line)
+            say(line)
+            with contextlib.suppress(OSError), log.open("a") as file:  # the disk may be full
+                file.write(line + "\n")
+        self._process.stderr.close()

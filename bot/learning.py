@@ -1,0 +1,291 @@
+"""`tagecho learn` and the networks it made: wiring, the schedule, and a person's word on them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from bot.app import App, ServingStages, networks_of
+from bot.config import Settings
+from bot.errors import ModelError, NothingToDo, StorageError, UsageError
+from bot.flow.child import Say
+from bot.flow.learn import Learning, Terms
+from bot.flow.training import Recipe, check_installed
+from bot.locks import file_lock
+from bot.sets import MaskSet
+from bot.status import opened
+from models.base import Segmenter, WeightsError
+from models.store import Store, open_segmenter
+from storage import learning
+from storage.learning import RunState
+from storage.tables import LearningRun
+
+NIGHT = timedelta(hours=6)  # a nightly run that was missed by more waits for the next night
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+_Found = TypeVar("_Found")
+
+
+class StoredNetworks:
+    """The networks of `bot.flow.learn`, in the data folder; on a runtime of their own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.store = Store(networks_of(settings))
+        threads = settings.models.model_copy(update={"threads": settings.learn.threads})
+        self.runtime = ServingStages(settings.model_copy(update={"models": threads})).runtime
+        self._keep = settings.learn.keep
+
+    def in_service(self) -> Segmenter:
+        return _known(lambda: open_segmenter(self.store.weights(), self.runtime))
+
+    def candidate(self, export: Path) -> Segmenter:
+        return _known(lambda: open_segmenter(self.store.weights_in(export), self.runtime))
+
+    def keep(self, export: Path, card: str) -> str:
+        return _known(lambda: self.store.add(export, card))
+
+    def promote(self, version: str) -> None:
+        _known(lambda: self.store.promote(version))
+
+    def prune(self) -> None:
+        _known(lambda: self.store.prune(self._keep))
+
+
+def learn(settings: Settings, say: Say, *, fresh: bool = False) -> dict[str, Any]:
+    """A run from its beginning, or from where the last one was broken off, to its decision.
+
+    Raises ModelError without the [learn] extra, with a damaged network in service, or when a
+    training failed; NothingToDo; StorageError; AccountLocked while another one runs.
+    """
+    check_installed()
+    home = networks_of(settings)
+    with _lock(home), opened(settings) as app:
+        networks = StoredNetworks(settings)
+        networks.in_service()  # raises now what would waste hours later
+        corrected, shown = _corrected(settings.data.dir / "masks")
+        flow = Learning(
+            app.database,
+            app.originals,
+            app.optouts,
+            networks,
+            corrected,
+            shown,
+            Terms(
+                home,
+                settings.learn.nice,
+                settings.learn.time_limit.total_seconds(),
+                settings.limits.max_pixels,
+            ),
+            say,
+        )
+        try:
+            return summary(flow.run(recipe_of(settings), fresh=fresh))
+        finally:
+            networks.runtime.close()
+
+
+def status(settings: Settings, limit: int = 10) -> dict[str, Any]:
+    """Whether one runs now, the last runs, and what serves. Raises ModelError, StorageError."""
+    home = networks_of(settings)
+    store = Store(home)
+    with opened(settings) as app, app.database.read() as session:
+        rows = [summary(run) for run in learning.runs(session, limit)]
+    serves = _known(lambda: store.pointer)
+    return {
+        "running": running(home),
+        "runs": [row | {"progress": _progress(home, row)} for row in rows],
+        "current": serves.current,
+        "previous": serves.previous,
+        "versions": store.versions(),
+    }
+
+
+def promote(settings: Settings, version: str | None, run: int | None) -> dict[str, str]:
+    """A person's word: this version, or that of this run, serves from now on.
+
+    Raises UsageError for one that is unknown, ModelError for one that is damaged.
+    """
+    if (version is None) == (run is None):
+        raise UsageError("name a version (tagecho learn --status), or a run with --run N")
+    store = Store(networks_of(settings))
+    with opened(settings) as app:
+        if run is not None:
+            version = _version_of(app, run)
+        chosen = version or ""
+        folder = _known_name(lambda: store.folder(chosen))
+        if folder is not None and not folder.is_dir():
+            raise UsageError(f"{chosen} is not here (any more); there are {_names(store)}")
+        serves = _known(lambda: store.promote(chosen))
+        if run is not None:
+            with app.database.write() as session:
+                learning.note(session, run, state=RunState.PROMOTED, reason="promoted by a person")
+    return serves._asdict()
+
+
+def rollback(settings: Settings) -> dict[str, str]:
+    """The network before this one serves again. Raises NothingToDo, ModelError."""
+    store = Store(networks_of(settings))
+    current, previous = _known(lambda: store.pointer)
+    if current == previous:
+        raise NothingToDo("there is nothing to go back to: no network was promoted")
+    return _known(store.rollback)._asdict()
+
+
+def recipe_of(settings: Settings) -> Recipe:
+    said = settings.learn
+    return Recipe(
+        leave_out=said.leave_out,
+        least_images=said.least_images,
+        most_images=said.most_images,
+        dino_steps=said.dino_steps,
+        mask_steps=said.mask_steps,
+        threads=said.threads,
+    )
+
+
+def summary(run: LearningRun) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "state": run.state,
+        "stage": run.stage,
+        "reason": run.reason,
+        "version": run.model_version,
+        "images": run.images,
+        "started": run.started,
+        "finished": run.finished,
+        **{key: run.facts.get(key) for key in ("data", "evidence", "in_service", "seconds")},
+    }
+
+
+def running(home: Path) -> bool:
+    """Whether a process learns now."""
+    try:
+        pid = int((home / "learn.pid").read_text())
+        return b"learn" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return False
+
+
+# --- the schedule -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    enabled: bool
+    at: time | None
+    after_posts: int
+    zone: ZoneInfo
+
+
+def schedule_of(settings: Settings) -> Schedule:
+    said = settings.learn
+    return Schedule(said.enabled, said.at, said.after_posts, ZoneInfo(settings.replies.time_zone))
+
+
+def due(schedule: Schedule, last: LearningRun | None, new_posts: int, now: datetime) -> bool:
+    """Whether the service should start (or go on with) a run now.
+
+    With a time of day: once a night, when enough posts are new (at least one), and within NIGHT of
+    that time. Without: as soon as enough are new. A run that was broken off needs no new posts.
+    """
+    if not schedule.enabled:
+        return False
+    unfinished = last is not None and last.state == RunState.RUNNING
+    if schedule.at is None:
+        return unfinished or 0 < schedule.after_posts <= new_posts
+    tonight = _latest(schedule.at, schedule.zone, now)
+    if now - tonight >= NIGHT:
+        return False
+    if unfinished:
+        return True
+    if last is not None and last.started >= tonight:
+        return False
+    return new_posts >= max(1, schedule.after_posts)
+
+
+def is_due(app: App, settings: Settings, now: datetime) -> bool:
+    schedule = schedule_of(settings)
+    if not schedule.enabled:
+        return False
+    with app.database.read() as session:
+        last = next(iter(learning.runs(session, 1)), None)
+        new = learning.new_posts(session, last.newest_post if last else 0)
+    return due(schedule, last, new, now)
+
+
+def _latest(at: time, zone: ZoneInfo, now: datetime) -> datetime:
+    """The last moment, up to `now`, when the clock showed this time."""
+    local = now.astimezone(zone)
+    today = datetime.combine(local.date(), at, zone)
+    return today if today <= local else datetime.combine(
+        local.date() - timedelta(days=1), at, zone
+    )  # fmt: skip
+
+
+# --- small things -------------------------------------------------------------------------------
+
+
+def _lock(home: Path) -> contextlib.AbstractContextManager[None]:
+    return file_lock(home / "learn.lock", "learning")
+
+
+def _corrected(folder: Path) -> tuple[MaskSet | None, frozenset[str]]:
+    """Masks that a person corrected, and the hashes of their photos. Raises UsageError."""
+    if not (folder / "labels").is_dir() or not any((folder / "labels").glob("*.png")):
+        return None, frozenset()
+    found = MaskSet(folder, chosen=False)
+    shown = set()
+    for path in (folder / "photos").iterdir():
+        if path.suffix in SUFFIXES:
+            try:
+                shown |= {path.stem, hashlib.sha256(path.read_bytes()).hexdigest()}
+            except OSError as error:
+                raise StorageError(f"{path}: {error.strerror}") from error
+    return found, frozenset(shown)
+
+
+def _version_of(app: App, run: int) -> str:
+    with app.database.read() as session:
+        row = session.get(LearningRun, run)
+    if row is None:
+        raise UsageError(f"there is no run {run}")
+    if not row.model_version:
+        raise UsageError(f"run {run} has no network: {row.state} ({row.reason or row.stage})")
+    return row.model_version
+
+
+def _names(store: Store) -> str:
+    return ", ".join([*store.versions(), "embedded"])
+
+
+def _progress(home: Path, row: dict[str, Any]) -> str:
+    """The last line that a run's training said."""
+    if row["state"] != RunState.RUNNING:
+        return ""
+    try:
+        lines = (home / "runs" / str(row["run"]) / "log.txt").read_text().splitlines()
+    except OSError:
+        return ""
+    return lines[-1] if lines else ""
+
+
+def _known(work: Callable[[], _Found]) -> _Found:
+    """Errors of networks and disk as ours."""
+    try:
+        return work()
+    except WeightsError as error:
+        raise ModelError(str(error)) from error
+    except OSError as error:
+        raise StorageError(f"the folder of networks: {error}") from error
+
+
+def _known_name(work: Callable[[], _Found]) -> _Found:
+    try:
+        return work()
+    except WeightsError as error:
+        raise UsageError(str(error)) from error
