@@ -20,23 +20,31 @@ def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     )
 
 
+def twice(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(convolution(inputs, outputs, stride), convolution(outputs, outputs))
+
+
 class SegmentNet(nn.Module):
     """(B, 3, H, W) float RGB in [0, 1], H and W multiples of 16 →
     logits (B, 1, H, W) and embedding (B, 2·width), not normalised.
+
+    A U-shaped decoder whose deepest level is the ViT's grid of patches. Its other levels come from
+    the image itself, so that an edge is finer than a patch.
     """
 
     def __init__(self, shape: Shape | None = None) -> None:
         super().__init__()
         self.vit = ViT(shape)
-        width = self.vit.shape.width
-        self.stem2 = convolution(3, 16, stride=2)  # H/2
-        self.stem4 = nn.Sequential(convolution(16, 32, stride=2), convolution(32, 32))  # H/4
-        self.stem8 = nn.Sequential(convolution(32, 64, stride=2), convolution(64, 64))  # H/8
-        self.tokens = nn.Conv2d(width, 96, 1)
-        self.up8 = nn.Sequential(convolution(96 + 64, 64), convolution(64, 64))
-        self.up4 = convolution(64 + 32, 32)
-        self.up2 = convolution(32 + 16, 16)
-        self.mask = nn.Conv2d(16, 1, 1)
+        self.stem2 = twice(3, 24, stride=2)  # H/2
+        self.stem4 = twice(24, 48, stride=2)  # H/4
+        self.stem8 = twice(48, 96, stride=2)  # H/8
+        self.stem16 = convolution(96, 128, stride=2)  # H/16
+        self.tokens = nn.Conv2d(self.vit.shape.width, 128, 1)
+        self.deep = convolution(256, 128)
+        self.up8 = twice(128 + 96, 96)
+        self.up4 = twice(96 + 48, 48)
+        self.up2 = twice(48 + 24, 24)
+        self.mask = nn.Conv2d(24, 1, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         patch = self.vit.shape.patch
@@ -48,7 +56,9 @@ class SegmentNet(nn.Module):
         x2 = self.stem2(x)
         x4 = self.stem4(x2)
         x8 = self.stem8(x4)
-        y = self.up8(torch.cat([resize(self.tokens(grid), x8), x8], 1))
+        x16 = self.stem16(x8)
+        y = self.deep(torch.cat([resize(self.tokens(grid), x16), x16], 1))
+        y = self.up8(torch.cat([resize(y, x8), x8], 1))
         y = self.up4(torch.cat([resize(y, x4), x4], 1))
         y = self.up2(torch.cat([resize(y, x2), x2], 1))
         return resize(self.mask(y), x), torch.cat([cls, patches.mean(1)], 1)

@@ -72,16 +72,18 @@ def background_strips(sample: Sample) -> list[Image]:
 
 def draw(pool: Pool, rng: np.random.Generator, side: int) -> tuple[Image, NDArray[np.float32]]:
     """A picture (side, side, 3) and its mask (side, side) in {0, 1}."""
-    if rng.random() < 0.14:
+    if rng.random() < 0.12:
         return finish(objectless(pool, rng, side), np.zeros((side, side), np.float32), rng)
     samples = pool.sets[rng.choice(len(pool.sets), p=pool.weights)]
     sample = samples[rng.integers(len(samples))]
     kind = rng.random()
     for _ in range(4):
-        if kind < 0.45:
+        if kind < 0.42:
             image, mask = gentle(sample, rng, side)
+        elif kind < 0.64:
+            image, mask = cut_off(sample, rng, side)
         else:
-            image, mask = moved(sample, pool, rng, side, cut_out=kind > 0.8)
+            image, mask = moved(sample, pool, rng, side, cut_out=kind > 0.86)
         if mask.mean() >= SMALLEST:
             return finish(image, mask, rng)
     return finish(*gentle(sample, rng, side, most=0.0), rng)
@@ -111,6 +113,34 @@ def gentle(
     left, right = rng.uniform(0, most, 2) * (rng.random() < 0.8)
     rows = slice(round(top * height), max(round((1 - (bottom - top)) * height), 16))
     columns = slice(round(left * width / 2), max(round((1 - right / 2) * width), 16))
+    return squeezed(sample, rows, columns, side)
+
+
+def cut_off(
+    sample: Sample, rng: np.random.Generator, side: int
+) -> tuple[Image, NDArray[np.float32]]:
+    """One side of a line through the object: what is left of it touches a border."""
+    height, width = sample.mask.shape
+    ys, xs = np.nonzero(sample.mask)
+    if not xs.size:
+        return gentle(sample, rng, side)
+    across = bool(rng.random() < 0.5)
+    line = int(np.quantile(ys if across else xs, rng.uniform(0.2, 0.8)))
+    length = height if across else width
+    far = round(length * rng.uniform(0, 0.25))  # some of what lies opposite may go too
+    kept = slice(line, length - far) if rng.random() < 0.5 else slice(far, line + 1)
+    if kept.stop - kept.start < 24:
+        return gentle(sample, rng, side)
+    trim = np.sort(rng.uniform(0, 0.2, 2)) * (height + width - length)
+    other = slice(round(trim[0]), round(height + width - length - trim[1] + trim[0]))
+    rows, columns = (kept, other) if across else (other, kept)
+    return squeezed(sample, rows, columns, side)
+
+
+def squeezed(
+    sample: Sample, rows: slice, columns: slice, side: int
+) -> tuple[Image, NDArray[np.float32]]:
+    """A part of the photo, as serving squeezes it."""
     image = cv2.resize(sample.image[rows, columns], (side, side), interpolation=cv2.INTER_AREA)
     mask = cv2.resize(
         sample.mask[rows, columns].astype(np.float32), (side, side), interpolation=cv2.INTER_AREA

@@ -19,7 +19,14 @@ from models.segment import train as learning  # noqa: E402
 from models.segment.export import export_network  # noqa: E402
 from models.segment.measure import iou  # noqa: E402
 from models.segment.network import SegmentNet  # noqa: E402
-from models.segment.samples import Pool, Sample, background_strips, build_pool, draw  # noqa: E402
+from models.segment.samples import (  # noqa: E402
+    Pool,
+    Sample,
+    background_strips,
+    build_pool,
+    cut_off,
+    draw,
+)
 from models.segment.segmenter import OnnxSegmenter  # noqa: E402
 from models.segment.teacher import grabcut, judge, keep_central, make, repeats  # noqa: E402
 
@@ -115,6 +122,19 @@ def test_samples_move_the_object_about() -> None:
             empty += 1
     assert np.std(centres, axis=0).min() > 0.12
     assert 10 < empty < 60
+
+
+def test_cut_objects_touch_a_border() -> None:
+    rng = np.random.default_rng(0)
+    touching = 0
+    for _ in range(40):
+        image, mask = cut_off(disc(), rng, 48)
+        assert image.shape == (48, 48, 3)
+        assert mask.shape == (48, 48)
+        assert 0.02 < mask.mean() < 0.95
+        edges = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+        touching += edges.any()
+    assert touching >= 36  # a cut may leave so little that the whole object is shown instead
 
 
 def test_shapes_of_the_network() -> None:
