@@ -1,0 +1,1 @@
+"""What can be said of a picture without knowing what it shows. Arrays in, numbers out."""
