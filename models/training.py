@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 import pickle
 import sys
 import time
@@ -57,36 +58,66 @@ def cosine(step: int, steps: int, start: float, end: float, warmup: int = 0) -> 
 def save_checkpoint(
     path: Path, parts: Mapping[str, Any], step: int, recipe: Mapping[str, Any]
 ) -> None:
-    """Write all parts at once or not at all."""
+    """Write all parts at once or not at all; OSError when there is no room for them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {name: part.state_dict() for name, part in parts.items()}
     partial = path.with_suffix(".part")
-    torch.save({"step": step, "recipe": dict(recipe), "parts": state}, partial)
+    try:
+        with partial.open("wb") as file:
+            torch.save({"step": step, "recipe": dict(recipe), "parts": state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, RuntimeError) as error:  # torch hides some of the system's errors
+        partial.unlink(missing_ok=True)
+        cause = error if isinstance(error, OSError) else error.__context__ or error
+        kept = f"; {path.name} of an earlier step is whole" if path.exists() else ""
+        raise OSError(f"{path} cannot be written: {cause}{kept}") from error
     partial.replace(path)
 
 
-def load_checkpoint(path: Path, parts: Mapping[str, Any], recipe: Mapping[str, Any]) -> int:
+def load_checkpoint(
+    path: Path,
+    parts: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    state: Mapping[str, Any] | None = None,
+) -> int:
     """Fill the parts and return the number of steps already done; 0 when there is no file.
 
     Raises ValueError when the file is no checkpoint or one of another recipe; nothing is changed
-    then.
+    then. What an older version did not store in its recipe is not compared. `state`: what the file
+    holds, when it was read already.
     """
-    if not path.exists():
-        return 0
-    state = read_checkpoint(path)
-    if state["recipe"] != dict(recipe):
-        raise ValueError(f"{path} was made with another recipe: {state['recipe']}")
-    for name, part in parts.items():
-        part.load_state_dict(state["parts"][name])
+    if state is None:
+        if not path.exists():
+            return 0
+        state = read_checkpoint(path)
+    stored, wanted = state["recipe"], dict(recipe)
+    differing = [
+        f"{name} {value!r}, not {wanted.get(name)!r}"
+        for name, value in stored.items()
+        if name not in wanted or value != wanted[name]
+    ]
+    if differing:
+        raise ValueError(f"{path} was made with another recipe: {'; '.join(differing)}")
+    missing = set(parts) - set(state["parts"])
+    if missing:
+        raise ValueError(f"{path} holds no {', '.join(sorted(missing))}")
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(state["parts"][name])
+    except (RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} does not fit this network: {reason}") from error
     return int(state["step"])
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """`step`, `recipe` and `parts` of a checkpoint. Raises ValueError when it is none."""
+    """`step`, `recipe` and `parts` of a checkpoint, on the CPU. ValueError when it is none."""
     try:
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location="cpu")
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} cannot be read as a checkpoint: {error}") from error
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} cannot be read as a checkpoint: {reason}") from error
     if not isinstance(state, dict) or not {"step", "recipe", "parts"} <= set(state):
         raise ValueError(f"{path} is not a checkpoint of this project")
     return state
@@ -101,6 +132,33 @@ class Progress:
         self.started = time.monotonic()
         self.sums: dict[str, float] = {}
         self.count = 0
+        self._forget_after(done)
+
+    def note(self, step: int, **figures: float) -> None:
+        """A line for something that is measured now and then, at once."""
+        self._write({"step": step, **figures})
+        words = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        sys.stderr.write(f"{step}/{self.steps}  {words}\n")
+        sys.stderr.flush()
+
+    def _write(self, row: dict[str, float]) -> None:
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(json.dumps(row) + "\n")
+
+    def _forget_after(self, done: int) -> None:
+        """Steps after the checkpoint are done again, so their lines, a torn one too, are."""
+        if not self.log.exists():
+            return
+        kept = []
+        for line in self.log.read_text(encoding="utf-8").splitlines():
+            try:
+                if json.loads(line)["step"] <= done:
+                    kept.append(line + "\n")
+            except (ValueError, KeyError, TypeError):
+                continue
+        partial = self.log.with_suffix(".part")
+        partial.write_text("".join(kept), encoding="utf-8")
+        partial.replace(self.log)
 
     def __call__(self, step: int, **figures: float) -> None:
         for name, value in figures.items():
@@ -112,8 +170,7 @@ class Progress:
         self.sums, self.count = {}, 0
         spent = time.monotonic() - self.started
         left = spent / (step - self.first) * (self.steps - step)
-        with self.log.open("a") as log:
-            log.write(json.dumps({"step": step, "seconds": round(spent, 1), **means}) + "\n")
+        self._write({"step": step, "seconds": round(spent, 1), **means})
         words = "  ".join(f"{name} {value:.4g}" for name, value in means.items())
         sys.stderr.write(f"{step}/{self.steps}  {words}  {left / 60:.1f} min left\n")
         sys.stderr.flush()

@@ -1,6 +1,6 @@
-"""What a backbone's features know: kNN accuracy on hashtags, folds split by author.
+"""What a backbone's features know: kNN accuracy on hashtags, neighbours of other authors only.
 
-python -m models.dino.evaluate --photos DIR --posts posts.jsonl [--checkpoint runs/dino/last.pt]
+python -m models.dino.evaluate --posts posts.jsonl [--checkpoint runs/dino/best.pt]
 
 Without a checkpoint, the figure of an untrained ViT is printed: the one to beat.
 """
@@ -8,110 +8,52 @@ Without a checkpoint, the figure of an untrained ViT is printed: the one to beat
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
 
-import cv2
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from models.augment import to_batch
-from models.base import Image
-from models.dino.train import load_photos
+from models.base import WeightsError
+from models.dino.model import load_teacher
+from models.dino.select import Tagged, embed, read_posts, read_selection
+from models.dino.start import load_start
 from models.dino.vit import ViT
-from models.training import read_checkpoint
 
-DROPPED = {"notsure", "other", "skip"}  # tags that say nothing
-
-Features = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Tagged:
-    id: str
-    author: str
-    hashtag: str
-
-
-def read_posts(path: Path) -> list[Tagged]:
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    posts = [Tagged(r["id"], r["author"], r["hashtag"]) for r in rows]
-    return [post for post in posts if post.hashtag not in DROPPED]
-
-
-def held_out(author: str) -> bool:
-    """One author in five, for good."""
-    return hashlib.sha256(author.encode()).digest()[0] % 5 == 0
-
-
-@torch.no_grad()
-def embed(vit: ViT, images: list[Image], side: int = 96, batch: int = 64) -> Features:
-    """(N, width) L2-normalised class tokens of pictures squeezed to side × side."""
-    vit = vit.eval()
-    rows = []
-    for start in range(0, len(images), batch):
-        squares = [
-            cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
-            for image in images[start : start + batch]
-        ]
-        tokens = vit(torch.from_numpy(to_batch(squares)))[:, 0]
-        rows.append(torch.nn.functional.normalize(tokens, dim=-1).numpy())
-    return np.concatenate(rows)
-
-
-def knn_accuracy(
-    known: Features, tags: Sequence[str], asked: Features, wanted: Sequence[str], k: int = 20
-) -> float:
-    """Share of `asked` whose tag wins a vote of its k nearest, weighted by similarity."""
-    names = sorted(set(tags))
-    numbers = np.array([names.index(tag) for tag in tags])
-    right = 0
-    for feature, tag in zip(asked, wanted, strict=True):
-        similarity = known @ feature
-        nearest = np.argpartition(-similarity, min(k, len(tags) - 1))[:k]
-        votes = np.bincount(
-            numbers[nearest], weights=np.exp(similarity[nearest] / 0.07), minlength=len(names)
-        )
-        right += names[int(votes.argmax())] == tag
-    return right / len(wanted)
-
-
-def load_teacher(checkpoint: Path) -> ViT:
-    """The teacher's ViT of a DINO checkpoint."""
-    state = read_checkpoint(checkpoint)["parts"]["teacher"]
-    vit = ViT()
-    vit.load_state_dict({k[4:]: v for k, v in state.items() if k.startswith("vit.")})
-    return vit
+__all__ = ["Tagged", "embed", "load_teacher", "read_posts"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("--posts", type=Path, required=True)
-    parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("--posts", type=Path, required=True, help="photos lie below its folder")
+    parser.add_argument("--masks", type=Path, help="photos/ID.jpg and labels/ID.png: NCut IoU too")
+    parser.add_argument("--ids", type=Path, help="file that names the masks to use")
+    parser.add_argument("--checkpoint", type=Path, help="ours, or a folder in the hub's layout")
+    parser.add_argument("--limit", type=int, default=100_000, help="photos for kNN")
+    parser.add_argument("--side", type=int, default=96, help="px the photos are squeezed to")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    posts = read_posts(arguments.posts)
-    images = load_photos(arguments.photos / f"{post.id}.jpg" for post in posts)
-    vit = load_teacher(arguments.checkpoint) if arguments.checkpoint else ViT()
-    features = embed(vit, images)
-    asked = np.array([held_out(post.author) for post in posts])
-    tags = [post.hashtag for post in posts]
-    known_tags = [tag for tag, out in zip(tags, asked, strict=True) if not out]
-    wanted = [tag for tag, out in zip(tags, asked, strict=True) if out]
-    accuracy = knn_accuracy(features[~asked], known_tags, features[asked], wanted)
-    commonest = max(known_tags.count(tag) for tag in set(known_tags)) / len(known_tags)
+    try:
+        selection = read_selection(
+            arguments.posts, arguments.masks, arguments.ids,
+            limit=arguments.limit, side=arguments.side,
+        )  # fmt: skip
+        vit = load_start(arguments.checkpoint) if arguments.checkpoint else ViT()
+    except (OSError, ValueError, WeightsError) as error:
+        sys.exit(f"error: {error}")
+    if selection is None:
+        sys.exit(f"error: no posts in {arguments.posts}")
+    figures = selection.measure(vit)
+    counts = Counter(post.hashtag for post in selection.posts)
+    commonest = max(counts.values()) / counts.total()
     sys.stdout.write(
-        f"kNN accuracy {accuracy:.3f} on {len(wanted)} photos of held-out authors "
-        f"(commonest hashtag: {commonest:.3f})\n"
+        f"kNN accuracy {figures['knn']:.3f} on {counts.total()} photos, neighbours of other "
+        f"authors (commonest hashtag: {commonest:.3f})\n"
     )
+    if "ncut" in figures:
+        sys.stdout.write(f"NCut IoU {figures['ncut']:.3f} on {len(selection.items)} masks\n")
 
 
 if __name__ == "__main__":

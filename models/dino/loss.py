@@ -1,38 +1,23 @@
-"""Self-distillation without labels: the head, the loss, and a watch for collapse."""
+"""What self-distillation minimises: the loss of DINO, of iBOT's masked patches, and KoLeo.
+
+All are means over the photos of this process; `models.dino.distributed` says why that is enough.
+"""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from models.dino.distributed import all_sum, gather, largest, processes, rank
 
-class Head(nn.Module):
-    """(B, width) features → (B, outputs) logits: an MLP with batch norm, then unit prototypes.
 
-    Batch norm is what kept small runs from drifting to uniform outputs.
+class Targets(nn.Module):
+    """Teacher logits → what the student shall say, sharpened and kept from collapse.
+
+    `centring` "centre": a softmax of the logits less their running mean (Caron et al., "Emerging
+    properties in self-supervised vision transformers", ICCV 2021). "sinkhorn": see `sinkhorn`.
     """
-
-    def __init__(
-        self, width: int, outputs: int = 1024, hidden: int = 512, bottleneck: int = 128
-    ) -> None:
-        super().__init__()
-        self.mlp = nn.Sequential(
-            nn.Linear(width, hidden, bias=False), nn.BatchNorm1d(hidden), nn.GELU(),
-            nn.Linear(hidden, hidden, bias=False), nn.BatchNorm1d(hidden), nn.GELU(),
-            nn.Linear(hidden, bottleneck),
-        )  # fmt: skip
-        self.prototypes = nn.Parameter(torch.randn(outputs, bottleneck))
-
-    def forward(self, x: Tensor) -> Tensor:
-        points = F.normalize(self.mlp(x), dim=-1)
-        return points @ F.normalize(self.prototypes, dim=-1).T
-
-
-class DinoLoss(nn.Module):
-    """Cross-entropy between sharpened, centred teacher outputs and student outputs."""
 
     center: Tensor
 
@@ -42,65 +27,103 @@ class DinoLoss(nn.Module):
         student_temperature: float = 0.1,
         teacher_temperature: float = 0.04,
         center_momentum: float = 0.9,
+        centring: str = "centre",
     ) -> None:
         super().__init__()
         self.student_temperature = student_temperature
         self.teacher_temperature = teacher_temperature
         self.center_momentum = center_momentum
+        self.centring = centring
         self.register_buffer("center", torch.zeros(1, outputs))
 
+    @torch.no_grad()
     def targets(self, teacher: Tensor) -> Tensor:
+        """(..., K) logits → (..., K) probabilities."""
+        if self.centring == "sinkhorn":
+            rows = sinkhorn(teacher.flatten(0, -2), self.teacher_temperature)
+            return rows.view_as(teacher)
         return F.softmax((teacher - self.center) / self.teacher_temperature, dim=-1)
+
+    @torch.no_grad()
+    def follow(self, teacher: Tensor) -> None:
+        """The centre moves towards the mean of the (..., K) logits of all processes."""
+        rows = teacher.flatten(0, -2)
+        if processes() == 1:
+            mean = rows.mean(0, keepdim=True)
+        else:
+            sums = all_sum(torch.cat([rows.sum(0), rows.new_tensor([float(len(rows))])]))
+            mean = (sums[:-1] / sums[-1])[None]
+        self.center.lerp_(mean, 1 - self.center_momentum)
+
+    def logs(self, student: Tensor) -> Tensor:
+        return F.log_softmax(student / self.student_temperature, dim=-1)
+
+
+class DinoLoss(Targets):
+    """Cross-entropy between what the teacher says of a large crop and the student of others."""
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """student (V, B, K): all crops, the global ones first; teacher (G, B, K): global crops.
 
         The mean over all pairs of different crops; then the centre follows the teacher.
         """
-        targets = self.targets(teacher).detach()
-        logs = F.log_softmax(student / self.student_temperature, dim=-1)
+        loss = self.compare(student, self.targets(teacher))
+        self.follow(teacher)
+        return loss
+
+    def compare(self, student: Tensor, targets: Tensor) -> Tensor:
+        """As above, for targets (G, B, K) that are probabilities; the centre stays."""
+        logs = self.logs(student)
         total, pairs = student.new_zeros(()), 0
-        for view in range(teacher.shape[0]):
+        for view in range(targets.shape[0]):
             for crop in range(student.shape[0]):
                 if crop != view:
                     total = total - (targets[view] * logs[crop]).sum(-1).mean()
                     pairs += 1
-        self.follow(teacher)
         return total / pairs
 
-    @torch.no_grad()
-    def follow(self, teacher: Tensor) -> None:
-        mean = teacher.flatten(0, 1).mean(0, keepdim=True)
-        self.center.lerp_(mean, 1 - self.center_momentum)
 
+class PatchLoss(Targets):
+    """What the student says of patches it cannot see, against the teacher, which sees them.
 
-class Collapsed(RuntimeError):
-    """The teacher says the same of every image, or nothing of any."""
+    Zhou et al., "iBOT: image BERT pre-training with online tokenizer", ICLR 2022.
+    """
+
+    def compare(self, student: Tensor, targets: Tensor, hidden: Tensor) -> Tensor:
+        """(M, K) logits and probabilities of the M patches that are True in `hidden` (N, T).
+
+        The mean of each picture's patches, then of the pictures; one without hidden patches is 0.
+        """
+        each = -(targets * self.logs(student)).sum(-1)
+        share = 1 / hidden.sum(1, keepdim=True).clamp_min(1)
+        return (each * share.expand_as(hidden)[hidden]).sum() / len(hidden)
 
 
 @torch.no_grad()
-def spread(targets: Tensor) -> tuple[float, float]:
-    """For (N, K) probabilities: their mean entropy, and the entropy of their mean.
+def sinkhorn(logits: Tensor, temperature: float, rounds: int = 3) -> Tensor:
+    """(N, K) logits → (N, K) probabilities that use all prototypes equally, over all processes.
 
-    Both lie in [0, log K]. Healthy: the first low, the second high. Equal: all images alike.
+    Sinkhorn-Knopp: Cuturi, "Sinkhorn distances", NeurIPS 2013; for prototypes, Caron et al.,
+    "Unsupervised learning of visual features by contrasting cluster assignments", NeurIPS 2020.
     """
-    entropy = -(targets * targets.clamp_min(1e-9).log()).sum(-1).mean()
-    mean = targets.mean(0)
-    return float(entropy), float(-(mean * mean.clamp_min(1e-9).log()).sum())
+    top = largest(logits.max() if len(logits) else logits.new_tensor(-torch.inf))
+    weights = ((logits.float() - top) / temperature).exp()
+    for _ in range(rounds):
+        weights = weights / all_sum(weights.sum(0)).clamp_min(1e-30)  # each prototype as much
+        weights = weights / weights.sum(1, keepdim=True).clamp_min(1e-30)  # each row 1
+    return weights
 
 
-class CollapseWatch:
-    """Raises Collapsed when outputs stay uniform, or alike for all images, `patience` times."""
+def koleo(features: Tensor) -> Tensor:
+    """Pushes each of (N, D) features away from its nearest, among those of all processes.
 
-    def __init__(self, outputs: int, patience: int = 200) -> None:
-        self.limit = math.log(outputs)
-        self.patience = patience
-        self.bad = 0
-
-    def __call__(self, entropy: float, mean_entropy: float) -> None:
-        uniform = entropy > 0.97 * self.limit
-        alike = mean_entropy - entropy < 0.02 * self.limit
-        self.bad = self.bad + 1 if uniform or alike else 0
-        if self.bad >= self.patience:
-            kind = "uniform" if uniform else "the same for every image"
-            raise Collapsed(f"teacher outputs have been {kind} for {self.bad} steps")
+    Sablayrolles et al., "Spreading vectors for similarity search", ICLR 2019.
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        mine = F.normalize(features.float(), dim=-1, eps=1e-8)
+        everyone = gather(mine)
+        near = mine.detach() @ everyone.detach().T
+        own = torch.arange(len(mine), device=near.device)
+        near[own, own + rank() * len(mine)] = -2
+        distance = F.pairwise_distance(mine, everyone[near.argmax(1)], eps=1e-8)
+        return -(distance + 1e-8).log().mean()

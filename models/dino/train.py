@@ -1,169 +1,191 @@
 """DINO: a student learns to say of any crop what its own running average says of large ones.
 
 python -m models.dino.train --photos DIR [DIR ...] --out runs/dino
+torchrun --nproc-per-node 4 -m models.dino.train --device cuda --photos DIR --out runs/dino
+
+OUT gets last.pt (started again with the same options, a training goes on from it), log.jsonl,
+curves.png and, with a selection set (--posts, --masks), best.pt: the best by kNN accuracy and NCut
+IoU, never by the loss.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import cv2
-import numpy as np
 import torch
-from PIL import Image as Pil
-from torch import Tensor, nn
 
-from models.augment import blurred, greyed, jitter, random_crop, solarised, to_batch
-from models.base import Image
-from models.dino.loss import CollapseWatch, DinoLoss, Head, spread
-from models.dino.vit import Shape, ViT
-from models.training import Ema, Progress, cosine, load_checkpoint, photo_paths, save_checkpoint
+from models.base import Image, WeightsError
+from models.dino import distributed
+from models.dino.collapse import Collapsed, CollapseWatch
+from models.dino.crops import Steps, batches, demand_variety, load_photos
+from models.dino.curves import draw_curves, read_log
+from models.dino.learner import Learner
+from models.dino.options import Options, parse
+from models.dino.recipe import Recipe
+from models.dino.select import Selection, read_selection
+from models.dino.start import load_start
+from models.dino.vit import ViT
+from models.training import (
+    Progress,
+    load_checkpoint,
+    photo_paths,
+    read_checkpoint,
+    save_checkpoint,
+)
+
+__all__ = ["Machine", "Recipe", "Rhythm", "ViT", "load_photos", "main", "photo_paths", "train"]
+
+CURVES_EVERY = 30.0  # seconds
 
 
 @dataclass(frozen=True)
-class Recipe:
-    steps: int = 900
-    batch: int = 48
-    global_side: int = 96
-    local_side: int = 48
-    locals: int = 6
-    outputs: int = 1024
-    rate: float = 5e-4
-    warmup: int = 80
-    frozen_prototypes: int = 100  # steps before the head's last layer starts to move
-    momentum: float = 0.99  # of the teacher, rising to 1
-    decay: tuple[float, float] = (0.04, 0.4)
-    seed: int = 0
-    depth: int = 6
+class Machine:
+    """Where and how fast; decides nothing about the weights but their last digits."""
+
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    bfloat16: bool = False
+    workers: int = 0  # processes that cut crops
 
 
-class Model(nn.Module):
-    """ViT and head: (B, 3, H, W) in [0, 1] → (B, outputs) logits."""
+@dataclass(frozen=True)
+class Rhythm:
+    """Steps between two writings."""
 
-    def __init__(self, recipe: Recipe) -> None:
-        super().__init__()
-        self.vit = ViT(Shape(depth=recipe.depth))
-        self.head = Head(self.vit.shape.width, recipe.outputs)
-
-    def forward(self, *crops: Tensor) -> Tensor:
-        """Crops of several sizes; the head sees them together, as one batch."""
-        features = [self.vit(crop)[:, 0] for crop in crops]
-        out: Tensor = self.head(torch.cat(features))
-        return out
+    save: int = 50
+    select: int = 200
 
 
-def load_photos(paths: Iterable[Path], short_side: int = 144) -> list[Image]:
-    images = []
-    for path in paths:
-        with Pil.open(path) as photo:
-            rgb = photo.convert("RGB")
-        factor = min(1.0, short_side / min(rgb.size))
-        size = (round(rgb.width * factor), round(rgb.height * factor))
-        images.append(np.asarray(rgb.resize(size, Pil.Resampling.BILINEAR)))
-    return images
+def train(
+    images: list[Image],
+    recipe: Recipe,
+    out: Path,
+    *,
+    machine: Machine | None = None,
+    rhythm: Rhythm | None = None,
+    selection: Selection | None = None,
+    start: ViT | None = None,
+    resume: Path | None = None,
+) -> ViT:
+    """Train (or go on from `resume` or `out`/last.pt) and return the teacher's ViT.
+
+    In each of several processes with the same arguments; the first one writes. ValueError for
+    unfit photos, recipe or checkpoint; Collapsed; FloatingPointError for a loss that is not finite;
+    OSError when nothing can be written. Whatever was written before stays.
+    """
+    machine, rhythm = machine or Machine(), rhythm or Rhythm()
+    processes, rank = distributed.processes(), distributed.rank()
+    demand_variety(images)
+    if recipe.batch % (processes * recipe.accumulate):
+        raise ValueError(
+            f"a batch of {recipe.batch} cannot be shared by {processes} processes in "
+            f"{recipe.accumulate} parts each"
+        )
+    learner = Learner(recipe, machine.device, bfloat16=machine.bfloat16, start=start)
+    done = go_on(learner, resume or out / "last.pt")
+    diary = Diary(out, learner, done, rhythm, selection) if rank == 0 else None
+    watch = CollapseWatch(recipe.outputs)
+    source = Steps(images, recipe, rank, processes)
+    pin = machine.device.type == "cuda"
+    stream = batches(source, done, workers=machine.workers, pin=pin)
+    for step, batch in zip(range(done, recipe.steps), stream, strict=True):
+        figures = learner.step(batch, step)
+        watch(figures["entropy"], figures["mean_entropy"])
+        if diary is not None:
+            diary(step + 1, figures)
+    return learner.teacher.vit
 
 
-def distort(image: Image, rng: np.random.Generator, blur: float, solarise: float) -> Image:
-    if rng.random() < 0.5:
-        image = np.ascontiguousarray(image[:, ::-1])
-    if rng.random() < 0.8:
-        image = jitter(image, rng)
-    if rng.random() < 0.2:
-        image = greyed(image)
-    if rng.random() < blur:
-        image = blurred(image, rng.uniform(0.1, 1.5))
-    if rng.random() < solarise:
-        image = solarised(image)
-    return image
+def go_on(learner: Learner, checkpoint: Path) -> int:
+    """Steps done by the checkpoint the first process sees; 0 when there is none."""
+    state = None
+    if distributed.rank() == 0 and checkpoint.exists():
+        state = read_checkpoint(checkpoint)
+    state = distributed.from_first(state)
+    if state is None:
+        return 0
+    try:
+        state["recipe"] = asdict(Recipe.read(state["recipe"]))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{checkpoint}: {error}") from error
+    return load_checkpoint(checkpoint, learner.parts(), asdict(learner.recipe), state)
 
 
-def draw_batch(images: list[Image], recipe: Recipe, step: int) -> tuple[Tensor, Tensor]:
-    """Global crops (2·B, 3, G, G) and local ones (L·B, 3, S, S), crop by crop, then image."""
-    rng = np.random.default_rng((recipe.seed, step))
-    chosen = [images[i] for i in rng.integers(len(images), size=recipe.batch)]
-    large = [
-        distort(random_crop(image, rng, recipe.global_side, (0.35, 1.0)), rng, *chances)
-        for chances in ((1.0, 0.0), (0.1, 0.2))
-        for image in chosen
-    ]
-    small = [
-        distort(random_crop(image, rng, recipe.local_side, (0.08, 0.35)), rng, 0.5, 0.0)
-        for _ in range(recipe.locals)
-        for image in chosen
-    ]
-    return torch.from_numpy(to_batch(large)), torch.from_numpy(to_batch(small))
+class Diary:
+    """What the first process writes: log, curves, checkpoints."""
+
+    def __init__(
+        self, out: Path, learner: Learner, done: int, rhythm: Rhythm, selection: Selection | None
+    ) -> None:
+        self.out, self.learner, self.rhythm, self.selection = out, learner, rhythm, selection
+        self.log = out / "log.jsonl"
+        self.steps = learner.recipe.steps
+        self.progress = Progress(self.log, done, self.steps, 10)
+        scores = [row["score"] for row in read_log(self.log) if "score" in row] if done else []
+        self.best = max(scores, default=-1.0)
+        self.drawn = 0.0
+
+    def __call__(self, step: int, figures: dict[str, float]) -> None:
+        self.progress(step, **figures)
+        last = step == self.steps
+        if self.selection is not None and (step % self.rhythm.select == 0 or last):
+            self._select(step, self.selection)
+        if step % self.rhythm.save == 0 or last:
+            self._save("last.pt", step)
+        if last or (self.log.exists() and time.monotonic() - self.drawn > CURVES_EVERY):
+            draw_curves(self.log, self.out / "curves.png")
+            self.drawn = time.monotonic()
+
+    def _select(self, step: int, selection: Selection) -> None:
+        figures = selection.measure(self.learner.teacher.vit)
+        self.progress.note(step, **figures)
+        if figures["score"] > self.best:
+            self.best = figures["score"]
+            self._save("best.pt", step)
+
+    def _save(self, name: str, step: int) -> None:
+        save_checkpoint(self.out / name, self.learner.parts(), step, asdict(self.learner.recipe))
 
 
-def parameter_groups(model: nn.Module) -> list[dict[str, object]]:
-    """Weights decay; biases, norms and positions do not."""
-    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    plain = [p for n, p in named if p.ndim < 2 or "position" in n or "cls" in n]
-    kept = {id(p) for p in plain}
-    heavy = [p for _, p in named if id(p) not in kept]
-    return [{"params": heavy, "decays": True}, {"params": plain, "weight_decay": 0.0}]
-
-
-def train(images: list[Image], recipe: Recipe, out: Path, *, save_every: int = 50) -> ViT:
-    """Train (or go on from `out`/last.pt) and return the teacher's ViT. Raises Collapsed."""
-    if len(images) < 2:
-        raise ValueError(f"DINO needs several different photos, not {len(images)}")
-    torch.manual_seed(recipe.seed)
-    student = Model(recipe)
-    ema = Ema(student, recipe.momentum)
-    teacher = ema.network.train()  # its batch norms see the batch, as the student's do
-    loss_of = DinoLoss(recipe.outputs)
-    optimiser = torch.optim.AdamW(parameter_groups(student))
-    parts = {"student": student, "teacher": teacher, "loss": loss_of, "optimiser": optimiser}
-    done = load_checkpoint(out / "last.pt", parts, asdict(recipe))
-    progress, watch = (
-        Progress(out / "log.jsonl", done, recipe.steps, 10),
-        CollapseWatch(recipe.outputs),
-    )
-    for step in range(done, recipe.steps):
-        rate = cosine(step, recipe.steps, recipe.rate, 1e-6, recipe.warmup)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-            if group.get("decays"):
-                group["weight_decay"] = cosine(step, recipe.steps, *recipe.decay)
-        large, small = draw_batch(images, recipe, step)
-        with torch.no_grad():
-            wanted = teacher(large).view(2, recipe.batch, -1)
-        got = student(large, small).view(2 + recipe.locals, recipe.batch, -1)
-        entropy, mean_entropy = spread(loss_of.targets(wanted).flatten(0, 1))
-        loss = loss_of(got, wanted)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"step {step}: the loss is {loss.item()}")
-        watch(entropy, mean_entropy)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        if step < recipe.frozen_prototypes:
-            student.head.prototypes.grad = None
-        nn.utils.clip_grad_norm_(student.parameters(), 3.0)
-        optimiser.step()
-        ema.momentum = cosine(step, recipe.steps, recipe.momentum, 1.0)
-        ema.update(student)
-        progress(step + 1, loss=loss.item(), entropy=entropy, mean_entropy=mean_entropy, rate=rate)
-        if (step + 1) % save_every == 0 or step + 1 == recipe.steps:
-            save_checkpoint(out / "last.pt", parts, step + 1, asdict(recipe))
-    return teacher.vit
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--photos", type=Path, nargs="+", required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=Recipe.steps)
-    parser.add_argument("--batch", type=int, default=Recipe.batch)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+def run(options: Options) -> None:
+    """What the command line asks for."""
+    torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
-    recipe = Recipe(steps=arguments.steps, batch=arguments.batch, seed=arguments.seed)
-    train(load_photos(photo_paths(arguments.photos)), recipe, arguments.out)
+    recipe = options.recipe
+    with distributed.joined(options.device) as device:
+        if device.type == "cuda":
+            torch.use_deterministic_algorithms(True, warn_only=True)
+        images = load_photos(photo_paths(options.photos), round(1.5 * recipe.global_side))
+        selection = read_selection(
+            options.posts, options.masks, options.ids,
+            limit=options.knn_photos, side=recipe.global_side,
+        )  # fmt: skip
+        train(
+            images,
+            recipe,
+            options.out,
+            machine=Machine(device, options.bfloat16, options.workers),
+            rhythm=Rhythm(options.save_every, options.select_every),
+            selection=selection,
+            start=load_start(options.start, options.grid) if options.start else None,
+            resume=options.resume,
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """One line on stderr and exit code 1 for whatever a person can mend; 2 for usage."""
+    try:
+        run(parse(arguments, __doc__))
+    except (ValueError, WeightsError, OSError, Collapsed, FloatingPointError) as error:
+        sys.exit("error: " + " ".join(str(error).split()))
+    except torch.OutOfMemoryError as error:
+        sys.exit(f"error: out of memory; try --accumulate 2: {str(error).splitlines()[0]}")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,12 @@
-"""A plain vision transformer: patches, a class token, learned positions."""
+"""A plain vision transformer: patches, a class token, learned positions.
+
+Dosovitskiy et al., "An image is worth 16x16 words", ICLR 2021; the sizes Tiny and Small are those
+of Touvron et al., "Training data-efficient image transformers", ICML 2021.
+"""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -17,6 +22,7 @@ class Shape(NamedTuple):
     heads: int = 3
     patch: int = 16
     grid: int = 14  # positions are learned on grid × grid patches and interpolated elsewhere
+    eps: float = 1e-6  # of the layer norms
 
 
 class Attention(nn.Module):
@@ -36,9 +42,9 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, eps: float = 1e-6) -> None:
         super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
+        self.norm1, self.norm2 = nn.LayerNorm(width, eps=eps), nn.LayerNorm(width, eps=eps)
         self.attention = Attention(width, heads)
         self.mlp = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
@@ -64,19 +70,27 @@ class ViT(nn.Module):
         self.shape = shape or Shape()
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
-        width, depth, heads, patch, grid = self.shape
+        width, depth, heads, patch, grid, eps = self.shape
         self.embed = nn.Conv2d(3, width, patch, stride=patch)
         self.cls = nn.Parameter(torch.zeros(1, 1, width))
         self.cls_position = nn.Parameter(torch.zeros(1, 1, width))
         self.positions = nn.Parameter(torch.zeros(1, width, grid, grid))
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
-        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.blocks = nn.ModuleList(Block(width, heads, eps) for _ in range(depth))
+        self.norm = nn.LayerNorm(width, eps=eps)
         self.apply(_init)
         for parameter in (self.cls, self.cls_position, self.positions):
             nn.init.trunc_normal_(parameter, std=0.02)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, hidden: Tensor | None = None, blank: Tensor | None = None
+    ) -> Tensor:
+        """With `hidden` (B, rows · columns) bool, `blank` (width,) stands for what those patches
+        show; their positions stay.
+        """
         patches = self.embed((x - self.mean) / self.std)  # (B, width, rows, columns)
+        if hidden is not None and blank is not None:
+            where = hidden.view(-1, 1, *patches.shape[-2:])
+            patches = torch.where(where, blank.to(patches.dtype).view(1, -1, 1, 1), patches)
         patches = patches + self.positions_for(patches.shape[-2], patches.shape[-1])
         cls = (self.cls + self.cls_position).expand(x.shape[0], -1, -1)
         tokens = torch.cat([cls, patches.flatten(2).transpose(1, 2)], dim=1)
@@ -89,9 +103,23 @@ class ViT(nn.Module):
         """(1, width, rows, columns)"""
         if (rows, columns) == (self.shape.grid, self.shape.grid):
             return self.positions
+        if self.positions.is_cuda:  # its kernel adds gradients up in an order of its own
+            with torch.autocast("cuda", enabled=False):
+                down, across = (
+                    bicubic(self.shape.grid, count).to(self.positions) for count in (rows, columns)
+                )
+                return down @ self.positions @ across.T
         return F.interpolate(
             self.positions, size=(rows, columns), mode="bicubic", align_corners=False
         )
+
+
+@cache
+def bicubic(old: int, new: int) -> Tensor:
+    """(new, old) float32: bicubic interpolation of `old` values to `new`, as a matrix."""
+    values = torch.eye(old).view(old, 1, old, 1)
+    spread = F.interpolate(values, size=(new, 1), mode="bicubic", align_corners=False)
+    return spread[:, 0, :, 0].T.contiguous()
 
 
 def _init(module: nn.Module) -> None:
