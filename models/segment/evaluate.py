@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from models.base import Mask, Segmenter
+from models.metrics.bootstrap import interval
 from models.packs import EMBEDDED, embedded_weights
 from models.runtime import Runtime
 from models.segment.measure import (
     Labelled,
     background,
     canvas,
-    interval,
     iou,
     labelled,
     push_to_border,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image as Pil
 
 from models.base import Image, Mask
@@ -32,14 +31,6 @@ def iou(got: Mask, wanted: Mask) -> float:
     """Intersection over union; 1 when both are empty."""
     either = int((got | wanted).sum())
     return 1.0 if either == 0 else float((got & wanted).sum() / either)
-
-
-def interval(values: NDArray[np.float64], draws: int = 2000) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean."""
-    rng = np.random.default_rng(0)
-    means = rng.choice(values, (draws, values.size)).mean(1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
 
 
 def push_to_border(item: Labelled, side: str) -> Labelled | None:

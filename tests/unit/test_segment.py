@@ -11,7 +11,7 @@ from models.base import Image, Mask
 from models.packs import load_segmenter
 from models.runtime import Runtime
 from models.segment.guided import refine, stretch
-from models.segment.measure import Labelled, background, canvas, interval, iou, push_to_border
+from models.segment.measure import Labelled, background, canvas, iou, push_to_border
 
 RUNTIME = Runtime(threads=1)
 SEGMENTER = load_segmenter("embedded", RUNTIME)
@@ -109,13 +109,6 @@ def test_iou_by_hand() -> None:
     a[:2], b[1:3] = True, True
     assert iou(a, b) == pytest.approx(4 / 12)
     assert iou(a, ~a) == 0
-
-
-def test_interval_holds_the_mean() -> None:
-    values = np.random.default_rng(0).normal(0.8, 0.1, 200)
-    low, high = interval(values)
-    assert low < values.mean() < high
-    assert 0.01 < high - low < 0.05
 
 
 @pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
