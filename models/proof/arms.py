@@ -1,0 +1,221 @@
+"""The arms of the proof: what is trained, and what is measured of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from models.base import Mask
+from models.dino.recipe import Recipe as Distillation
+from models.dino.vit import ViT
+from models.proof.book import Book, Key
+from models.proof.data import Folders, arm_photos, known_shots, load
+from models.proof.frozen import fit_head, head_probability, raw_ncut, tokens
+from models.proof.pretrain import distilled, supervised, untrained
+from models.proof.score import predictor, score, score_masks
+from models.proof.unet import UNet
+from models.segment.evaluate import centre_box, off_centre
+from models.segment.measure import Labelled, canvas, iou, labelled
+from models.segment.network import SegmentNet
+from models.segment.samples import Pool, build_pool
+from models.segment.teacher import grabcut, make
+from models.segment.train import Recipe as Tuning
+from models.segment.train import train
+
+TRAINED = ("tags", "dino", "dino-tagged", "dino-general")  # arms with a pre-trained backbone
+ARMS = ("random", *TRAINED)
+OFF_CENTRE = ("border", "canvas")
+MARGINS = (0.2, 0.05)  # of GrabCut's rectangle
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Of a run without an accelerator: the same for every arm."""
+
+    side: int = 64
+    patch: int = 8
+    width: int = 128
+    depth: int = 4
+    heads: int = 2
+    steps: int = 200  # of pre-training
+    batch: int = 48
+    locals: int = 4
+    tune_steps: int = 300
+    tune_batch: int = 16
+    head_steps: int = 200
+    look: float = 1.5  # raw NCut and the frozen head see the picture this much larger
+
+    @property
+    def grid(self) -> int:
+        return round(self.side * self.look) // self.patch
+
+    def distillation(self, seed: int) -> Distillation:
+        return Distillation(
+            steps=self.steps, batch=self.batch, global_side=self.side,
+            local_side=self.side // 2, locals=self.locals, rate=7e-4,
+            warmup=max(1, self.steps // 10), frozen_prototypes=self.steps // 10, seed=seed,
+            width=self.width, depth=self.depth, heads=self.heads, patch=self.patch,
+            grid=self.side // self.patch,
+        )  # fmt: skip
+
+    def tuning(self, seed: int) -> Tuning:
+        return Tuning(
+            steps=self.tune_steps, batch=self.tune_batch, side=self.side,
+            warmup=max(1, self.tune_steps // 15), momentum=0.99, seed=seed,
+        )  # fmt: skip
+
+
+class Job(NamedTuple):
+    keys: tuple[Key, ...]  # what it measures
+    run: Callable[[], None]
+
+
+class Proof:
+    """All jobs of one folder. Whatever is needed by several is made once and kept there."""
+
+    def __init__(self, folders: Folders, out: Path, budget: Budget) -> None:
+        self.folders, self.out, self.budget = folders, out, budget
+        self.book = Book(out)
+
+    @cached_property
+    def items(self) -> list[Labelled]:
+        return list(labelled(self.folders.masks))
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """Tagged photos that repeat a shot of the masks."""
+        path = self.out / "repeats.json"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(sorted(known_shots(self.folders))))
+        return frozenset(json.loads(path.read_text()))
+
+    @cached_property
+    def pool(self) -> Pool:
+        """Tagged photos with their pseudo-masks. ValueError when a repeated shot is among them."""
+        photos = self.folders.tagged / "photos"
+        masks = self.out / "masks"
+        if not (masks / "rejected.txt").exists():  # written last
+            make(photos, masks, MARGINS, self.folders.masks / "photos")
+        if self.known & {path.stem for path in masks.rglob("*.png")}:
+            raise ValueError(f"{masks} has masks of shots that are evaluated on")
+        return build_pool([(photos, masks, 1.0)])
+
+    def jobs(self, seeds: list[int], sizes: list[int]) -> Iterator[Job]:
+        """In the order in which a run that is cut short says most."""
+        for size in sorted(sizes, key=lambda size: size or 10**9, reverse=True):
+            for seed in seeds:
+                if size == 0:
+                    yield self._unet(seed)
+                for arm in ARMS:
+                    if arm in TRAINED or size == 0:
+                        yield self._arm(arm, size, seed)
+                if (size, seed) == (0, seeds[0]):
+                    yield from self._controls(("tuned",))
+        if 0 in sizes:
+            for seed in seeds:
+                for arm in ("unet", *ARMS):
+                    yield self._off_centre(arm, seed)
+            yield from self._controls(OFF_CENTRE)
+
+    def _controls(self, measures: tuple[str, ...]) -> Iterator[Job]:
+        ways: dict[str, Callable[[Labelled], Mask]] = {
+            "box": centre_box,
+            "grabcut": lambda item: grabcut(item.image, MARGINS),
+        }
+        for arm, find in ways.items():
+            for measure in measures:
+                key = Key(measure, arm)
+                yield Job((key,), partial(self._control, key, find))
+
+    def _control(self, key: Key, find: Callable[[Labelled], Mask]) -> None:
+        self.book.write(key, score_masks(find, self.pictures(key.measure)), {})
+
+    def pictures(self, measure: str) -> Iterable[Labelled]:
+        """What a measurement is made on: whole photos, or each with its object moved aside."""
+        if measure == "border":
+            return off_centre(self.items)
+        if measure == "canvas":
+            rng = np.random.default_rng(0)
+            return (canvas(item, rng) for item in self.items)
+        return self.items
+
+    def _unet(self, seed: int) -> Job:
+        key = Key("tuned", "unet", 0, seed)
+        return Job((key,), partial(self._tune, key))
+
+    def _arm(self, arm: str, size: int, seed: int) -> Job:
+        keys = tuple(Key(measure, arm, size, seed) for measure in ("ncut", "frozen", "tuned"))
+
+        def run() -> None:
+            if not (self.book.has(keys[0]) and self.book.has(keys[1])):
+                self._frozen(keys[0], keys[1])
+            if not self.book.has(keys[2]):
+                self._tune(keys[2])
+
+        return Job(keys, run)
+
+    def backbone(self, key: Key) -> ViT:
+        """Of an arm; trained when it is not yet."""
+        recipe = self.budget.distillation(key.seed)
+        if key.arm == "random":
+            return untrained(recipe)
+        photos = arm_photos(key.arm, self.folders, self.known, key.size)
+        out = self.out / "backbones" / key.name
+        if key.arm == "tags":
+            return supervised(load(photos), [photo.tags for photo in photos], recipe, out)
+        return distilled(load(photos), recipe, out)
+
+    def _frozen(self, ncut: Key, frozen: Key) -> None:
+        vit, budget = self.backbone(ncut), self.budget
+        side = budget.grid * budget.patch
+        samples = [sample for samples in self.pool.sets for sample in samples]
+        features = np.stack([tokens(vit, sample.image, side).features for sample in samples])
+        head = fit_head(
+            features, (sample.mask for sample in samples), steps=budget.head_steps, seed=ncut.seed
+        )
+        seen = {item.name: tokens(vit, item.image, side) for item in self.items}
+        cuts = {
+            item.name: iou(raw_ncut(seen[item.name], budget.grid, item.mask.shape), item.mask)
+            for item in self.items
+        }
+        self.book.write(ncut, cuts, {"grid": budget.grid})
+        found = score(
+            lambda item: head_probability(head, seen[item.name], item.mask.shape), self.items
+        )
+        self.book.write(frozen, found.ious, {"threshold": found.threshold})
+
+    def network(self, key: Key) -> SegmentNet | UNet:
+        """Of an arm, fine-tuned on the pseudo-masks; trained when it is not yet."""
+        torch.manual_seed(key.seed)  # the head starts alike in all arms
+        recipe = self.budget.tuning(key.seed)
+        out = self.out / "networks" / key.name
+        if key.arm == "unet":
+            return train(self.pool, recipe, out, start=UNet())
+        start = SegmentNet(self.budget.distillation(key.seed).shape)
+        return train(self.pool, recipe, out, start=start, backbone=self.backbone(key))
+
+    def _tune(self, key: Key) -> None:
+        predict = predictor(self.network(key), self.budget.side)
+        found = score(predict, self.items)
+        self.book.write(key, found.ious, {"threshold": found.threshold})
+
+    def _off_centre(self, arm: str, seed: int) -> Job:
+        keys = tuple(Key(measure, arm, 0, seed) for measure in OFF_CENTRE)
+
+        def run() -> None:
+            tuned = Key("tuned", arm, 0, seed)
+            threshold = self.book.facts(tuned)["threshold"]
+            predict = predictor(self.network(tuned), self.budget.side)
+            for key in keys:
+                found = score(predict, self.pictures(key.measure), threshold)
+                self.book.write(key, found.ious, {"threshold": threshold})
+
+        return Job(keys, run)
