@@ -14,7 +14,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col, or_, select
 
 from bot.events import Author, Media, Post, UserTag
-from storage import blobs
+from storage import blobs, texts
 from storage.forget import forget as forget  # noqa: PLC0414 - offered here as well
 from storage.tables import (
     AuthorName,
@@ -93,6 +93,7 @@ def add(session: Session, post: Post, images: Iterable[Fetched], now: datetime) 
         if image.sha256:
             blobs.link(session, image.sha256, image.size, image.mime, now)
     session.flush()
+    texts.note(session, post_row)
     return post_row
 
 
@@ -118,6 +119,7 @@ def see(session: Session, row_id: int, post: Post, now: datetime) -> list[str]:
                 changed.append(name)
                 _revise(session, row_id, name, before[name], new, now)
         row.content_hash = content_hash
+        texts.note(session, row_id)
     session.flush()
     return changed
 
@@ -157,6 +159,7 @@ def found_by(
             PostTrack(post=row_id, track=track, dataset=dataset, found_at=now, decision=decision)
         )
         session.flush()
+        texts.note(session, row_id)
 
 
 def see_author(session: Session, author: Author, now: datetime) -> None:
@@ -172,6 +175,8 @@ def see_author(session: Session, author: Author, now: datetime) -> None:
         )
         session.add(row)
     if row.username != username:
+        if row.username:  # of a new person there is nothing to find yet
+            texts.note_author(session, author.platform, author.user_id)
         row.username = username
         if session.get(AuthorName, (author.platform, author.user_id, username)) is None:
             session.add(

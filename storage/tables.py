@@ -15,11 +15,13 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Index,
+    Integer,
     LargeBinary,
     Text,
     TypeDecorator,
     UniqueConstraint,
 )
+from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlmodel import Field, SQLModel
 
 
@@ -40,6 +42,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+_KEY = BigInteger().with_variant(Integer, "sqlite")  # there only an INTEGER key is the rowid
+_DOCUMENT = Text().with_variant(TSVECTOR, "postgresql")
 
 
 class MediaState(StrEnum):
@@ -187,7 +193,10 @@ class MediaRow(SQLModel, table=True):
     """One image of a post and where its bytes are."""
 
     __tablename__ = "media"
-    __table_args__ = (UniqueConstraint("post", "index"),)
+    __table_args__ = (
+        UniqueConstraint("post", "index"),
+        Index("ix_media_size", "width", "height"),
+    )
     id: int | None = Field(default=None, primary_key=True)
     post: int = Field(foreign_key="posts.id", ondelete="CASCADE")
     index: int
@@ -360,6 +369,7 @@ class LabelScore(SQLModel, table=True):
     """How probable it is that a hashtag fits its post's images, by one method."""
 
     __tablename__ = "label_scores"
+    __table_args__ = (Index("ix_label_scores_fit", "hashtag", "method", "probability", "post"),)
     post: int = Field(primary_key=True, foreign_key="posts.id", ondelete="CASCADE")
     hashtag: str = Field(primary_key=True)
     method: str = Field(primary_key=True)
@@ -379,7 +389,8 @@ class Curation(SQLModel, table=True):
     original: int | None = Field(  # of its group of near duplicates; None: itself
         default=None, foreign_key="media.id", ondelete="SET NULL", index=True
     )
-    computed_at: datetime = Field(sa_type=UtcDateTime)
+    thumbnail: bytes | None = Field(default=None, sa_type=LargeBinary)  # grey, 64×64 bytes
+    computed_at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 
 class Verdict(SQLModel, table=True):
@@ -392,6 +403,29 @@ class Verdict(SQLModel, table=True):
     reason: str = Field(sa_type=Text)
     version: str
     computed_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class SearchText(SQLModel, table=True):
+    """What text search knows of a post: its words, made by `storage.search`; goes with the post.
+
+    SQLite's full-text table `search_fts` reads this one and follows it by triggers; PostgreSQL has
+    an inverted index here. Neither has an equal in the other, so only the migration knows them.
+    """
+
+    __tablename__ = "search_texts"
+    key: int = Field(  # newest first is largest first: the second it was taken at, then posts.id
+        primary_key=True, sa_type=_KEY, sa_column_kwargs={"autoincrement": False}
+    )
+    post: int = Field(foreign_key="posts.id", ondelete="CASCADE", unique=True)
+    document: str = Field(sa_type=_DOCUMENT)
+
+
+class VectorStamp(SQLModel, table=True):
+    """How often the embeddings of a network changed, counted by triggers: is a cache still true?"""
+
+    __tablename__ = "vector_stamps"
+    model_version: str = Field(primary_key=True)
+    changes: int = Field(sa_type=BigInteger)
 
 
 class Collection(SQLModel, table=True):

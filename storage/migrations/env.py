@@ -7,12 +7,13 @@ from sqlmodel import SQLModel
 
 import storage.tables  # noqa: F401 - fills the metadata
 
-# APScheduler owns its table; Alembic must neither create nor drop it.
-FOREIGN_TABLES = {"apscheduler_jobs"}
+# APScheduler owns its table; Alembic must neither create nor drop it. What makes text searchable
+# (`storage.texts`) differs between the databases and is in no model.
+FOREIGN = ("apscheduler_jobs", "search_fts", "ix_search_texts_document")
 
 
-def _ours(_object: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
-    return not (kind == "table" and name in FOREIGN_TABLES)
+def _ours(_object: object, name: str | None, _kind: str, _reflected: bool, _other: object) -> bool:
+    return not (name or "").startswith(FOREIGN)
 
 
 connection = context.config.attributes["connection"]

@@ -30,13 +30,22 @@ database.close()
 """
 
 
+def no_full_text(_object: object, name: str | None, *_: object) -> bool:
+    """What makes text searchable differs between the databases and is in no model."""
+    return not (name or "").startswith(("search_fts", "ix_search_texts_document"))
+
+
 def tables(database: Database) -> set[str]:
     return set(inspect(database.engine).get_table_names())
 
 
 def test_migrations_make_exactly_the_models(database: Database) -> None:
     with database.engine.connect() as connection:
-        options = {"compare_type": True, "render_as_batch": database.sqlite}
+        options = {
+            "compare_type": True,
+            "render_as_batch": database.sqlite,
+            "include_object": no_full_text,
+        }
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, SQLModel.metadata) == []
     assert set(SQLModel.metadata.tables) <= tables(database)

@@ -138,6 +138,7 @@ def upgrade() -> None:
         sa.Column("scores", sa.JSON(), nullable=False),
         sa.Column("phash", sa.BigInteger(), nullable=True),
         sa.Column("original", sa.Integer(), nullable=True),
+        sa.Column("thumbnail", sa.LargeBinary(), nullable=True),
         sa.Column("computed_at", storage.tables.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["media"], ["media.id"], ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["original"], ["media.id"], ondelete="SET NULL"),
@@ -147,6 +148,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_curations_original"), ["original"], unique=False)
         batch_op.create_index(batch_op.f("ix_curations_phash"), ["phash"], unique=False)
         batch_op.create_index(batch_op.f("ix_curations_version"), ["version"], unique=False)
+        batch_op.create_index(batch_op.f("ix_curations_computed_at"), ["computed_at"], unique=False)
 
     op.create_table(
         "snapshot_items",
@@ -189,6 +191,7 @@ def downgrade() -> None:
 
     op.drop_table("snapshot_items")
     with op.batch_alter_table("curations", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_curations_computed_at"))
         batch_op.drop_index(batch_op.f("ix_curations_version"))
         batch_op.drop_index(batch_op.f("ix_curations_phash"))
         batch_op.drop_index(batch_op.f("ix_curations_original"))

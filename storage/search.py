@@ -1,0 +1,269 @@
+"""Questions to the text index, and filters that narrow them; the same answers on every database.
+
+Any input is a valid query. All words must be there; "quotes" make a phrase, `word*` finds what
+begins so, `#tag` only the hashtag, `-word` leaves out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from storage import tokens
+from storage.tables import MediaState
+from storage.texts import (
+    BETWEEN,
+    ID_BITS,
+    author_mark,
+    dataset_mark,
+    platform_mark,
+    second,
+)
+
+NARROW = 2000  # filters with at most so many posts are asked first, and the text of those
+RANKED = 10_000  # by relevance: among so many of the newest that match
+FIT = "combined"  # the method of `label_scores` that a filter asks
+_WORD = re.compile(r'(-?)(?:"([^"]*)"?|(\S+))')
+_LEAST_PREFIX = 2  # characters before a `*`; fewer would be half of all words
+_ID = f"& {(1 << ID_BITS) - 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """Tokens that stand side by side; of the last one maybe only the beginning is given."""
+
+    tokens: tuple[str, ...]
+    prefix: bool = False
+    without: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a post, and its image, must be. Unset ones let everything through."""
+
+    hashtags: tuple[str, ...] = ()
+    author: tuple[str, str] | None = None  # platform, user id
+    platform: str = ""
+    dataset: str = ""  # of a track that found it
+    since: datetime | None = None
+    until: datetime | None = None  # before it
+    fit: float | None = None  # probability that a hashtag (of `hashtags`, if any) fits, at least
+    size: int | None = None  # px, the short side of a stored image, at least
+    clean: bool = False  # with a stored image that passed every check
+
+    def marks(self) -> list[Term]:
+        found = [Term((tag,)) for tag in map(tokens.hashtag, self.hashtags) if tag]
+        if self.author:
+            found.append(Term((author_mark(*self.author),)))
+        if self.platform:
+            found.append(Term((platform_mark(self.platform),)))
+        if self.dataset:
+            found.append(Term((dataset_mark(self.dataset),)))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    post: int
+    score: float  # larger is better; 0 when sorted by time
+
+
+def parse(query: str) -> tuple[Term, ...]:
+    """Terms of whatever a person wrote; empty when there is nothing in it to look for."""
+    terms = []
+    for minus, phrase, word in _WORD.findall(query):
+        term = _hashtag(word) if word.startswith(("#", "\uff03")) else _words(phrase or word)
+        if term:
+            terms.append(Term(term.tokens, term.prefix, bool(minus)))
+    return tuple(terms)
+
+
+def posts(
+    session: Session,
+    query: Sequence[Term] = (),
+    filters: Filters | None = None,
+    limit: int = 20,
+    relevance: bool = False,
+) -> list[Hit]:
+    """Posts that have all of it: newest first, or best first among the RANKED newest."""
+    asked = _Asked(session, [*query, *(filters or Filters()).marks()], filters or Filters())
+    few = asked.few()
+    return asked.among(few, limit) if few is not None else asked.all(limit, relevance)
+
+
+def matching(
+    session: Session, candidates: Sequence[int], query: Sequence[Term], filters: Filters
+) -> set[int]:
+    """Those of these posts that have all of it."""
+    asked = _Asked(session, [*query, *filters.marks()], filters)
+    return {hit.post for hit in asked.among(candidates, len(candidates))} if candidates else set()
+
+
+def images(session: Session, candidates: Sequence[int], filters: Filters) -> list[tuple[int, str]]:
+    """(post, SHA-256) of the stored images of these posts that are large and clean enough."""
+    if not candidates:
+        return []
+    asked = _Asked(session, [], filters)
+    found = asked.run(
+        f"SELECT m.post, m.sha256 FROM media m WHERE m.post IN ({_numbers(candidates)}) "  # noqa: S608
+        f"AND m.sha256 IS NOT NULL AND {asked.image}"
+    )
+    return [(post, sha256) for post, sha256 in found]
+
+
+class _Asked:
+    """One question, as SQL. Only numbers and our own tokens stand in it, the rest is bound."""
+
+    def __init__(self, session: Session, terms: list[Term], filters: Filters) -> None:
+        self.connection = session.connection()
+        self.sqlite = self.connection.dialect.name == "sqlite"
+        self.terms, self.filters = terms, filters
+        self.values: dict[str, Any] = {"stored": MediaState.STORED.value}
+        self.image = self._image()
+
+    def run(self, statement: str, **more: Any) -> list[Any]:
+        bound = {k: v for k, v in (self.values | more).items() if f":{k}" in statement}
+        return list(self.connection.execute(text(statement), bound))
+
+    def few(self) -> list[int] | None:
+        """Posts that pass a filter which hardly any pass; None when there is no such filter."""
+        wanted = self.filters
+        if wanted.size is not None:
+            found = self.run(
+                "SELECT post FROM media WHERE width >= :size AND height >= :size LIMIT :most",
+                most=NARROW + 1,
+            )
+            if len(found) <= NARROW:
+                return [row[0] for row in found]
+        if wanted.fit is not None and wanted.hashtags:
+            found = self.run(
+                f"SELECT post FROM label_scores WHERE {self._fits()} LIMIT :most",  # noqa: S608
+                most=NARROW + 1,
+            )
+            if len(found) <= NARROW:
+                return [row[0] for row in found]
+        return None
+
+    def all(self, limit: int, relevance: bool) -> list[Hit]:
+        """By the full-text index, whose rows come newest first without being sorted."""
+        name = "search_fts.rowid" if self.sqlite else "search_texts.key"
+        where = " AND ".join([*self._times(name), *self._conditions(f"({name} {_ID})")])
+        if self.sqlite:
+            table, score = "search_fts", "-bm25(search_fts)"
+            where = f"search_fts MATCH :match{' AND ' + where if where else ''}"
+            self.values["match"] = _fts(self.terms)
+        else:
+            table, score = "search_texts", "ts_rank(document, CAST(:match AS tsquery))"
+            self.values["match"] = match = _tsquery(self.terms)
+            parts = ["document @@ CAST(:match AS tsquery)"] * bool(match)
+            where = " AND ".join([*parts, *([where] if where else [])]) or "true"
+        relevance = relevance and bool(self.terms)
+        newest = (
+            f"SELECT {name} AS key, {score if relevance else '0.0'} AS score FROM {table} "  # noqa: S608
+            f"WHERE {where} ORDER BY {name} DESC LIMIT :most"
+        )
+        if relevance:
+            newest = f"SELECT key, score FROM ({newest}) AS newest ORDER BY score DESC, key DESC LIMIT :limit"  # noqa: S608, E501
+        found = self.run(newest, most=RANKED if relevance else limit, limit=limit)
+        return [Hit(int(key) & ((1 << ID_BITS) - 1), float(score)) for key, score in found]
+
+    def among(self, posts: Sequence[int], limit: int) -> list[Hit]:
+        """By the documents of these posts, newest first."""
+        if not posts:
+            return []
+        where = [
+            f"post IN ({_numbers(posts)})",
+            *self._times("key"),
+            *self._conditions("search_texts.post"),
+        ]
+        if self.sqlite:
+            for n, term in enumerate(self.terms):
+                self.values[f"t{n}"] = f" {' '.join(term.tokens)}" + ("" if term.prefix else " ")
+                found = f"instr(' ' || document || ' ', :t{n})"
+                where.append(f"{found} = 0" if term.without else f"{found} > 0")
+        elif self.terms:
+            self.values["match"] = _tsquery(self.terms)
+            where.append("document @@ CAST(:match AS tsquery)")
+        statement = f"SELECT post FROM search_texts WHERE {' AND '.join(where)}"  # noqa: S608
+        found = self.run(f"{statement} ORDER BY key DESC LIMIT :limit", limit=limit)
+        return [Hit(row[0], 0.0) for row in found]
+
+    def _times(self, key: str) -> list[str]:
+        wanted, found = self.filters, []
+        if wanted.since is not None:
+            found.append(f"{key} >= {second(wanted.since) << ID_BITS}")
+        if wanted.until is not None:
+            found.append(f"{key} < {second(wanted.until) << ID_BITS}")
+        return found
+
+    def _conditions(self, post: str) -> list[str]:
+        found = []
+        if self.filters.fit is not None:
+            found.append(
+                f"EXISTS (SELECT 1 FROM label_scores WHERE post = {post} AND {self._fits()})"  # noqa: S608
+            )
+        if self.filters.size is not None or self.filters.clean:
+            found.append(f"EXISTS (SELECT 1 FROM media m WHERE m.post = {post} AND {self.image})")  # noqa: S608
+        return found
+
+    def _image(self) -> str:
+        parts = ["m.state = :stored"]
+        if self.filters.size is not None:
+            self.values["size"] = self.filters.size
+            parts.append("m.width >= :size AND m.height >= :size")
+        if self.filters.clean:
+            parts.append("NOT EXISTS (SELECT 1 FROM verdicts v WHERE v.media = m.id)")
+        return " AND ".join(parts)
+
+    def _fits(self) -> str:
+        self.values |= {"method": FIT, "fit": self.filters.fit}
+        names = [f"h{n}" for n, _ in enumerate(self.filters.hashtags)]
+        for name, tag in zip(names, self.filters.hashtags, strict=True):
+            self.values[name] = tag.lstrip("#").lower()
+        which = f"hashtag IN ({', '.join(':' + n for n in names)}) AND " if names else ""
+        return f"{which}method = :method AND probability >= :fit"
+
+
+def _hashtag(word: str) -> Term | None:
+    tag = tokens.hashtag(word)
+    return Term((tag,), prefix=word.endswith("*")) if tag else None
+
+
+def _words(given: str) -> Term | None:
+    found = tuple(tokens.words(given))
+    if not found:
+        return None
+    prefix = given.endswith("*") and not tokens.unspaced(found[-1])
+    return Term(found, prefix and len(found[-1]) >= _LEAST_PREFIX)
+
+
+def _fts(terms: Sequence[Term]) -> str:
+    """FTS5's language; our tokens hold no quotes."""
+
+    def one(term: Term) -> str:
+        return f'"{" ".join(term.tokens)}"' + ("*" if term.prefix else "")
+
+    wanted = " AND ".join(one(t) for t in terms if not t.without) or f'"{BETWEEN}"'
+    left_out = " OR ".join(one(t) for t in terms if t.without)
+    return f"({wanted}) NOT ({left_out})" if left_out else wanted
+
+
+def _tsquery(terms: Sequence[Term]) -> str:
+    """A tsquery literal; our tokens hold neither quotes nor backslashes."""
+
+    def one(term: Term) -> str:
+        quoted = [f"'{token}'" for token in term.tokens]
+        quoted[-1] += ":*" if term.prefix else ""
+        return ("!" if term.without else "") + f"({' <-> '.join(quoted)})"
+
+    return " & ".join(map(one, terms))
+
+
+def _numbers(values: Sequence[int]) -> str:
+    return ",".join(str(int(value)) for value in values)
