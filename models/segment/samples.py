@@ -80,10 +80,12 @@ def draw(pool: Pool, rng: np.random.Generator, side: int) -> tuple[Image, NDArra
     for _ in range(4):
         if kind < 0.42:
             image, mask = gentle(sample, rng, side)
-        elif kind < 0.64:
+        elif kind < 0.60:
             image, mask = cut_off(sample, rng, side)
+        elif kind < 0.74:
+            image, mask = framed(sample, pool, rng, side)
         else:
-            image, mask = moved(sample, pool, rng, side, cut_out=kind > 0.86)
+            image, mask = moved(sample, pool, rng, side, cut_out=kind > 0.88)
         if mask.mean() >= SMALLEST:
             return finish(image, mask, rng)
     return finish(*gentle(sample, rng, side, most=0.0), rng)
@@ -146,6 +148,30 @@ def squeezed(
         sample.mask[rows, columns].astype(np.float32), (side, side), interpolation=cv2.INTER_AREA
     )
     return image, (mask > 0.5).astype(np.float32)
+
+
+def framed(
+    sample: Sample, pool: Pool, rng: np.random.Generator, side: int
+) -> tuple[Image, NDArray[np.float32]]:
+    """The whole photo somewhere on a larger canvas, of its border's colour or of something else."""
+    height, width = np.maximum(np.rint(side / np.exp(rng.uniform(0, np.log(2.4), 2))), 24)
+    rows, columns = int(height), int(width)
+    small = cv2.resize(sample.image, (columns, rows), interpolation=cv2.INTER_AREA)
+    shape = cv2.resize(
+        sample.mask.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA
+    )
+    if rng.random() < 0.6:
+        image = np.empty((side, side, 3), np.uint8)
+        image[:] = np.median(np.concatenate([small[:, 0], small[:, -1]]), axis=0)
+    else:
+        image = objectless(pool, rng, side).copy()
+    mask = np.zeros((side, side), np.float32)
+    # Half of them in a corner: there is where centred training would not look.
+    spread = rng.integers(2, size=2) if rng.random() < 0.5 else rng.random(2)
+    top, left = (round(float(s)) for s in spread * (side - np.array([rows, columns])))
+    image[top : top + rows, left : left + columns] = small
+    mask[top : top + rows, left : left + columns] = shape > 0.5
+    return image, mask
 
 
 def moved(

@@ -26,6 +26,7 @@ from models.segment.samples import (  # noqa: E402
     build_pool,
     cut_off,
     draw,
+    framed,
 )
 from models.segment.segmenter import OnnxSegmenter  # noqa: E402
 from models.segment.teacher import grabcut, judge, keep_central, make, repeats  # noqa: E402
@@ -135,6 +136,21 @@ def test_cut_objects_touch_a_border() -> None:
         edges = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
         touching += edges.any()
     assert touching >= 36  # a cut may leave so little that the whole object is shown instead
+
+
+def test_framed_photos_lie_anywhere_on_a_larger_canvas() -> None:
+    rng, everywhere = np.random.default_rng(0), np.zeros((48, 48))
+    for _ in range(60):
+        image, mask = framed(disc(), pool(), rng, 48)
+        assert image.shape == (48, 48, 3)
+        ys, xs = np.nonzero(mask)
+        assert image[mask > 0].mean() > 110  # the bright disc went where its mask went
+        everywhere[int(ys.mean()), int(xs.mean())] += 1
+    rows, columns = np.nonzero(everywhere)
+    assert rows.min() < 16
+    assert rows.max() > 32
+    assert columns.min() < 16
+    assert columns.max() > 32
 
 
 def test_shapes_of_the_network() -> None:
