@@ -20,12 +20,11 @@ from bot.locks import file_lock
 from bot.splits import Split, split
 from bot.status import opened
 from storage import datasets, snapshots
-from storage.datasets import Found, keyed
+from storage.datasets import Found, pseudonym
 from storage.queries import Query
 from storage.records import Chosen, records
 from storage.tables import Snapshot, SnapshotItem
 
-PSEUDONYM = 16  # hex digits: 64 bits, no two of a million people alike
 CHUNK = 200  # images of a snapshot in one transaction
 
 
@@ -74,9 +73,7 @@ def make(
         found = _welcome(app, found)
         parts = split(found, shares, secret, seed, past)
         authors = {(one.platform, one.author) for one in found}
-        pseudonyms = {
-            who: keyed(secret, "author", app.optouts.digest(*who))[:PSEUDONYM] for who in authors
-        }
+        pseudonyms = {who: pseudonym(secret, app.optouts.digest(*who)) for who in authors}
         chosen = [
             Chosen(one.media, pseudonyms[one.platform, one.author], part)
             for one, part in zip(found, parts.of_image, strict=True)
@@ -147,7 +144,7 @@ def _begin(
             raise UsageError(f"there is a snapshot {name}/{snapshot}; a snapshot never changes")
         shown = query.stored()
         if query.authors:  # the manifest travels, names do not
-            shown["authors"] = [keyed(secret, "query", one)[:PSEUDONYM] for one in query.authors]
+            shown["authors"] = [pseudonym(secret, one) for one in query.authors]
         row = Snapshot(
             dataset=name,
             name=snapshot or snapshots.next_name(session, name),

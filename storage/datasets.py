@@ -32,6 +32,7 @@ from storage.tables import (
 FIT = "combined"  # the method of `tagecho labels score` that is asked
 PAGE = 1000  # rows fetched at once
 KEY = "dataset-key:"
+PSEUDONYM = "anon-"
 
 
 def find(session: Session, name: str) -> Query | None:
@@ -72,9 +73,21 @@ def make_key(session: Session, name: str, now: datetime) -> bytes:
     return bytes.fromhex(row.value)
 
 
+def keys(session: Session) -> list[bytes]:
+    """Of all datasets."""
+    rows = session.exec(select(Control).where(col(Control.key).startswith(KEY)))
+    return [bytes.fromhex(row.value) for row in rows]
+
+
 def keyed(secret: bytes, what: str, text: str) -> str:
     """64 hex digits that say nothing to whoever has not the secret."""
     return hmac.new(secret, f"{what}:{text}".encode(), hashlib.sha256).hexdigest()
+
+
+def pseudonym(secret: bytes, who: str) -> str:
+    """A name for somebody within one dataset. Made of a tombstone (`OptOuts.digest`), it can be
+    compared with those who opted out, and with nobody else."""
+    return PSEUDONYM + keyed(secret, "author", who)[:16]  # 64 bits: no two of a million alike
 
 
 @dataclass(frozen=True, slots=True)

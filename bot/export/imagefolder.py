@@ -1,0 +1,58 @@
+"""A folder per split with metadata.jsonl: what `datasets.load_dataset("imagefolder")` reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import IO, Any
+
+from bot.export.examples import Example, Plan
+from bot.export.masks import polygons, run_lengths
+from models.images import png_mask
+
+NAME = "metadata.jsonl"
+
+
+class ImageFolder:
+    """`data/SPLIT/00000012.jpg`, `data/SPLIT/masks/00000012.png`, and a line of JSON for each."""
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self._folder = folder / "data"
+        self._plan = plan
+        self._lines: dict[str, IO[str]] = {}
+
+    def add(self, example: Example) -> dict[str, Any]:
+        """Write it; returns its values with the file names, from the export's folder on."""
+        folder = self._folder / example.split
+        lines = self._of(example.split)
+        (folder / example.file).write_bytes(example.data)
+        line = {"file_name": example.file, **example.values}
+        values = {"file_name": f"data/{example.split}/{example.file}", **example.values}
+        if self._plan.masks:
+            line |= self._mask(folder, example)
+            name = line["mask_file_name"]
+            values["mask_file_name"] = f"data/{example.split}/{name}"
+        lines.write(json.dumps(line, ensure_ascii=False) + "\n")
+        return values
+
+    def close(self) -> list[Path]:
+        """The files that hold more than one image."""
+        for file in self._lines.values():
+            file.close()
+        return []
+
+    def _of(self, split: str) -> IO[str]:
+        if split not in self._lines:
+            folder = self._folder / split
+            (folder / "masks" if self._plan.masks else folder).mkdir(parents=True)
+            self._lines[split] = (folder / NAME).open("x", encoding="utf-8")
+        return self._lines[split]
+
+    def _mask(self, folder: Path, example: Example) -> dict[str, Any]:
+        name = f"masks/{example.stem}.png"
+        (folder / name).write_bytes(png_mask(example.drawn))
+        return {
+            "mask_file_name": name,
+            "mask_rle": run_lengths(example.drawn),
+            "mask_polygons": polygons(example.drawn),
+        }
