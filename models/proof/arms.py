@@ -22,10 +22,11 @@ from models.proof.pretrain import distilled, supervised, untrained
 from models.proof.score import predictor, score, score_masks
 from models.proof.unet import UNet
 from models.segment.evaluate import centre_box, off_centre
+from models.segment.grabcut import grabcut
 from models.segment.measure import Labelled, canvas, iou, labelled
 from models.segment.network import SegmentNet
 from models.segment.samples import Pool, build_pool
-from models.segment.teacher import grabcut, make
+from models.segment.teacher import make
 from models.segment.train import Recipe as Tuning
 from models.segment.train import train
 
@@ -103,7 +104,7 @@ class Proof:
         photos = self.folders.tagged / "photos"
         masks = self.out / "masks"
         if not (masks / "rejected.txt").exists():  # written last
-            make(photos, masks, MARGINS, self.folders.masks / "photos")
+            make(photos, masks, partial(grabcut, margins=MARGINS), self.folders.masks / "photos")
         if self.known & {path.stem for path in masks.rglob("*.png")}:
             raise ValueError(f"{masks} has masks of shots that are evaluated on")
         return build_pool([(photos, masks, 1.0)])

@@ -1,6 +1,11 @@
-"""Masks no person drew: GrabCut with a centre prior, kept where they look trustworthy.
+"""Masks no person drew, kept where they look trustworthy.
 
 python -m models.segment.teacher --photos DIR --margins 0.2 0.05 --out runs/masks/NAME
+    [--way graph --backbone runs/dino/last.pt] [--way network --network DIR] [--refine grabcut]
+
+Ways: grabcut (a centred rectangle), colour (a graph of Lab colours), tokencut (of a ViT's keys),
+graph (of both), combined (GrabCut's rectangle, begun from the graph's mask), network (a second
+round, by a network that learned from the first). `docs/benchmarks.md` has what each is worth.
 
 One PNG (0/255) per accepted photo, at the photo's size and under its path below the folder;
 `rejected.txt` names the others.
@@ -12,60 +17,67 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image as Pil
-from scipy import ndimage
 
-from models.base import Image, Mask
+from models.augment import to_batch
+from models.base import Image, Mask, WeightsError
+from models.dino.model import load_teacher
+from models.dino.vit import ViT
+from models.segment.grabcut import grabcut, grabcut_guided
+from models.segment.graphcut import colour_mask, graph_mask, spread
+from models.segment.ncut import last_keys, ncut_mask
+from models.segment.selftrain import Way, load_student, refined
 
-LONG_SIDE = 256  # GrabCut works at this size
-ITERATIONS = 5
+WAYS = ("grabcut", "colour", "tokencut", "graph", "combined", "network")
 AREA = (0.06, 0.50)  # share of the picture a believable object covers
 ODD = 0.10  # share of the masks dropped for being least like the mean mask
 MEAN_SIZE = (48, 48)
 
 
-def grabcut(image: Image, margins: tuple[float, float]) -> Mask:
-    """Foreground of a rectangle that leaves `margins` (left and right, top and bottom) free."""
-    height, width = image.shape[:2]
-    factor = min(1.0, LONG_SIDE / max(height, width))
-    small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    rows, columns = small.shape[:2]
-    x, y = round(columns * margins[0]), round(rows * margins[1])
-    rectangle = (x, y, columns - 2 * x, rows - 2 * y)
-    labels = np.zeros((rows, columns), np.uint8)
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.setRNGSeed(0)
-    cv2.grabCut(
-        np.ascontiguousarray(small[..., ::-1]), labels, rectangle, *models, ITERATIONS,
-        cv2.GC_INIT_WITH_RECT,
-    )  # fmt: skip
-    found = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
-    found = keep_central(found)
-    scaled = cv2.resize(found.astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
-    full: Mask = scaled.astype(bool)
-    return full
+def teacher(
+    name: str, margins: tuple[float, float], backbone: ViT | None = None, side: int = 224
+) -> Way:
+    """One of WAYS but "network". ValueError for another, or when a backbone is needed and missing.
+
+    `side`: the ViT sees the picture squeezed to that square.
+    """
+    if name == "grabcut":
+        return partial(grabcut, margins=margins)
+    if name == "colour":
+        return colour_mask
+    if name not in {"tokencut", "graph", "combined"}:
+        raise ValueError(f"no way {name!r} to find masks")
+    if backbone is None:
+        raise ValueError(f"{name} needs --backbone: it cuts by what a ViT sees")
+    cells = side // backbone.shape.patch
+
+    def tokencut(image: Image) -> Mask:
+        return spread(ncut_mask(keys(backbone, image, cells), cells, cells), image)
+
+    def graph(image: Image) -> Mask:
+        return graph_mask(image, keys(backbone, image, cells), cells)
+
+    def combined(image: Image) -> Mask:
+        return grabcut_guided(image, graph(image), margins)
+
+    return {"tokencut": tokencut, "graph": graph, "combined": combined}[name]
 
 
-def keep_central(mask: Mask) -> Mask:
-    """Components of at least a fifth of the largest whose box meets the middle half."""
-    smooth = ndimage.binary_opening(mask, iterations=1)
-    labels, count = ndimage.label(smooth)
-    if count == 0:
-        return np.zeros_like(mask)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    sizes[0] = 0
-    keep = np.zeros(count + 1, bool)
-    quarter = labels.shape[1] // 4
-    for number, (_, columns) in enumerate(ndimage.find_objects(labels), start=1):
-        central = columns.start < 3 * quarter and columns.stop > quarter
-        keep[number] = central and sizes[number] >= sizes.max() / 5
-    filled: Mask = ndimage.binary_fill_holes(keep[labels])
-    return filled
+def keys(backbone: ViT, image: Image, cells: int) -> NDArray[np.float32]:
+    """(cells², width) of the last layer, for the picture squeezed to a square."""
+    side = cells * backbone.shape.patch
+    square = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+    found: NDArray[np.float32] = last_keys(backbone, torch.from_numpy(to_batch([square])))[
+        0
+    ].numpy()
+    return found
 
 
 def judge(masks: Mapping[str, Mask]) -> dict[str, str]:
@@ -115,9 +127,12 @@ def read(path: Path) -> Image:
 
 
 def make(
-    root: Path, out: Path, margins: tuple[float, float], exclude: Path | None, every: int = 1
+    root: Path, out: Path, way: Way, exclude: Path | None, every: int = 1, *, judged: bool = True
 ) -> Counter[str]:
-    """Masks of every `every`-th photo below `root`; returns how many were kept and dropped."""
+    """Masks of every `every`-th photo below `root`; returns how many were kept and dropped.
+
+    `judged`: drop what is not believable. Empty masks are always dropped.
+    """
     paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in {".jpg", ".jpeg", ".png"})
     paths = paths[::every]
     known = repeats(paths, sorted(exclude.glob("*.jpg")) if exclude else [])
@@ -125,10 +140,10 @@ def make(
     masks = {}
     for number, path in enumerate(paths, start=1):
         if path.stem not in known:
-            masks[str(path.relative_to(root).with_suffix(""))] = grabcut(read(path), margins)
+            masks[str(path.relative_to(root).with_suffix(""))] = way(read(path))
         if number % 100 == 0:
             sys.stderr.write(f"{number}/{len(paths)}\n")
-    rejected = judge(masks)
+    rejected = judge(masks) if judged else {n: "empty" for n, m in masks.items() if not m.any()}
     for name, mask in masks.items():
         if name not in rejected:
             target = out / f"{name}.png"
@@ -139,6 +154,15 @@ def make(
                    kept=len(masks) - len(rejected))  # fmt: skip
 
 
+def chosen(arguments: argparse.Namespace) -> Way:
+    if arguments.way == "network":
+        if arguments.network is None:
+            raise ValueError("--way network needs --network")
+        return load_student(arguments.network)
+    backbone = load_teacher(arguments.backbone).eval() if arguments.backbone else None
+    return teacher(arguments.way, tuple(arguments.margins), backbone)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=Path, required=True)
@@ -146,10 +170,22 @@ def main() -> None:
     parser.add_argument("--margins", type=float, nargs=2, default=(0.2, 0.05))
     parser.add_argument("--exclude", type=Path, help="photos whose shots must not be used")
     parser.add_argument("--every", type=int, default=1, help="take every N-th photo")
+    parser.add_argument("--way", choices=WAYS, default="grabcut")
+    parser.add_argument("--backbone", type=Path, help="checkpoint of models.dino.train")
+    parser.add_argument("--network", type=Path, help="folder of an exported segment.onnx")
+    parser.add_argument("--refine", choices=("none", "grabcut", "guided"), default="none")
+    parser.add_argument("--keep", choices=("believable", "all"), default="believable")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    margins = (arguments.margins[0], arguments.margins[1])
-    counts = make(arguments.photos, arguments.out, margins, arguments.exclude, arguments.every)
+    torch.set_num_threads(1)
+    try:
+        way = refined(chosen(arguments), arguments.refine)
+    except (ValueError, WeightsError) as error:
+        sys.exit(f"error: {error}")
+    judged = arguments.keep == "believable"
+    counts = make(
+        arguments.photos, arguments.out, way, arguments.exclude, arguments.every, judged=judged
+    )
     sys.stderr.write(f"{dict(counts)}\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from models.packs import embedded_weights  # noqa: E402
 from models.runtime import Runtime  # noqa: E402
 from models.segment import train as learning  # noqa: E402
 from models.segment.export import export_network  # noqa: E402
+from models.segment.grabcut import grabcut, keep_central  # noqa: E402
 from models.segment.measure import iou  # noqa: E402
 from models.segment.network import SegmentNet  # noqa: E402
 from models.segment.samples import (  # noqa: E402
@@ -29,7 +31,7 @@ from models.segment.samples import (  # noqa: E402
     framed,
 )
 from models.segment.segmenter import OnnxSegmenter  # noqa: E402
-from models.segment.teacher import grabcut, judge, keep_central, make, repeats  # noqa: E402
+from models.segment.teacher import judge, make, repeats  # noqa: E402
 
 pytestmark = pytest.mark.learn
 
@@ -95,7 +97,8 @@ def test_making_masks_skips_known_shots(tmp_path: Path) -> None:
     write(tmp_path / "known", textured[:1])
     paths = sorted((tmp_path / "photos").glob("*.jpg"))
     assert repeats(paths, [tmp_path / "known" / "00.jpg"]) == {"00"}
-    counts = make(tmp_path / "photos", tmp_path / "masks", (0.15, 0.15), tmp_path / "known")
+    way = partial(grabcut, margins=(0.15, 0.15))
+    counts = make(tmp_path / "photos", tmp_path / "masks", way, tmp_path / "known")
     assert counts == {"photos": 4, "repeats": 1, "rejected": 0, "kept": 3}
     assert not (tmp_path / "masks" / "00.png").exists()
     loaded = build_pool([(tmp_path / "photos", tmp_path / "masks", 2.0)])
