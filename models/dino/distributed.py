@@ -70,6 +70,11 @@ class _AllSum(torch.autograd.Function):
         return total
 
 
+def wide(x: Tensor) -> Tensor:
+    """At least float32: sums over a batch want more than autocast gives."""
+    return x.float() if x.dtype in {torch.bfloat16, torch.float16} else x
+
+
 def all_sum(x: Tensor) -> Tensor:
     """The sum of all processes' x, with gradients."""
     if processes() == 1:
@@ -135,7 +140,7 @@ class BatchNorm(nn.BatchNorm1d):
             out: Tensor = super().forward(x)
             return out
         with torch.autocast(x.device.type, enabled=False):
-            x = x.float()
+            x = wide(x)
             sums = all_sum(torch.cat([x.sum(0), x.new_tensor([float(len(x))])]))
             count = sums[-1].detach()
             centre = sums[:-1] / count

@@ -117,7 +117,7 @@ class Learner:
         hidden = piece.hidden.flatten(0, 1) if self.recipe.ibot else None
         with self._precision():
             said = model(*(crop.flatten(0, 1) for crop in crops), hidden=hidden, hide=hide)
-        return Said(*(x if x is None else x.float() for x in said))
+        return Said(*(x if x is None else distributed.wide(x) for x in said))
 
     def _precision(self) -> AbstractContextManager[object]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from models.dino.distributed import all_sum, gather, largest, processes, rank
+from models.dino.distributed import all_sum, gather, largest, processes, rank, wide
 
 
 class Targets(nn.Module):
@@ -107,7 +107,7 @@ def sinkhorn(logits: Tensor, temperature: float, rounds: int = 3) -> Tensor:
     "Unsupervised learning of visual features by contrasting cluster assignments", NeurIPS 2020.
     """
     top = largest(logits.max() if len(logits) else logits.new_tensor(-torch.inf))
-    weights = ((logits.float() - top) / temperature).exp()
+    weights = ((wide(logits) - top) / temperature).exp()
     for _ in range(rounds):
         weights = weights / all_sum(weights.sum(0)).clamp_min(1e-30)  # each prototype as much
         weights = weights / weights.sum(1, keepdim=True).clamp_min(1e-30)  # each row 1
@@ -120,7 +120,7 @@ def koleo(features: Tensor) -> Tensor:
     Sablayrolles et al., "Spreading vectors for similarity search", ICLR 2019.
     """
     with torch.autocast(features.device.type, enabled=False):
-        mine = F.normalize(features.float(), dim=-1, eps=1e-8)
+        mine = F.normalize(wide(features), dim=-1, eps=1e-8)
         everyone = gather(mine)
         near = mine.detach() @ everyone.detach().T
         own = torch.arange(len(mine), device=near.device)
