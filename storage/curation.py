@@ -103,41 +103,48 @@ def hashes(session: Session, since: datetime | None = None) -> list[tuple[int, i
     return [(media, phash or 0) for media, phash in session.exec(statement)]
 
 
-def unmatched(
-    session: Session, version: str, limit: int | None = None
-) -> list[tuple[int, int, bytes]]:
-    """(media, hash, thumbnail) of images still to be compared with the others, oldest first.
+def unmatched(session: Session, version: str) -> list[int]:
+    """Images still to be compared with the others, oldest first.
 
-    Those of this version, and those whose group lost its original: it was forgotten.
+    Those of this version, and those whose group lost its original, because it was forgotten.
     """
     orphans = (
         select(Verdict.media)
         .join(Curation, col(Curation.media) == col(Verdict.media))
         .where(col(Verdict.check).in_((EXACT, NEAR)), col(Curation.original).is_(None))
     )
-    statement = (
-        select(Curation.media, Curation.phash, Curation.thumbnail)
-        .where(or_(Curation.version == version, col(Curation.media).in_(orphans)))
-        .order_by(col(Curation.media))
-        .limit(limit)
+    statement = select(Curation.media).where(
+        or_(Curation.version == version, col(Curation.media).in_(orphans))
     )
-    return [(m, phash or 0, small or b"") for m, phash, small in session.exec(statement)]
+    return list(session.exec(statement.order_by(col(Curation.media))))
 
 
-def thumbnails(session: Session, media: Iterable[int]) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
+def pictures(session: Session, media: Iterable[int]) -> dict[int, tuple[int, bytes]]:
+    """Hash and thumbnail of each; those without are left out."""
+    found: dict[int, tuple[int, bytes]] = {}
     for chunk in _chunks(list(media)):
-        statement = select(Curation.media, Curation.thumbnail).where(col(Curation.media).in_(chunk))
-        found |= {m: small for m, small in session.exec(statement) if small}
+        statement = select(Curation.media, Curation.phash, Curation.thumbnail).where(
+            col(Curation.media).in_(chunk)
+        )
+        for one, phash, small in session.exec(statement):
+            if phash is not None and small:
+                found[one] = phash, small
     return found
 
 
-def matched(session: Session, similarity: Mapping[int, float], version: str) -> None:
-    """Note that these were compared with all others, and how alike the nearest one was."""
-    for chunk in _chunks(list(similarity)):
+def matched(
+    session: Session, compared: Mapping[int, float], found: Mapping[int, float], version: str
+) -> None:
+    """Note that some were compared with all others, and how alike the nearest one was; `found`:
+    the same of those they were found to be alike to."""
+    for chunk in _chunks(sorted(compared.keys() | found.keys())):
         for row in session.exec(select(Curation).where(col(Curation.media).in_(chunk))):
-            row.version = version
-            row.scores = row.scores | {SIMILARITY: round(similarity[row.media], 4)}
+            alike = compared.get(row.media, row.scores.get(SIMILARITY, 0.0))
+            alike = round(max(alike, found.get(row.media, 0.0)), 4)
+            if row.media in compared:
+                row.version = version
+            if row.scores.get(SIMILARITY) != alike:
+                row.scores = row.scores | {SIMILARITY: alike}
     session.flush()
 
 
@@ -209,7 +216,8 @@ def curated(session: Session) -> list[int]:
 def scores(session: Session, limit: int | None = None) -> Iterator[dict[str, float]]:
     """What was measured, the latest first."""
     statement = select(Curation.scores).order_by(col(Curation.computed_at).desc()).limit(limit)
-    yield from session.exec(statement.execution_options(yield_per=5000))
+    for found in session.exec(statement.execution_options(yield_per=5000)):
+        yield dict(found)
 
 
 def all_fits(session: Session, limit: int | None = None) -> list[float]:

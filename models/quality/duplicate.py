@@ -17,6 +17,7 @@ import PIL.Image
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+VERSION = "1"  # another one makes every stored picture be measured and compared again
 SIDE = 64  # px of a thumbnail
 _HALF = SIDE // 2  # px at which it is aligned
 _STEPS = ((2.0, 8), (0.8, 6))  # blur in px of the half size, Gauss-Newton steps
@@ -52,6 +53,7 @@ def similarity(one: bytes, others: Sequence[bytes]) -> Floats:
         pairs = [sorted((one, others[i])) for i in some]
         first, second = (_pictures([pair[k] for pair in pairs]) for k in (0, 1))
         found[some] = _agreement(first, second)
+    found[[other == one for other in others]] = 1
     return found
 
 
@@ -79,7 +81,8 @@ def _agreement(first: Floats, second: Floats) -> Floats:
     agreement[np.abs(by).max(axis=1) > _FAR] = 0  # laid over a part: another picture
     plain = (energy[0] + energy[1]).sum(axis=1) < 2 * _NOISE
     agreement[plain] = _as_plain(over, second)[plain]
-    return agreement.clip(0, 1).astype(np.float32)
+    clipped: Floats = agreement.clip(0, 1).astype(np.float32)
+    return clipped
 
 
 def _as_plain(first: Floats, second: Floats) -> Floats:
@@ -123,7 +126,7 @@ def _refine(moving: Floats, fixed: Floats, found: Floats, steps: int) -> Floats:
 def _trust(rest: Floats) -> Floats:
     """Less for pixels that fit worse than most: a watermark must not pull (Cauchy weights)."""
     usual = np.median(np.abs(rest), axis=1, keepdims=True) * 3 + np.float32(1e-6)
-    trust: Floats = 1 / (1 + (rest / usual) ** 2)
+    trust: Floats = (1 / (1 + (rest / usual) ** 2)).astype(np.float32)
     return trust
 
 
@@ -138,7 +141,8 @@ def _blocks(images: Floats) -> Floats:
     count = SIDE // _BLOCK
     cut = images.reshape(-1, count, _BLOCK, count, _BLOCK).transpose(0, 1, 3, 2, 4)
     blocks: Floats = cut.reshape(len(images), count * count, _BLOCK * _BLOCK)
-    return blocks - blocks.mean(axis=2, keepdims=True)
+    blocks -= blocks.mean(axis=2, keepdims=True)
+    return blocks
 
 
 def _covered(by: Floats) -> NDArray[np.bool_]:
@@ -169,7 +173,7 @@ def _warped(images: Floats, by: Floats) -> Floats:
         _sampling(by[:, 0], by[:, 1], images.shape[2]),
         _sampling(by[:, 2], by[:, 3], images.shape[1]),
     )
-    warped: Floats = down @ images @ across.transpose(0, 2, 1)
+    warped: Floats = (down @ images @ across.transpose(0, 2, 1)).astype(np.float32, copy=False)
     return warped
 
 
@@ -199,7 +203,8 @@ def _normal(images: Floats) -> tuple[Floats, Floats]:
 
 
 def _blurred(images: Floats, sigma: float) -> Floats:
-    return gaussian_filter(images, (0, sigma, sigma), mode="nearest", truncate=2.5)
+    blurred: Floats = gaussian_filter(images, (0, sigma, sigma), mode="nearest", truncate=2.5)
+    return blurred
 
 
 def _halved(images: Floats) -> Floats:

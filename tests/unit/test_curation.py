@@ -1,0 +1,359 @@
+"""Curation: verdicts with reasons, groups of duplicates, dry run, resuming, thresholds."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pil
+from pydantic import SecretStr
+from skimage import data as photos
+from sqlmodel import SQLModel, col, select
+
+from bot import curate as curating
+from bot.app import App
+from bot.config import Settings
+from bot.config.settings import Curation as CurationSettings
+from bot.config.settings import Data
+from bot.config.values import Threshold
+from bot.curate import curate
+from bot.errors import NothingToDo
+from bot.events import Author, Media
+from bot.flow import curation as flow_curation
+from bot.status import opened
+from storage import dataset
+from storage.dataset import Fetched
+from storage.tables import Curation, LabelScore, MediaRow, MediaState, Verdict
+from tests.databases import NOW, make_post
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    url = None if database_url.startswith("sqlite") else SecretStr(database_url)
+    return Settings(data=Data(dir=tmp_path / "data", url=url))
+
+
+def photo(name: str = "astronaut", side: int = 320) -> Pil.Image:
+    pixels = getattr(photos, name)()
+    return Pil.fromarray(pixels).convert("RGB").resize((side, side), Pil.Resampling.LANCZOS)
+
+
+def jpeg(image: Pil.Image, quality: int = 90) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=quality)
+    return out.getvalue()
+
+
+def noise(seed: int, side: int = 240) -> Pil.Image:
+    small = np.random.default_rng(seed).integers(0, 255, (80, 80, 3), np.uint8)
+    return Pil.fromarray(small).resize((side, side), Pil.Resampling.BICUBIC)
+
+
+def add(
+    app: App, name: str, data: bytes, days: int = 0, tags: tuple[str, ...] = ("sunset",)
+) -> int:
+    """One post of one image; its media id."""
+    with Pil.open(io.BytesIO(data)) as image:
+        size = image.size
+    item = Media(0, f"https://m/{name}")
+    post = make_post(
+        name,
+        author=Author("instagram", f"u-{name}", name),
+        hashtags=tags,
+        media=(item,),
+        taken_at=NOW + timedelta(days=days),
+    )
+    sha256 = app.originals.put(data)
+    fetched = Fetched(item, MediaState.STORED, sha256, len(data), "image/jpeg", *size)
+    with app.database.write() as session:
+        row = dataset.add(session, post, [fetched], NOW)
+        return session.exec(select(MediaRow.id).where(MediaRow.post == row)).one() or 0
+
+
+@contextmanager
+def stored(settings: Settings) -> Iterator[App]:
+    with opened(settings) as app:
+        yield app
+
+
+def verdicts(settings: Settings) -> dict[tuple[int, str], Verdict]:
+    with opened(settings) as app, app.database.read() as session:
+        return {(v.media, v.check): v for v in session.exec(select(Verdict))}
+
+
+def originals(settings: Settings) -> dict[int, int | None]:
+    with opened(settings) as app, app.database.read() as session:
+        return dict(session.exec(select(Curation.media, Curation.original)).all())
+
+
+def everything(settings: Settings) -> dict[str, list[Any]]:
+    """Every row of every table."""
+    with opened(settings) as app, app.database.read() as session:
+        return {
+            name: sorted(map(repr, session.connection().execute(select(table)).all()))
+            for name, table in SQLModel.metadata.tables.items()
+        }
+
+
+def test_each_check_has_its_verdict_with_score_and_reason(settings: Settings) -> None:
+    black = Pil.new("RGB", (300, 300), "black")
+    white = Pil.new("RGB", (300, 300), "white")
+    gif = io.BytesIO()
+    noise(1).save(gif, "GIF", save_all=True, append_images=[noise(2)])
+    with stored(settings) as app:
+        good = add(app, "good", jpeg(photo()))
+        dark = add(app, "dark", jpeg(black))
+        light = add(app, "light", jpeg(white))
+        soft = add(app, "soft", jpeg(photo("chelsea").resize((20, 20)).resize((300, 300))))
+        small = add(app, "small", jpeg(photo("coffee", 64)))
+        wide = add(app, "wide", jpeg(noise(3).resize((900, 240))))
+        moving = add(app, "moving", gif.getvalue())
+    summary = curate(settings)
+    found = verdicts(settings)
+    for media, check in (
+        (dark, "underexposed"),
+        (dark, "low_information"),
+        (light, "overexposed"),
+        (soft, "blur"),
+        (small, "small"),
+        (wide, "aspect"),
+        (moving, "animated"),
+    ):
+        assert (media, check) in found, check
+    assert not [key for key in found if key[0] == good]
+    assert found[small, "small"].score == 64
+    assert found[small, "small"].reason == "side 64 is under 200"
+    assert found[small, "small"].version == f"{flow_curation.VERSION} 200"
+    assert summary.images == summary.measured == 7
+    assert sum(summary.verdicts.values()) == len(found)
+    with opened(settings) as app, app.database.read() as session:
+        row = session.get_one(Curation, good)
+        assert {"sharpness", "brightness", "information", "side", "duplicate"} <= set(row.scores)
+        assert session.get_one(MediaRow, dark).state == MediaState.STORED
+
+
+def test_exact_and_near_duplicates_name_the_largest_then_the_earliest(settings: Settings) -> None:
+    with stored(settings) as app:
+        late = add(app, "late", jpeg(photo()), days=3)
+        copy = add(app, "copy", jpeg(photo()), days=2)
+        small = add(app, "small", jpeg(photo(side=240), 60), days=0)
+        other = add(app, "other", jpeg(photo("coffee")))
+    curate(settings)
+    assert originals(settings) == {late: copy, copy: None, small: copy, other: None}
+    found = verdicts(settings)
+    assert set(found) == {(late, "exact_duplicate"), (small, "near_duplicate")}
+    assert "which is earlier" in found[late, "exact_duplicate"].reason
+    assert f"image {copy} (320x320)" in found[small, "near_duplicate"].reason
+    assert found[small, "near_duplicate"].score >= 0.82
+    with stored(settings) as app:
+        large = add(app, "large", jpeg(photo(side=480)), days=9)
+    summary = curate(settings)
+    assert summary.measured == summary.compared == 1
+    assert originals(settings) == dict.fromkeys((late, copy, small), large) | {
+        large: None,
+        other: None,
+    }
+    assert "which is larger" in verdicts(settings)[copy, "near_duplicate"].reason
+
+
+def test_groups_do_not_depend_on_the_order_of_arrival(settings: Settings) -> None:
+    versions = {"a": photo(side=300), "b": photo(side=260), "c": photo(side=360)}
+    with stored(settings) as app:
+        ids = {name: add(app, name, jpeg(image)) for name, image in versions.items()}
+    curate(settings)
+    at_once = {name: originals(settings)[media] for name, media in ids.items()}
+    assert at_once == {"a": ids["c"], "b": ids["c"], "c": None}
+    with stored(settings) as app, app.database.write() as session:
+        for row in session.exec(select(Curation)):
+            session.delete(row)
+    for name in ("c", "b", "a"):  # measured one by one, the other way round
+        with stored(settings) as app:
+            curator, media = app.curator, ids[name]
+            row = curator.row(media, curator.measured(np.asarray(versions[name]), 1))
+            with app.database.write() as session:
+                session.add(row)
+            curator.settle()
+    assert {name: originals(settings)[media] for name, media in ids.items()} == at_once
+
+
+def test_a_forgotten_original_is_replaced(settings: Settings) -> None:
+    with stored(settings) as app:
+        large = add(app, "large", jpeg(photo(side=400)))
+        one = add(app, "one", jpeg(photo(side=300)))
+        two = add(app, "two", jpeg(photo(side=240)))
+    curate(settings)
+    assert originals(settings)[two] == large
+    with stored(settings) as app, app.database.write() as session:
+        dataset.forget(session, "instagram", "u-large")
+    curate(settings)
+    assert originals(settings) == {one: None, two: one}
+    assert list(verdicts(settings)) == [(two, "near_duplicate")]
+
+
+def test_a_dry_run_tells_and_writes_nothing(settings: Settings) -> None:
+    with stored(settings) as app:
+        first = add(app, "first", jpeg(photo()))
+    curate(settings)
+    with stored(settings) as app:
+        second = add(app, "second", jpeg(photo(side=240)))
+        add(app, "dark", jpeg(Pil.new("RGB", (300, 300))))
+    before = everything(settings)
+    told = curate(settings, dry_run=True)
+    assert everything(settings) == before
+    real = curate(settings)
+    assert everything(settings) != before
+    assert [(c.media, c.check, c.change, c.reason) for c in told.changes] == [
+        (c.media, c.check, c.change, c.reason) for c in real.changes
+    ]
+    assert told.new == real.new and told.new["near_duplicate"] == 1
+    assert any(f"image {first}" in c.reason for c in told.changes if c.media == second)
+
+
+def test_changed_thresholds_cost_no_measuring(settings: Settings) -> None:
+    with stored(settings) as app:
+        for number in range(3):
+            add(app, f"p{number}", jpeg(noise(number)))
+    assert curate(settings).verdicts == {}
+    strict = settings.model_copy(update={"curation": CurationSettings(min_side=Threshold(250))})
+    summary = curate(strict)
+    assert (summary.measured, summary.compared, summary.new) == (0, 0, {"small": 3})
+    again = curate(strict)
+    assert (again.new, again.changed, again.gone) == ({}, {}, {})
+    assert curate(settings).gone == {"small": 3}
+
+
+def test_percentiles_are_of_the_collected_images(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow_curation, "ENOUGH", 10)
+    tenth = settings.model_copy(
+        update={"curation": CurationSettings(min_brightness=Threshold(10, percentile=True))}
+    )
+    with stored(settings) as app:
+        for n in range(8):
+            add(app, f"p{n}", jpeg(noise(n)))
+        dark = add(app, "dark", jpeg(noise(50).point(lambda v: v // 6 + 30)))
+    assert "underexposed" not in curate(tenth).verdicts, "nine are too few for a percentile"
+    with stored(settings) as app:
+        for n in range(2):
+            add(app, f"q{n}", jpeg(noise(90 + n)))
+    curate(tenth)
+    found = verdicts(settings)
+    assert dark in {media for media, check in found if check == "underexposed"}
+    assert "(p10 of 11 images)" in found[dark, "underexposed"].reason
+
+
+def test_a_new_version_measures_again(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with stored(settings) as app:
+        add(app, "one", jpeg(noise(1)))
+        add(app, "two", jpeg(noise(2)))
+    assert curate(settings).measured == 2
+    assert curate(settings).measured == 0
+    for module in (flow_curation, curating):
+        monkeypatch.setattr(module, "VERSION", "2.1")
+        monkeypatch.setattr(module, "UNMATCHED", "2.1 unmatched")
+    assert curate(settings).measured == 2
+
+
+def test_poor_label_fit(settings: Settings) -> None:
+    with stored(settings) as app:
+        fits, misfits = (add(app, n, jpeg(noise(i))) for i, n in enumerate(("fits", "misfits")))
+        tracked = add(app, "tracked", jpeg(noise(5)), tags=("sunset", "love"))
+        with app.database.write() as session:
+            posts = {m.id: m.post for m in session.exec(select(MediaRow))}
+            dataset.found_by(session, posts[tracked], "main:hashtag:sunset", "d", "", NOW)
+            for media, tag, likely in (
+                (fits, "sunset", 0.9),
+                (misfits, "sunset", 0.05),
+                (tracked, "sunset", 0.8),
+                (tracked, "love", 0.01),
+            ):
+                session.add(
+                    LabelScore(
+                        post=posts[media],
+                        hashtag=tag,
+                        method="combined",
+                        probability=likely,
+                        model_version="net-1",
+                        computed_at=NOW,
+                    )
+                )
+    curate(settings)
+    found = verdicts(settings)
+    assert list(found) == [(misfits, "label_fit")]
+    verdict = found[misfits, "label_fit"]
+    assert verdict.score == 0.05 and verdict.reason.startswith("#sunset 0.05")
+    assert verdict.version == "net-1 0.2"
+    with stored(settings) as app, app.database.write() as session:
+        for row in session.exec(select(LabelScore).where(LabelScore.hashtag == "sunset")):
+            row.probability, row.model_version = 0.9, "net-2"
+    assert curate(settings).gone == {"label_fit": 1}
+
+
+def test_what_cannot_be_read_is_said_and_the_rest_is_done(settings: Settings) -> None:
+    with stored(settings) as app:
+        add(app, "good", jpeg(noise(1)))
+        gone = add(app, "gone", jpeg(noise(2)))
+        with app.database.read() as session:
+            app.originals.remove([session.get_one(MediaRow, gone).sha256 or ""])
+    summary = curate(settings)
+    assert (summary.measured, len(summary.unreadable)) == (1, 1)
+    assert f"image {gone}" in summary.unreadable[0]
+
+
+def test_nothing_stored(settings: Settings) -> None:
+    with pytest.raises(NothingToDo):
+        curate(settings)
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from bot import curate
+from bot.config import Settings
+from bot.config.settings import Data
+from bot.flow.curation import Curator
+measured = Curator.measured
+def slowly(self, pixels, frames):
+    time.sleep(0.05)
+    return measured(self, pixels, frames)
+Curator.measured, curate.KEPT = slowly, 2
+curate.curate(Settings(data=Data(dir=Path(sys.argv[1]))))
+"""
+
+
+def test_a_killed_run_is_resumed(tmp_path: Path) -> None:
+    settings = Settings(data=Data(dir=tmp_path / "data"))
+    with stored(settings) as app:
+        for number in range(40):
+            add(app, f"p{number}", jpeg(noise(number % 30)))
+    command = [sys.executable, "-c", SLOW, str(tmp_path / "data")]
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+    try:
+        deadline = time.monotonic() + 60
+        while not 4 <= len(originals(settings)) < 40:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    done = len(originals(settings))
+    assert 4 <= done < 40
+    summary = curate(settings)
+    assert summary.measured == 40 - done
+    assert summary.new == {"exact_duplicate": 10}
+    with stored(settings) as app, app.database.read() as session:
+        versions = set(session.exec(select(Curation.version)))
+        assert versions == {flow_curation.VERSION}
+        assert len(session.exec(select(Curation).where(col(Curation.original) > 0)).all()) == 10
