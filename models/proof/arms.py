@@ -30,7 +30,7 @@ from models.segment.teacher import make
 from models.segment.train import Recipe as Tuning
 from models.segment.train import train
 
-TRAINED = ("tags", "dino", "dino-tagged", "dino-general")  # arms with a pre-trained backbone
+TRAINED = ("dino", "dino-general", "tags", "dino-tagged")  # arms with a pre-trained backbone
 ARMS = ("random", *TRAINED)
 OFF_CENTRE = ("border", "canvas")
 MARGINS = (0.2, 0.05)  # of GrabCut's rectangle
@@ -178,11 +178,13 @@ class Proof:
         vit, budget = self.backbone(ncut), self.budget
         side = budget.grid * budget.patch
         samples = [sample for samples in self.pool.sets for sample in samples]
-        features = np.stack([tokens(vit, sample.image, side).features for sample in samples])
+        taught = tokens(vit, [sample.image for sample in samples], side)
+        features = np.stack([found.features for found in taught])
         head = fit_head(
             features, (sample.mask for sample in samples), steps=budget.head_steps, seed=ncut.seed
         )
-        seen = {item.name: tokens(vit, item.image, side) for item in self.items}
+        looked = tokens(vit, [item.image for item in self.items], side)
+        seen = {item.name: found for item, found in zip(self.items, looked, strict=True)}
         cuts = {
             item.name: iou(raw_ncut(seen[item.name], budget.grid, item.mask.shape), item.mask)
             for item in self.items

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from models.augment import to_batch
 from models.base import Image, Mask
 from models.dino.vit import ViT
-from models.segment.ncut import last_keys, ncut_mask
+from models.segment.ncut import keys_and_features, ncut_mask
 from models.segment.train import mask_loss
 
 Grid = tuple[int, int]
@@ -27,12 +27,16 @@ class Tokens(NamedTuple):
     features: NDArray[np.float32]  # (T, width), the output
 
 
-@torch.no_grad()
-def tokens(vit: ViT, image: Image, side: int) -> Tokens:
-    """(H, W, 3) uint8 → its patches at `side` × `side`."""
-    square = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
-    x = torch.from_numpy(to_batch([square]))
-    return Tokens(last_keys(vit, x)[0].numpy(), vit(x)[0, 1:].numpy())
+def tokens(vit: ViT, images: Sequence[Image], side: int, batch: int = 32) -> Iterator[Tokens]:
+    """Of each (H, W, 3) uint8 its patches at `side` × `side`."""
+    for start in range(0, len(images), batch):
+        squares = [
+            cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+            for image in images[start : start + batch]
+        ]
+        pair = keys_and_features(vit, torch.from_numpy(to_batch(squares)))
+        for keys, features in zip(*(part.numpy() for part in pair), strict=True):
+            yield Tokens(keys, features)
 
 
 def raw_ncut(found: Tokens, grid: int, shape: Grid) -> Mask:

@@ -78,13 +78,18 @@ def fiedler(weights: Weights) -> NDArray[np.float64] | None:
 
 def last_keys(vit: ViT, pictures: Tensor) -> Tensor:
     """(B, 3, H, W) float RGB in [0, 1] → (B, T, width): keys of the last layer's patch tokens."""
+    return keys_and_features(vit, pictures)[0]
+
+
+def keys_and_features(vit: ViT, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the patch tokens, each (B, T, width): keys of the last layer, and the output."""
     seen: list[Tensor] = []
     hook = vit.blocks[-1].attention.qkv.register_forward_hook(
         lambda _module, _inputs, output: seen.append(output)
     )
     try:
         with torch.no_grad():
-            vit(pictures)
+            out: Tensor = vit(pictures)
     finally:
         hook.remove()
-    return seen[0].chunk(3, dim=-1)[1][:, 1:]
+    return seen[0].chunk(3, dim=-1)[1][:, 1:], out[:, 1:]
