@@ -97,6 +97,26 @@ def add(session: Session, post: Post, images: Iterable[Fetched], now: datetime) 
     return post_row
 
 
+def add_media(session: Session, row_id: int, images: Iterable[Fetched], now: datetime) -> int:
+    """Images of a stored post that it has not, or not yet. Returns how many were added."""
+    rows = session.exec(select(MediaRow).where(MediaRow.post == row_id)).all()
+    known = {row.index: row for row in rows}
+    added = 0
+    for image in images:
+        row = known.get(image.media.index)
+        if row is None:
+            session.add(_media_row(row_id, image))
+            if image.sha256:
+                blobs.link(session, image.sha256, image.size, image.mime, now)
+        elif row.state == MediaState.PENDING:
+            settle_media(session, _id(row.id), image, now)
+        else:
+            continue
+        added += 1
+    session.flush()
+    return added
+
+
 def see(session: Session, row_id: int, post: Post, now: datetime) -> list[str]:
     """A stored post was seen again: record what changed. Returns the names of changed fields."""
     row = session.get_one(PostRow, row_id)

@@ -38,7 +38,7 @@ class Summary:
         self.largest = max(self.largest, size, key=_area)
         values = example.values
         tags = values.get("hashtags", [])
-        fits = values.get("probabilities", [None] * len(tags))
+        fits = values.get("probabilities") or [None] * len(tags)
         for tag, probability in zip(tags, fits, strict=True):
             if tag in self.hashtags or len(self.hashtags) < COUNTED:
                 self.hashtags[tag] += 1

@@ -23,7 +23,7 @@ class Field:
 
 FIELDS = (
     Field("hashtags", "texts", "the post's hashtags, without '#'"),
-    Field("probabilities", "floats", "how probable each hashtag is; null: never judged"),
+    Field("probabilities", "floats", "how probable each hashtag is; null, or none at all: never judged"),
     Field("platform", "text", "where the post is"),
     Field("post_id", "text", "the platform's id of the post"),
     Field("index", "int", "which image of the post, from 0"),
@@ -79,10 +79,12 @@ def said(record: dict[str, Any], fields: Iterable[Field]) -> dict[str, Any]:
     """Their values out of a snapshot's record."""
     names = [field.name for field in fields]
     place, models = record["place"] or {}, record["models"]
+    fits = [probability for _, probability in record["hashtags"]]
     values = {
         **{key: record[key] for key in _BY_NAME if key in record},
         "hashtags": [tag for tag, _ in record["hashtags"]],
-        "probabilities": [probability for _, probability in record["hashtags"]],
+        # Empty and not full of nulls: pyarrow cannot read a column of nothing but lists of nulls.
+        "probabilities": fits if any(fit is not None for fit in fits) else [],
         "label_model": models.get("labels", ""),
         "curation_version": models.get("curation", ""),
         "place_name": place.get("name"),
