@@ -14,7 +14,7 @@ from bot.app import ServingStages
 from bot.config import Settings
 from bot.errors import ModelError, NothingToDo, UsageError
 from bot.flow.render import enlarged
-from models.base import ImageRejected
+from models.base import ImageRejected, Prompt
 from models.compose import WITHOUT_MASK, composer, styles
 from models.fit import fit_feed
 from models.images import Decoded, decode, encode_jpeg, encode_png, png_mask
@@ -48,10 +48,34 @@ def upscale(paths: list[Path], out: Path, scale: int, settings: Settings) -> Rep
     return _run(paths, out, ".png", work, settings)
 
 
-def segment(paths: list[Path], out: Path, settings: Settings) -> Report:
-    """NAME.png, 0 or 255, of the input's size; all 0 where there is no clear object."""
-    segmenter = ServingStages(settings).segmenter()
+def segment(
+    paths: list[Path], out: Path, settings: Settings, prompt: Prompt | None = None
+) -> Report:
+    """NAME.png, 0 or 255, of the input's size; all 0 where there is no clear object.
+
+    With `prompt`, what it points at, by the network that `[models] refiner` names.
+    """
+    stages = ServingStages(settings)
+    if prompt is not None:
+        return _run(paths, out, ".png", _prompted(prompt, stages), settings)
+    segmenter = stages.segmenter()
     return _run(paths, out, ".png", lambda image: png_mask(segmenter(image.pixels).mask), settings)
+
+
+def _prompted(prompt: Prompt, stages: ServingStages) -> Work:
+    prompter = stages.prompter()
+    if prompter is None:
+        raise UsageError('points and boxes need [models] refiner = "sam-vit-b"')
+
+    def work(image: Decoded) -> bytes:
+        height, width = image.pixels.shape[:2]
+        try:
+            prompt.check(width, height)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        return png_mask(prompter(image.pixels, prompt)[0].probability > 0.5)
+
+    return work
 
 
 def compose(paths: list[Path], out: Path, style: str, seed: int, settings: Settings) -> Report:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import track
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+    track,
+)
 
 _Thing = TypeVar("_Thing")
 
@@ -25,3 +34,25 @@ def progress(things: Iterable[_Thing], what: str, total: int | None = None) -> I
         transient=True,
         disable=not console.is_terminal,
     )
+
+
+@contextmanager
+def downloads() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """Gives for each name what shows how far its download is: (bytes so far, bytes in all or 0)."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bars:
+
+        def watch(name: str) -> Callable[[int, int], None]:
+            task = bars.add_task(name, total=None)
+            return lambda done, total: bars.update(task, completed=done, total=total or None)
+
+        yield watch

@@ -1,4 +1,4 @@
-"""Which networks there are, which serve, and whether their files are whole."""
+"""Which networks there are, which serve, whether their files are whole; fetching official ones."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from bot.config import Settings
 from bot.errors import ModelError
 from models.base import WeightsError
 from models.inventory import damage, inventory
+from models.official.catalogue import CATALOGUE, Pack
+from models.official.shelf import Shelf
 from models.store import SHIPPED, Store
 
 
 def listing(settings: Settings, folder: Path | None = None) -> list[dict[str, Any]]:
-    """Networks that were shipped, or learned here: name, stage, licence, bytes, sha256,
-    in_service. Raises ModelError."""
-    serving = {"segmenter": settings.models.segmenter, "upscaler": settings.models.upscaler}
+    """Networks that were shipped or learned here, and official ones: name, stage, licence, bytes,
+    sha256, in_service; pack (embedded, learned, official) and here: whether its files are.
+    Raises ModelError.
+    """
+    serving = _serving(settings)
     store = Store(networks_of(settings))
     try:
         entries, current = inventory(folder), store.pointer.current
@@ -27,12 +31,45 @@ def listing(settings: Settings, folder: Path | None = None) -> list[dict[str, An
     if serving["segmenter"] == "learned" and current == SHIPPED:
         serving["segmenter"] = SHIPPED
     rows = [
-        asdict(entry) | {"in_service": serving.get(entry.stage) == SHIPPED} for entry in entries
+        asdict(entry)
+        | {"in_service": serving.get(entry.stage) == SHIPPED, "pack": SHIPPED, "here": True}
+        for entry in entries
     ]
     for name, entry in learned:
         serves = serving["segmenter"] == "learned" and name == current
-        rows.append(asdict(entry) | {"name": name, "in_service": serves})
-    return rows
+        also = {"name": name, "in_service": serves, "pack": "learned", "here": True}
+        rows.append(asdict(entry) | also)
+    return rows + [_official(settings, pack) for pack in CATALOGUE.values()]
+
+
+def _serving(settings: Settings) -> dict[str, str]:
+    """Pack by stage."""
+    chosen = settings.models
+    return {
+        "segmenter": chosen.segmenter,
+        "upscaler": chosen.upscaler,
+        "refiner": chosen.refiner,
+    }
+
+
+def _official(settings: Settings, pack: Pack) -> dict[str, Any]:
+    """Bytes and SHA-256 are those of its files here, else those that the catalogue knows."""
+    row = {
+        "name": pack.name,
+        "stage": pack.stage,
+        "licence": pack.licence,
+        "bytes": pack.bytes,
+        "sha256": pack.files[-1].sha256,
+        "in_service": _serving(settings)[pack.stage] == pack.name,
+        "pack": "official",
+        "here": False,
+    }
+    try:
+        present = Shelf(networks_of(settings), pack).present()
+    except WeightsError:  # `verify` says what is wrong
+        return row
+    size = sum(record.bytes for _, record in present)
+    return row | {"here": True, "bytes": size, "sha256": present[-1][1].sha256}
 
 
 def verify(settings: Settings, folder: Path | None = None) -> list[dict[str, Any]]:
@@ -49,6 +86,12 @@ def verify(settings: Settings, folder: Path | None = None) -> list[dict[str, Any
 
 def _problem(settings: Settings, row: dict[str, Any], folder: Path | None) -> str:
     store, name = Store(networks_of(settings)), row["name"]
+    if row["pack"] == "official":
+        try:
+            Shelf(networks_of(settings), CATALOGUE[name]).weights()
+        except WeightsError as error:
+            return str(error)
+        return ""
     if name in store.versions():
         return damage("segment", store.folder(name))
     return damage(name, folder)

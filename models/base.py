@@ -54,6 +54,40 @@ class Segmenter(Protocol):
         """Find the main object of an image of any size and aspect."""
 
 
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is asked for, in pixels from the upper left corner, x before y."""
+
+    points: tuple[tuple[float, float], ...] = ()  # all on the object
+    box: tuple[float, float, float, float] | None = None  # left, top, right, bottom
+
+    def check(self, width: int, height: int) -> None:
+        """Raises ValueError for a prompt that says nothing, or lies outside the picture."""
+        if not self.points and self.box is None:
+            raise ValueError("a prompt needs a point or a box")
+        for x, y in self.points:
+            if not (0 <= x < width and 0 <= y < height):
+                raise ValueError(f"the point {x:g},{y:g} lies outside of {width} x {height}")
+        if self.box is not None:
+            left, top, right, bottom = self.box
+            if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+                words = ",".join(f"{value:g}" for value in self.box)
+                raise ValueError(f"the box {words} is empty, or outside of {width} x {height}")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    probability: Probability  # at the image's size
+    quality: float  # the network's own estimate of the mask's IoU
+
+
+class Prompter(Protocol):
+    version: str
+
+    def __call__(self, image: Image, prompt: Prompt) -> list[Answer]:
+        """What the prompt may mean, the best answer first; ValueError as `Prompt.check`."""
+
+
 class Composer(Protocol):
     style: str
     version: str

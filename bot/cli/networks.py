@@ -25,7 +25,7 @@ labels = typer.Typer(no_args_is_help=True, help="How well hashtags fit their ima
 
 @models.command("list")
 def models_list(config: Networks = None, json: Json = False) -> None:
-    """The shipped networks: stage, licence, size, and which are in service."""
+    """Shipped, learned and official networks: stage, licence, size, and which are in service."""
     from bot.weights import listing
 
     rows = listing(network_settings(config))
@@ -33,17 +33,44 @@ def models_list(config: Networks = None, json: Json = False) -> None:
         print_json(rows)
         return
     for row in rows:
-        serves = "in service" if row["in_service"] else ""
+        state = ["in service"] * row["in_service"] + ["not pulled"] * (not row["here"])
         size = f"{row['bytes'] / 1e6:.1f} MB"
         print(
-            f"{row['name']:<12} {row['stage']:<10} {row['licence']:<12} {size:>8}  "
-            f"{row['sha256'][:12]}  {serves}"
+            f"{row['name']:<20} {row['stage']:<10} {row['licence']:<12} {size:>8}  "
+            f"{row['sha256'][:12]:<12}  {', '.join(state)}".rstrip()
         )
+
+
+@models.command("pull")
+def models_pull(
+    name: Annotated[str, typer.Argument(help="An official pack, as `models list` names it.")],
+    sha256: Annotated[
+        str, typer.Option("--sha256", help="What its weights must be, in hexadecimal.")
+    ] = "",
+    config: Networks = None,
+    json: Json = False,
+) -> None:
+    """Fetch official weights into the data folder; a broken download is gone on with.
+
+    Where no SHA-256 is known, the first download is trusted, and nothing else afterwards.
+    """
+    from bot.progress import downloads
+    from bot.pull import pull
+
+    with downloads() as watch:
+        rows = pull(network_settings(config), name, watch, sha256=sha256)
+    for row in rows:
+        if row["trust"] == "first download":
+            say(f"{row['file']}: no SHA-256 was known; from now on it is {row['sha256']}")
+        if not json:
+            print(row["path"])
+    if json:
+        print_json(rows)
 
 
 @models.command("verify")
 def models_verify(config: Networks = None, json: Json = False) -> None:
-    """Are the weights in service what was shipped? Exit code 7 when one is damaged."""
+    """Are the weights in service what they were? Exit code 7 when one is damaged or missing."""
     from bot.errors import ModelError
     from bot.weights import verify
 
