@@ -160,10 +160,12 @@ def run(options: Options) -> None:
         if device.type == "cuda":
             torch.use_deterministic_algorithms(True, warn_only=True)
         images = load_photos(photo_paths(options.photos), round(1.5 * recipe.global_side))
-        selection = read_selection(
-            options.posts, options.masks, options.ids,
-            limit=options.knn_photos, side=recipe.global_side,
-        )  # fmt: skip
+        selection = None
+        if distributed.rank() == 0:
+            selection = read_selection(
+                options.posts, options.masks, options.ids,
+                limit=options.knn_photos, side=recipe.global_side,
+            )  # fmt: skip
         train(
             images,
             recipe,

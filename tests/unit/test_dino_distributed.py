@@ -102,6 +102,7 @@ def test_what_cannot_be_shared_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # five processes import torch
 def test_torchrun_trains_and_one_process_writes(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()

@@ -337,6 +337,7 @@ def test_checkpoints_of_something_else(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # a process imports torch
 def test_the_program_ends_with_one_line_and_a_code(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "models.dino.train", "--photos", tmp_path, "--out", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
