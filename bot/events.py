@@ -100,6 +100,22 @@ class Page:
     aside: tuple[Post, ...] = ()  # found elsewhere: they do not show how far the listing has come
 
 
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A text under a post. `created_at` is aware, UTC."""
+
+    comment_id: str
+    author: Author
+    text: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CommentPage:
+    comments: tuple[Comment, ...]
+    cursor: str | None = None  # None: there is no further page
+
+
 class StepKind(StrEnum):
     """One network write of a reply; each is a row of its own in `reply_steps`."""
 

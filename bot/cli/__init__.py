@@ -10,7 +10,18 @@ import sys
 
 import typer
 
-from bot.cli import images, learning, networks, replies, service, tracks
+from bot.cli import (
+    collecting,
+    curation,
+    datasets,
+    images,
+    learning,
+    networks,
+    replies,
+    search,
+    service,
+    tracks,
+)
 from bot.errors import TagechoError
 
 app = typer.Typer(
@@ -38,11 +49,20 @@ for verb in (
     service.login,
     service.forget,
     learning.learn,
+    curation.curate,
+    curation.stats,
     images.upscale,
     images.segment,
     images.compose,
+    collecting.collect,
+    collecting.suggest,
+    datasets.export,
+    search.search,
 ):
     app.command()(verb)
+app.command("import")(datasets.import_)
+app.add_typer(datasets.app, name="dataset")
+app.add_typer(datasets.snapshots, name="snapshot")
 app.add_typer(tracks.app, name="track")
 app.add_typer(replies.app, name="replies")
 app.add_typer(networks.models, name="models")

@@ -97,7 +97,7 @@ class Poller:
         cursor: str | None = None
         empty = 0
         while True:
-            page = _reader(platform, track)(cursor)
+            page = reader(platform, track)(cursor)
             self._ingest.alive()
             before = len(posts)
             posts.update((post.post_id, post) for post in page.posts)
@@ -185,7 +185,8 @@ def overdue(session: Session, tracks: list[Track], now: datetime) -> list[Track]
     return result
 
 
-def _reader(platform: Platform, track: Track) -> Callable[[str | None], Page]:
+def reader(platform: Platform, track: Track) -> Callable[[str | None], Page]:
+    """The listing a track is read from, by cursor."""
     if track.kind is TrackKind.HASHTAG:
         return lambda cursor: platform.hashtag(track.name, cursor)
     if track.kind is TrackKind.PROFILE:

@@ -13,7 +13,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from bot.events import Author, Media, Mode, Page, Post, Reading, Receipt, Step, StepKind
+from bot.events import (
+    Author,
+    CommentPage,
+    Media,
+    Mode,
+    Page,
+    Post,
+    Reading,
+    Receipt,
+    Step,
+    StepKind,
+)
 
 
 class Platform(Protocol):
@@ -36,6 +47,9 @@ class Platform(Protocol):
 
     def post(self, post_id: str) -> Post:
         """One post, fresh. Raises TargetGone when it was deleted."""
+
+    def comments(self, post_id: str, cursor: str | None = None) -> CommentPage:
+        """Comments under a post. Raises TargetGone when the post was deleted."""
 
     def author(self, user_id: str) -> Author:
         """A person, fresh: `is_private` unless known to be public, `is_bot` by their own words too.

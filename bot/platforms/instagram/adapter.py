@@ -6,7 +6,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from bot.events import Author, Media, Mode, Page, Post, Reading, Receipt, Step, StepKind
+from bot.events import (
+    Author,
+    CommentPage,
+    Media,
+    Mode,
+    Page,
+    Post,
+    Reading,
+    Receipt,
+    Step,
+    StepKind,
+)
 from bot.platforms.base import Gate
 from bot.platforms.instagram.download import Downloader
 from bot.platforms.instagram.find import Finder
@@ -87,6 +98,9 @@ class InstagramPlatform:
 
     def post(self, post_id: str) -> Post:
         return self._reader.post(post_id)
+
+    def comments(self, post_id: str, cursor: str | None = None) -> CommentPage:
+        return self._reader.comments(post_id, cursor)
 
     def author(self, user_id: str) -> Author:
         return self._reader.author(user_id)

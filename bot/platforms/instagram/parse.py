@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from bot.events import Author, Media, MediaKind, Place, Post, UserTag
+from bot.events import Author, Comment, Media, MediaKind, Place, Post, UserTag
 from bot.platforms.captions import hashtags, mentions
 
 PLATFORM = "instagram"
@@ -120,6 +120,21 @@ def section_items(sections: Any) -> Iterator[Any]:
         for cells in (clips.get("items"), layout.get("fill_items"), layout.get("medias")):
             for cell in cells or ():
                 yield _mapping(cell).get("media")
+
+
+def comments_from(items: Iterable[Any]) -> tuple[Comment, ...]:
+    """Comments of a page; malformed ones are skipped and logged, a text that is missing is ''."""
+    comments = []
+    for item in items:
+        try:
+            fields = _mapping(item)
+            made = moment(fields.get("created_at_utc") or fields.get("created_at"))
+            text = str(fields.get("text") or "")
+            author = author_from(fields.get("user"))
+            comments.append(Comment(pk_of(fields), author, text, made))
+        except Malformed as error:
+            log.warning("comment skipped", reason=str(error), comment=_name(item))
+    return tuple(comments)
 
 
 def caption_mentions(inbox: Mapping[str, Any]) -> Iterator[str]:

@@ -15,12 +15,13 @@ from typing import Any
 from urllib.parse import quote
 
 from bot.errors import Refused, TargetGone, TargetPrivate
-from bot.events import Author, Page, Post
+from bot.events import Author, CommentPage, Page, Post
 from bot.platforms.captions import normal_tag
 from bot.platforms.instagram.parse import (
     Malformed,
     author_from,
     caption_mentions,
+    comments_from,
     pk_of,
     post_from,
     posts_from,
@@ -88,6 +89,15 @@ class Reader:
 
     def post(self, post_id: str) -> Post:
         return self._session.call("read", f"post {post_id}", lambda c: post_from(_item(c, post_id)))
+
+    def comments(self, post_id: str, cursor: str | None) -> CommentPage:
+        def request(client: Any) -> CommentPage:
+            path = f"media/{quote(post_id, safe='')}/comments/"
+            answer = client.private_request(path, params={"max_id": cursor} if cursor else {})
+            more = answer.get("next_max_id") if answer.get("has_more_comments", True) else None
+            return CommentPage(comments_from(answer["comments"]), str(more) if more else None)
+
+        return self._session.call("read", f"comments of {post_id}", request)
 
     def author(self, user_id: str) -> Author:
         """A person, fresh: one request. What does not say that it is public counts as private."""

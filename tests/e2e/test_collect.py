@@ -1,0 +1,55 @@
+"""`tagecho collect` as a user runs it: killed on the way, run again, refused beside the service."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from bot.errors import AccountLocked
+from bot.platforms.sandbox.server import Sandbox
+from tests.e2e.kit import Service, until
+
+pytestmark = pytest.mark.slow
+
+
+def test_killed_and_run_again_nothing_is_missing_or_fetched_twice(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.world.add_user("ana")
+    begin = time.time() - 3600 * 300
+    for number in range(120):
+        sandbox.world.add_post("ana", f"#sunset {number}", at=begin + 3600 * number)
+    service = Service(sandbox, tmp_path / "service")
+    try:
+        service.spawn("collect", "#sunset", "--json")
+        until(
+            "two pages are stored",
+            lambda: service.query("SELECT 1 FROM collections WHERE seen >= 54") or service.dead(),
+        )
+        service.kill()
+        before = service.query("SELECT count(*) FROM posts")[0][0]
+        assert 54 <= before < 120, "it was killed on the way"
+        service.spawn("collect", "#sunset", "--json")
+        assert service.process.wait(90) == 0, service.output.read_text()[-2000:]
+    finally:
+        service.close()
+    assert service.query("SELECT count(*) FROM posts")[0][0] == 120
+    assert service.query("SELECT count(*) FROM media WHERE state = 'stored'")[0][0] == 120
+    assert service.query("SELECT complete FROM collections")[0][0] == 1
+    assert '"complete": true' in service.output.read_text()
+    images = [line["path"] for line in sandbox.journal.requests("/m/")]
+    twice = len(images) - len(set(images))
+    assert twice <= 16, "at most the batch that was in the air"
+
+
+def test_one_process_an_account(sandbox: Sandbox, tmp_path: Path) -> None:
+    service = Service(sandbox, tmp_path / "service")
+    try:
+        service.start()
+        service.spawn("collect", "#sunset")
+        assert service.process.wait(60) == AccountLocked.exit_code
+        assert "in use by another tagecho process" in service.output.read_text()
+    finally:
+        service.close()
