@@ -63,7 +63,7 @@ def score(settings: Settings) -> Summary:
             raise NothingToDo("no stored image with a hashtag")
         summary = Summary(segmenter.version)
         vectors = {sha256: np.frombuffer(vector, "<f4") for sha256, vector in known.items()}
-        _embed(app, segmenter, posts, vectors, summary)
+        embed(app, segmenter, posts, vectors, summary)
         posts = [post for post in posts if any(image in vectors for image in post.images)]
         if not posts:
             raise NothingToDo("none of the stored images can be read")
@@ -76,7 +76,7 @@ def score(settings: Settings) -> Summary:
     return summary
 
 
-def _embed(
+def embed(
     app: App, segmenter: Segmenter, posts: list[TaggedPost], vectors: Vectors, summary: Summary
 ) -> None:
     """Add what is missing to `vectors` and to the database, batch by batch."""

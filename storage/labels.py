@@ -18,6 +18,7 @@ from storage.tables import (
     MediaState,
     PostHashtag,
     PostRow,
+    VectorStamp,
 )
 
 CHUNK = 500  # a database takes only so many parameters at once
@@ -61,6 +62,30 @@ def embedded(session: Session, model_version: str) -> dict[str, bytes]:
         Embedding.model_version == model_version
     )
     return dict(session.exec(statement).all())
+
+
+def embedded_names(session: Session, model_version: str) -> set[str]:
+    """The SHA-256 of every image that has a vector of this version."""
+    statement = select(Embedding.sha256).where(Embedding.model_version == model_version)
+    return set(session.exec(statement))
+
+
+def vectors_of(session: Session, model_version: str, hashes: Sequence[str]) -> dict[str, bytes]:
+    """Those of these images that have one; float32, little-endian."""
+    found: dict[str, bytes] = {}
+    for start in range(0, len(hashes), CHUNK):
+        statement = select(Embedding.sha256, Embedding.vector).where(
+            Embedding.model_version == model_version,
+            col(Embedding.sha256).in_(hashes[start : start + CHUNK]),
+        )
+        found |= dict(session.exec(statement).all())
+    return found
+
+
+def changes(session: Session, model_version: str) -> int:
+    """A number that is another one after any change of the vectors of this version."""
+    row = session.get(VectorStamp, model_version)
+    return row.changes if row else 0
 
 
 def keep_vectors(

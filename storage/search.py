@@ -30,6 +30,7 @@ NARROW = 2000  # filters with at most so many posts are asked first, and the tex
 RANKED = 10_000  # by relevance: among so many of the newest that match
 FIT = "combined"  # the method of `label_scores` that a filter asks
 _WORD = re.compile(r'(-?)(?:"([^"]*)"?|(\S+))')
+_CHUNK = 500  # a database takes only so many parameters at once
 _LEAST_PREFIX = 2  # characters before a `*`; fewer would be half of all words
 _ID = f"& {(1 << ID_BITS) - 1}"
 
@@ -105,15 +106,25 @@ def matching(
     return {hit.post for hit in asked.among(candidates, len(candidates))} if candidates else set()
 
 
-def images(session: Session, candidates: Sequence[int], filters: Filters) -> list[tuple[int, str]]:
-    """(post, SHA-256) of the stored images of these posts that are large and clean enough."""
-    if not candidates:
-        return []
+def images(
+    session: Session,
+    filters: Filters,
+    *,
+    posts: Sequence[int] = (),
+    hashes: Sequence[str] = (),
+) -> list[tuple[int, str]]:
+    """(post, SHA-256) of stored images that are large and clean enough: those of these posts, and
+    those with these bytes, whoever posted them."""
     asked = _Asked(session, [], filters)
-    found = asked.run(
-        f"SELECT m.post, m.sha256 FROM media m WHERE m.post IN ({_numbers(candidates)}) "  # noqa: S608
-        f"AND m.sha256 IS NOT NULL AND {asked.image}"
-    )
+    found = []
+    for which, values in (("m.post", list(map(int, posts))), ("m.sha256", list(hashes))):
+        for start in range(0, len(values), _CHUNK):
+            chunk = {f"v{n}": value for n, value in enumerate(values[start : start + _CHUNK])}
+            found += asked.run(
+                f"SELECT m.post, m.sha256 FROM media m WHERE m.sha256 IS NOT NULL AND "  # noqa: S608
+                f"{which} IN ({', '.join(':' + name for name in chunk)}) AND {asked.image}",
+                **chunk,
+            )
     return [(post, sha256) for post, sha256 in found]
 
 
@@ -128,8 +139,9 @@ class _Asked:
         self.image = self._image()
 
     def run(self, statement: str, **more: Any) -> list[Any]:
-        bound = {k: v for k, v in (self.values | more).items() if f":{k}" in statement}
-        return list(self.connection.execute(text(statement), bound))
+        asked = text(statement)
+        values = self.values | more
+        return list(self.connection.execute(asked, {k: values[k] for k in asked.compile().params}))
 
     def few(self) -> list[int] | None:
         """Posts that pass a filter which hardly any pass; None when there is no such filter."""

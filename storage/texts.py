@@ -138,11 +138,21 @@ def index(connection: Connection, posts: Sequence[int]) -> None:
 def create(connection: Connection) -> None:
     """What makes `search_texts` searchable, and documents of all posts. For the migration."""
     _fill(connection)
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(_FTS)
-        connection.exec_driver_sql("INSERT INTO search_fts(search_fts) VALUES ('rebuild')")
-        _follow(connection)
-    _stamp(connection)
+    follow(connection)
+    stamp(connection)
+
+
+def follow(connection: Connection) -> None:
+    """SQLite: the full-text table of what `search_texts` has now, and triggers for what comes."""
+    if connection.dialect.name != "sqlite":
+        return
+    connection.exec_driver_sql(_FTS)
+    connection.exec_driver_sql("INSERT INTO search_fts(search_fts) VALUES ('rebuild')")
+    for name, work in _TRIGGERS.items():
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER search_texts_{name.lower()} AFTER {name} ON search_texts "
+            f"BEGIN {work} END"
+        )
 
 
 def drop(connection: Connection) -> None:
@@ -167,16 +177,14 @@ def index_all(database: Database, progress: Callable[[Sequence[int]], Iterable[i
         connection = session.connection()
         drop(connection)
         connection.exec_driver_sql("DELETE FROM search_texts")
-        if database.sqlite:
-            connection.exec_driver_sql(_FTS)
-            _follow(connection)
+        follow(connection)
         found = connection.exec_driver_sql("SELECT id FROM posts ORDER BY taken_at, id")
         posts = [int(row[0]) for row in found]
     for start in progress(range(0, len(posts), _CHUNK)):
         with database.write() as session:
             index(session.connection(), posts[start : start + _CHUNK])
     with database.write() as session:
-        _stamp(session.connection())
+        stamp(session.connection())
     return len(posts)
 
 
@@ -264,15 +272,8 @@ def _fill(connection: Connection) -> None:
         _insert(connection, list(documents(connection, posts[start : start + _CHUNK])))
 
 
-def _follow(connection: Connection) -> None:
-    for name, work in _TRIGGERS.items():
-        connection.exec_driver_sql(
-            f"CREATE TRIGGER search_texts_{name.lower()} AFTER {name} ON search_texts "
-            f"BEGIN {work} END"
-        )
-
-
-def _stamp(connection: Connection) -> None:
+def stamp(connection: Connection) -> None:
+    """The index has every post."""
     connection.execute(delete(Control).where(col(Control.key) == STAMP))
     connection.execute(insert(Control).values(key=STAMP, value=VERSION, changed=datetime.now(UTC)))
 

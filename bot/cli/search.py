@@ -1,0 +1,120 @@
+"""`tagecho search`: what was collected, by words, by an image, by filters."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bot.cli.common import CONFIG, Config, Json, Limit, prepare, print_json, say
+from bot.errors import UsageError
+
+WIDTH = 60  # characters of a caption in a line
+
+
+def search(
+    text: Annotated[
+        str, typer.Argument(help='Words; "a phrase", word*, #tag, -without. All must be there.')
+    ] = "",
+    image: Annotated[
+        Path | None, typer.Option(help="A picture: images that look alike, most alike first.")
+    ] = None,
+    hashtag: Annotated[
+        list[str] | None, typer.Option(help="Posts with this hashtag; may be repeated.")
+    ] = None,
+    author: Annotated[str, typer.Option(help="Posts of NAME or PLATFORM/NAME.")] = "",
+    platform: Annotated[str, typer.Option(help="Posts of this platform.")] = "",
+    dataset: Annotated[str, typer.Option(help="Posts that tracks of this dataset found.")] = "",
+    since: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Taken then or later, UTC."),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Taken before, UTC."),
+    ] = None,
+    fit: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Hashtags that fit at least so well (labels score)."),
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Images of at least so many pixels on both sides.")
+    ] = None,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Only images without any verdict (curate).")
+    ] = False,
+    best: Annotated[
+        bool, typer.Option("--best", help="Best match first instead of newest first.")
+    ] = False,
+    limit: Limit = 20,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Make both indexes anew; embed what has no vector.")
+    ] = False,
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """Find collected posts by words or by an image, narrowed by filters; newest first."""
+    from bot.search import Wanted, find, settle
+
+    if rebuild:
+        _rebuild(config, json)
+        return
+    wanted = Wanted(
+        text=text,
+        image=image,
+        hashtags=tuple(hashtag or ()),
+        author=author,
+        platform=platform,
+        dataset=dataset,
+        since=_utc(since),
+        until=_utc(until),
+        fit=fit,
+        size=size,
+        clean=clean,
+        limit=limit,
+        best=best,
+    )
+    if wanted == Wanted(limit=limit, best=best):
+        raise UsageError("say what to look for: words, --image or a filter")
+    settings = prepare(config)
+    found = find(settings, wanted)
+    if json:
+        print_json(found.rows)
+    for row in [] if json else found.rows:
+        print(_line(row, scored=image is not None))
+    for remark in found.remarks:
+        say(remark)
+    if not found.rows:
+        say("nothing found")
+    if image is not None and settle(settings):
+        say("built an index of the vectors for the next search")
+
+
+def _rebuild(config: Path, json: bool) -> None:
+    from dataclasses import asdict
+
+    from bot.search import rebuild
+
+    done = rebuild(prepare(config))
+    if json:
+        print_json(asdict(done))
+    for problem in done.unreadable:
+        say(problem)
+    say(f"{done.posts} posts and {done.images} images indexed; {done.embedded} vectors were new")
+    if done.unreadable:
+        raise typer.Exit(1)
+
+
+def _line(row: dict[str, Any], scored: bool) -> str:
+    caption = " ".join(row["caption"].split())
+    caption = caption if len(caption) <= WIDTH else caption[: WIDTH - 1] + "…"
+    score = f"{row['score']:.3f}  " if scored else ""
+    when = f"{row['taken_at']:%Y-%m-%d %H:%M}"
+    gone = "  (deleted at the source)" if row["deleted_at"] else ""
+    return f"{score}{when}  @{row['author']}  {row['url']}  {caption}{gone}"
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment else None
