@@ -50,7 +50,7 @@ class Budget:
     locals: int = 4
     tune_steps: int = 300
     tune_batch: int = 16
-    head_steps: int = 200
+    head_steps: int = 400
     look: float = 1.5  # raw NCut and the frozen head see the picture this much larger
 
     @property

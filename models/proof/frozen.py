@@ -73,7 +73,7 @@ class LinearHead(nn.Module):
 
 def fit_head(
     features: NDArray[np.float32], masks: Iterable[Mask], *, steps: int, seed: int = 0,
-    batch: int = 64, rate: float = 1e-2,
+    batch: int = 64, rate: float = 0.1,
 ) -> LinearHead:  # fmt: skip
     """`features` (N, T, width) and N pseudo-masks of any size → a trained head.
 
