@@ -7,7 +7,7 @@ import sys
 
 from bench.table import machine
 
-ALL = ("startup", "networks", "render", "daemon", "ingest", "poll")
+ALL = ("startup", "networks", "render", "daemon", "ingest", "curation", "poll", "export", "search")
 
 
 def main() -> None:
