@@ -30,6 +30,7 @@ from bot.flow.poll import overdue
 from bot.flow.render import Renderer
 from bot.health import HealthServer
 from bot.locks import Check
+from bot.nightly import Background
 from bot.observe import REPLIES, TRACK_OK
 from bot.worker import AccountWorker, RenderWorker, Rules, Worker
 from storage import outbox
@@ -79,6 +80,7 @@ class Daemon:
             idle=self._stages.runtime.evict_idle,
         )
         self._scheduler = self._make_scheduler()
+        self._learning = Background(path)
         self._locks: list[Check] = []
 
     def run(self) -> None:
@@ -105,6 +107,7 @@ class Daemon:
             stack.callback(self._join)
             self._start_scheduler()
             stack.callback(self._scheduler.shutdown)
+            stack.callback(self._learning.stop)
             _notify("READY=1")
             log.info("running", accounts=list(self._accounts), tracks=len(self._rules.tracks))
             self._supervise()
@@ -141,6 +144,7 @@ class Daemon:
                 self._load()
             if time.monotonic() >= next_house:
                 self._survive(self._keep_house)
+                self._survive(self._learn)
                 next_house = time.monotonic() + KEEP_HOUSE_EVERY
                 for check in self._locks:
                     check()  # what is lost is not survived: nothing more may be sent
@@ -152,6 +156,12 @@ class Daemon:
                 next_sweep = time.monotonic() + SWEEP_EVERY
             if self._alive()[0]:
                 _notify("WATCHDOG=1")
+
+    def _learn(self) -> None:
+        try:
+            self._learning.keep(self.app, utc_now())
+        except OSError as error:  # no process, or no log file, can be made now
+            raise StorageError(f"learning cannot begin: {error}") from error
 
     def _sweep(self) -> None:
         """Files that a crash, or somebody who left meanwhile, kept without a row."""
@@ -186,7 +196,12 @@ class Daemon:
             if getattr(old, s) != getattr(new, s)
         ]
         adopted = old.model_copy(
-            update={"tracks": new.tracks, "replies": new.replies, "limits": new.limits}
+            update={
+                "tracks": new.tracks,
+                "replies": new.replies,
+                "limits": new.limits,
+                "learn": new.learn,
+            }
         )
         unknown = {t.account for t in adopted.tracks} - set(self._accounts)
         if unknown:

@@ -1,15 +1,12 @@
-"""`tagecho learn` and the networks it made: wiring, the schedule, and a person's word on them."""
+"""`tagecho learn` and the networks it made: wiring, and a person's word on them."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 from bot.app import App, ServingStages, networks_of
 from bot.config import Settings
@@ -18,6 +15,7 @@ from bot.flow.child import Say
 from bot.flow.learn import Learning, Terms
 from bot.flow.training import Recipe, check_installed
 from bot.locks import file_lock
+from bot.nightly import running
 from bot.sets import MaskSet
 from bot.status import opened
 from models.base import Segmenter, WeightsError
@@ -26,7 +24,6 @@ from storage import learning
 from storage.learning import RunState
 from storage.tables import LearningRun
 
-NIGHT = timedelta(hours=6)  # a nightly run that was missed by more waits for the next night
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _Found = TypeVar("_Found")
 
@@ -143,6 +140,7 @@ def recipe_of(settings: Settings) -> Recipe:
         least_images=said.least_images,
         most_images=said.most_images,
         dino_steps=said.dino_steps,
+        batch=said.batch,
         mask_steps=said.mask_steps,
         threads=said.threads,
     )
@@ -160,71 +158,6 @@ def summary(run: LearningRun) -> dict[str, Any]:
         "finished": run.finished,
         **{key: run.facts.get(key) for key in ("data", "evidence", "in_service", "seconds")},
     }
-
-
-def running(home: Path) -> bool:
-    """Whether a process learns now."""
-    try:
-        pid = int((home / "learn.pid").read_text())
-        return b"learn" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (OSError, ValueError):
-        return False
-
-
-# --- the schedule -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    enabled: bool
-    at: time | None
-    after_posts: int
-    zone: ZoneInfo
-
-
-def schedule_of(settings: Settings) -> Schedule:
-    said = settings.learn
-    return Schedule(said.enabled, said.at, said.after_posts, ZoneInfo(settings.replies.time_zone))
-
-
-def due(schedule: Schedule, last: LearningRun | None, new_posts: int, now: datetime) -> bool:
-    """Whether the service should start (or go on with) a run now.
-
-    With a time of day: once a night, when enough posts are new (at least one), and within NIGHT of
-    that time. Without: as soon as enough are new. A run that was broken off needs no new posts.
-    """
-    if not schedule.enabled:
-        return False
-    unfinished = last is not None and last.state == RunState.RUNNING
-    if schedule.at is None:
-        return unfinished or 0 < schedule.after_posts <= new_posts
-    tonight = _latest(schedule.at, schedule.zone, now)
-    if now - tonight >= NIGHT:
-        return False
-    if unfinished:
-        return True
-    if last is not None and last.started >= tonight:
-        return False
-    return new_posts >= max(1, schedule.after_posts)
-
-
-def is_due(app: App, settings: Settings, now: datetime) -> bool:
-    schedule = schedule_of(settings)
-    if not schedule.enabled:
-        return False
-    with app.database.read() as session:
-        last = next(iter(learning.runs(session, 1)), None)
-        new = learning.new_posts(session, last.newest_post if last else 0)
-    return due(schedule, last, new, now)
-
-
-def _latest(at: time, zone: ZoneInfo, now: datetime) -> datetime:
-    """The last moment, up to `now`, when the clock showed this time."""
-    local = now.astimezone(zone)
-    today = datetime.combine(local.date(), at, zone)
-    return today if today <= local else datetime.combine(
-        local.date() - timedelta(days=1), at, zone
-    )  # fmt: skip
 
 
 # --- small things -------------------------------------------------------------------------------

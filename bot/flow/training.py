@@ -25,6 +25,7 @@ class Recipe:
     least_images: int = 500
     most_images: int = 4000
     dino_steps: int = 900
+    batch: int = 48  # photos in a step of DINO
     mask_steps: int = 2500
     threads: int = 1
     seed: int = 0
@@ -55,7 +56,7 @@ def commands(stage: str, folder: Path, recipe: Recipe) -> list[Command]:
             (
                 "models.dino.train",
                 ["--photos", photos / TRAIN, "--out", folder / "dino",
-                 "--steps", recipe.dino_steps, *common],
+                 "--steps", recipe.dino_steps, "--batch", recipe.batch, *common],
             ),
         ],
         "masks": [
