@@ -18,7 +18,7 @@ from bot.export.coco import Coco
 from bot.export.croissant import RECORDS, describe
 from bot.export.examples import Example, Examples, Plan
 from bot.export.fields import DEFAULT, chosen
-from bot.export.files import Hashed, whole_folder
+from bot.export.files import Hashed, shut, whole_folder
 from bot.export.imagefolder import ImageFolder
 from bot.export.masks import Masks
 from bot.export.parquet import Parquet
@@ -39,6 +39,9 @@ SMALLEST = 16  # px
 class Writer(Protocol):
     def add(self, example: Example) -> dict[str, Any] | None:
         """Write one image. Its line for records.jsonl; None: this format has no place for it."""
+
+    def abort(self) -> None:
+        """Close what is open: something failed, and all of it will be removed."""
 
     def close(self) -> list[Path]:
         """End it. The files that hold more than one image, for croissant.json."""
@@ -118,17 +121,22 @@ def write(app: App, snapshot: Snapshot, options: Options) -> Result:
 
     with whole_folder(options.out, replace=options.replace, commit=commit) as folder:
         writer = FORMATS[options.format](folder, plan)
-        summary = Summary()
         records = Hashed(folder / RECORDS)
-        for example in progress(examples, "images", total=snapshot.items):
-            values = writer.add(example)
-            if values is None:
-                result.without_mask += 1
-                continue
-            summary.add(example)
-            records.write(json.dumps(values, ensure_ascii=False).encode() + b"\n")
-        records.close()
-        files = {path.relative_to(folder).as_posix(): _facts(path) for path in writer.close()}
+        summary = Summary()
+        try:
+            for example in progress(examples, "images", total=snapshot.items):
+                values = writer.add(example)
+                if values is None:
+                    result.without_mask += 1
+                    continue
+                summary.add(example)
+                records.write(json.dumps(values, ensure_ascii=False).encode() + b"\n")
+            records.close()
+            files = {path.relative_to(folder).as_posix(): _facts(path) for path in writer.close()}
+        except BaseException:
+            writer.abort()
+            shut(records)
+            raise
         if not summary.items:
             raise NothingToDo(f"{name_of(snapshot)} has nothing to write: all are forgotten, or "
                               "none has a mask")  # fmt: skip

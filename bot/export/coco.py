@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from bot.export.examples import Example, Plan
+from bot.export.files import shut
 from bot.export.masks import box, polygons, run_lengths
 from models.images import png_mask
 
@@ -63,6 +64,11 @@ class Coco:
                 paths.append(file.path)
         return sorted(paths)
 
+    def abort(self) -> None:
+        for files in self._files.values():
+            for file in files.values():
+                file.abort()
+
     def _of(self, split: str) -> dict[str, _Json]:
         if split not in self._files:
             (self._folder / "images" / split).mkdir(parents=True)
@@ -111,6 +117,10 @@ class _Json:
         self._waiting.close()
         self.path.with_suffix(".part").unlink()
         self._images.close()
+
+    def abort(self) -> None:
+        shut(self._images)
+        shut(self._waiting)
 
     def _put(self, file: IO[str], value: dict[str, Any]) -> None:
         file.write(self._between[file] + json.dumps(value, ensure_ascii=False))

@@ -23,7 +23,11 @@ class Field:
 
 FIELDS = (
     Field("hashtags", "texts", "the post's hashtags, without '#'"),
-    Field("probabilities", "floats", "how probable each hashtag is; null, or none at all: never judged"),
+    Field(
+        "probabilities",
+        "floats",
+        "how probable each hashtag is; null or none: never judged",
+    ),
     Field("platform", "text", "where the post is"),
     Field("post_id", "text", "the platform's id of the post"),
     Field("index", "int", "which image of the post, from 0"),

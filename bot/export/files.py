@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from bot.errors import StorageError, UsageError
 
@@ -79,6 +80,17 @@ def _restore(out: Path, part: Path, old: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     if old.exists() and not out.exists():
         old.rename(out)
+
+
+class Closable(Protocol):
+    def close(self) -> object: ...
+
+
+def shut(file: Closable | None) -> None:
+    """Let go of a file that does not count any more; on a full disk even that complains."""
+    if file is not None:
+        with contextlib.suppress(OSError):
+            file.close()
 
 
 class Hashed:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from bot.export.examples import Example, Plan
+from bot.export.files import shut
 from bot.export.masks import polygons, run_lengths
 from models.images import png_mask
 
@@ -40,6 +41,10 @@ class ImageFolder:
         for file in self._lines.values():
             file.close()
         return []
+
+    def abort(self) -> None:
+        for file in self._lines.values():
+            shut(file)
 
     def _of(self, split: str) -> IO[str]:
         if split not in self._lines:

@@ -8,6 +8,7 @@ from typing import Any
 
 from bot.errors import UsageError
 from bot.export.examples import Example, Plan
+from bot.export.files import shut
 from bot.export.masks import polygons, run_lengths
 from models.images import png_mask
 
@@ -59,6 +60,10 @@ class Parquet:
         for writer in self._writers.values():
             writer.close()
         return sorted(self._files)
+
+    def abort(self) -> None:
+        for writer in self._writers.values():
+            shut(writer)
 
     def _flush(self, split: str) -> None:
         rows, self._rows[split], self._sizes[split] = self._rows[split], [], 0

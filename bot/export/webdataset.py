@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.export.examples import Example, Plan
+from bot.export.files import shut
 from bot.export.masks import polygons, run_lengths
 from models.images import png_mask
 
@@ -51,6 +52,10 @@ class WebDataset:
         for tar in self._tars.values():
             tar.close()
         return sorted(self._files)
+
+    def abort(self) -> None:
+        for tar in self._tars.values():
+            shut(tar.fileobj)
 
     def _of(self, split: str, size: int) -> tarfile.TarFile:
         tar = self._tars.get(split)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.export.examples import Example, Plan
+from bot.export.files import shut
 from bot.export.masks import polygons, run_lengths
 from bot.splits import NAMES
 from models.base import Mask
@@ -48,6 +49,9 @@ class Yolo:
         lines += [f"  {i}: {json.dumps(name)}" for i, name in enumerate(self._plan.names)]
         (self._folder / "data.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
         return [self._rle]
+
+    def abort(self) -> None:
+        shut(self._lines)
 
     def _label(self, example: Example, found: Mask) -> str:
         size = (example.width, example.height)

@@ -135,10 +135,8 @@ class _Import:
             for part in batch:
                 if self._who(part) in gone:
                     self._report.kept_out += 1
-                elif found := images.get(self._key(part)):
-                    self._add(session, part.post, found)
-                elif have[self._key(part)]:
-                    self._report.known += 1
+                else:
+                    self._add(session, part.post, images.get(self._key(part), []))
 
     def _add(self, session: Session, post: Post, images: list[Fetched]) -> None:
         now = utc_now()
@@ -147,6 +145,8 @@ class _Import:
             row = known[post.post_id]
             self._report.known += 1
             self._report.images += dataset.add_media(session, row, images, now)
+        elif not images:
+            return  # a film, or pictures that cannot be used
         else:
             row = dataset.add(session, _as_known(session, post), images, now)
             self._report.posts += 1
