@@ -27,18 +27,23 @@ from bot.config.problems import did_you_mean, not_one_of, quote
 from bot.config.values import (
     QuietHours,
     Rate,
+    Threshold,
     parse_duration,
     parse_hashtag,
     parse_quiet_hours,
     parse_rate,
     parse_seconds,
     parse_size,
+    parse_threshold,
     parse_username,
 )
 from bot.events import Mode
+from models.official.catalogue import names
 
 PLATFORMS = ("instagram",)
-PACKS = ("embedded",)
+UPSCALERS = ("embedded", *names("upscaler"))
+SEGMENTERS = ("learned", "embedded", *names("segmenter"))
+REFINERS = ("off", *names("refiner"))
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("auto", "text", "json")
 PLACEHOLDERS = ("author", "style", "url")
@@ -172,6 +177,22 @@ def _proxy(value: object) -> object:
     return SecretStr(value)
 
 
+def _mirror(value: object) -> str:
+    """A base address, without the slash at its end; "" for none."""
+    what = 'must be a URL such as "https://mirror.example/weights"; http only on this machine'
+    text = value.rstrip("/") if isinstance(value, str) else "?"
+    try:
+        url = urlsplit(text)
+        url.port  # noqa: B018 - raises for a port that is none
+    except ValueError:
+        raise ValueError(what) from None
+    plain = url.scheme == "http" and is_loopback(url.hostname or "")
+    fine = url.hostname and (plain or url.scheme == "https") and not url.query and not url.fragment
+    if text and (not fine or "@" in url.netloc):
+        raise ValueError(what)
+    return text
+
+
 def _totp(value: object) -> object:
     """The base32 seed, as apps show it: in groups, in any case."""
     if not isinstance(value, str):
@@ -275,6 +296,7 @@ Spacing = Annotated[tuple[timedelta, timedelta], BeforeValidator(_spacing)]
 Delay = Annotated[tuple[float, float], BeforeValidator(_delay)]
 Size = Annotated[int, PlainValidator(parse_size)]
 Limit = Annotated[Rate | None, PlainValidator(parse_rate), _AS_WRITTEN]
+Bound = Annotated[Threshold | None, PlainValidator(parse_threshold), _AS_WRITTEN]
 Quiet = Annotated[QuietHours | None, PlainValidator(parse_quiet_hours), _AS_WRITTEN]
 Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=1_000_000_000)]
 Some = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=1_000_000_000)]
@@ -291,8 +313,12 @@ Dataset = Annotated[str, AfterValidator(_dataset)]
 ModeName = Annotated[Mode, _choice(*Mode)]
 ModeNames = Annotated[tuple[ModeName, ...], BeforeValidator(_split)]
 Platform = Annotated[str, _choice(*PLATFORMS)]
-Pack = Annotated[str, _choice(*PACKS)]
-SegmenterPack = Annotated[str, _choice("learned", *PACKS)]
+UpscalerPack = Annotated[str, _choice(*UPSCALERS)]
+SegmenterPack = Annotated[str, _choice(*SEGMENTERS)]
+RefinerPack = Annotated[str, _choice(*REFINERS)]
+Tile = Annotated[int, BeforeValidator(_no_bool), Field(ge=32, le=2048)]
+TilePad = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=512)]
+Mirror = Annotated[str, PlainValidator(_mirror)]
 Level = Annotated[str, _choice(*LEVELS)]
 LogFormat = Annotated[str, _choice(*FORMATS)]
 

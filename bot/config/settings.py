@@ -29,7 +29,7 @@ from bot.config import fields
 from bot.config.problems import Path as KeyPath
 from bot.config.problems import did_you_mean, not_one_of, origin_of, quote
 from bot.config.source import Source, parse_source, read_text
-from bot.config.values import Rate, format_duration
+from bot.config.values import Rate, Threshold, format_duration
 from bot.errors import ConfigError
 from bot.events import Mode, TrackKind
 from models.compose import styles
@@ -130,8 +130,13 @@ class Replies(Section):
 
 
 class Models(Section):
-    upscaler: fields.Pack = "embedded"
+    upscaler: fields.UpscalerPack = "embedded"
     segmenter: fields.SegmenterPack = "learned"
+    refiner: fields.RefinerPack = "off"
+    tile: fields.Tile = 192
+    tile_pad: fields.TilePad = 36
+    offline: bool = False
+    mirror: fields.Mirror = ""
     threads: fields.Some = 2
     idle: fields.PositiveDuration = timedelta(minutes=2)
 
@@ -144,6 +149,7 @@ class Learn(Section):
     least_images: fields.Some = 500
     most_images: fields.Some = 4000
     dino_steps: fields.Some = 900
+    batch: fields.Some = 48
     mask_steps: fields.Some = 2500
     threads: fields.Some = 1
     nice: fields.Nice = 15
@@ -156,6 +162,21 @@ class Limits(Section):
     max_pixels: fields.Some = 50_000_000
     first_poll: fields.Some = 50
     per_poll: fields.Some = 200
+
+
+class Curation(Section):
+    """When an image gets a verdict; None: that check is off."""
+
+    at_ingest: bool = True
+    min_sharpness: fields.Bound = Threshold(60)
+    min_brightness: fields.Bound = Threshold(0.08)
+    max_brightness: fields.Bound = Threshold(0.97)
+    min_information: fields.Bound = Threshold(2.5)
+    min_side: fields.Bound = Threshold(200)
+    max_aspect: fields.Bound = Threshold(2.5)
+    max_frames: fields.Bound = Threshold(1)
+    max_screenshot: fields.Bound = Threshold(0.42)
+    min_label_fit: fields.Bound = Threshold(0.2)
 
 
 class Pacing(Section):
@@ -203,6 +224,7 @@ class Settings(Section):
     models: Models = Models()
     learn: Learn = Learn()
     limits: Limits = Limits()
+    curation: Curation = Curation()
     pacing: Pacing = Pacing()
     log: Log = Log()
     health: Health = Health()
@@ -294,6 +316,7 @@ SECTIONS: dict[str | int, type[Section]] = {
     "models": Models,
     "learn": Learn,
     "limits": Limits,
+    "curation": Curation,
     "pacing": Pacing,
     "log": Log,
     "health": Health,

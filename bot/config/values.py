@@ -50,6 +50,17 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class Threshold:
+    """A number in the unit of what it limits, or a percentile, 0..100, of what was collected."""
+
+    value: float
+    percentile: bool = False
+
+    def __str__(self) -> str:
+        return f"p{self.value:g}" if self.percentile else f"{self.value:g}"
+
+
+@dataclass(frozen=True, slots=True)
 class QuietHours:
     """From `start` up to, not including, `end`, in local time; over midnight when end < start."""
 
@@ -131,6 +142,23 @@ def parse_rate(value: object) -> Rate | None:
     if not count or not per or per > _LONGEST:
         raise ValueError(f'{quote(value)} is not a rate such as "20/d", "6/h", "200/15m" or "off"')
     return Rate(count, per)
+
+
+def parse_threshold(value: object) -> Threshold | None:
+    """A plain number, or `"p1"`: that percentile of the collected images; None for `"off"`."""
+    if isinstance(value, Threshold):
+        return value
+    if value == "off":
+        return None
+    text = "" if isinstance(value, bool) else _plain(value)
+    percentile = text.startswith("p")
+    try:
+        number = float(text.removeprefix("p"))
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= (100 if percentile else 1e9):
+        raise ValueError(f'{quote(value)} is neither a number nor a percentile such as "p1"')
+    return Threshold(number, percentile)
 
 
 def parse_quiet_hours(value: object) -> QuietHours | None:
