@@ -47,7 +47,9 @@ class Service:
 
 
 @contextlib.contextmanager
-def service(folder: Path, addresses: Mapping[str, str], limit: int) -> Iterator[Service]:
+def service(
+    folder: Path, addresses: Mapping[str, str], limit: int, *, curated: bool = True
+) -> Iterator[Service]:
     configure_logs("error", "text")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "config.toml"
@@ -57,7 +59,8 @@ def service(folder: Path, addresses: Mapping[str, str], limit: int) -> Iterator[
     platform = app.platform("main")
     us = Us(platform.login())
     limits = Limits(first_poll=limit, per_poll=limit)
-    ingest = Ingest(app.database, app.originals, app.optouts, limits)
+    curator = app.curator if curated else None
+    ingest = Ingest(app.database, app.originals, app.optouts, limits, curator=curator)
     yield Service(app, platform, us, Poller(app.database, ingest), Policy(enabled=False))
     ingest.close()
     platform.close()

@@ -15,25 +15,27 @@ from sqlmodel import select
 from bot.config import Account, Settings
 from bot.errors import AuthError, ConfigError, ModelError
 from bot.events import TrackKind
+from bot.flow.curation import Bound, Curator
 from bot.flow.ingest import Limits
 from bot.flow.policy import Policy, Track, utc_now
 from bot.flow.trigger import AUTO
 from bot.locks import Check, account_lock
 from bot.platforms.base import Platform
 from bot.platforms.pacing import PacedGate, Rate
-from models.base import Composer, Image, Mask, Segmenter, Upscaler, WeightsError
+from models.base import Composer, Image, Mask, Prompter, Segmenter, Upscaler, WeightsError
 from models.compose import OVERLAYS, WITHOUT_MASK, composer
 from models.compose.alt import alt_text
 from models.compose.badge import badge
-from models.packs import load_segmenter, load_upscaler
+from models.packs import load_refiner, load_segmenter, load_upscaler
 from models.runtime import Runtime
+from models.segment.refined import Refined
 from storage.blobs import BlobStore
 from storage.database import Database
 from storage.ledger import DatabaseLedger
 from storage.optouts import OptOuts
 from storage.tables import Control, Reply
 
-_Network = TypeVar("_Network", Upscaler, Segmenter)
+_Network = TypeVar("_Network", Upscaler, Segmenter, Prompter)
 
 
 class ServingStages:
@@ -46,12 +48,25 @@ class ServingStages:
         self._settings = settings
 
     def upscaler(self, scale: int) -> Upscaler:
-        pack = self._settings.models.upscaler
-        return _loaded(lambda: load_upscaler(pack, scale, self.runtime))
+        chosen, home = self._settings.models, networks_of(self._settings)
+        return _loaded(
+            lambda: load_upscaler(
+                chosen.upscaler, scale, self.runtime, home, chosen.tile, chosen.tile_pad
+            )
+        )
 
     def segmenter(self) -> Segmenter:
         pack = self._settings.models.segmenter
-        return _loaded(lambda: load_segmenter(pack, self.runtime, networks_of(self._settings)))
+        found = _loaded(lambda: load_segmenter(pack, self.runtime, networks_of(self._settings)))
+        prompter = self.prompter()
+        return found if prompter is None else Refined(found, prompter)
+
+    def prompter(self) -> Prompter | None:
+        """What answers points and boxes; None when it is off."""
+        pack = self._settings.models.refiner
+        if pack == "off":
+            return None
+        return _loaded(lambda: load_refiner(pack, self.runtime, networks_of(self._settings)))
 
     def composer(self, style: str) -> Composer:
         return composer(style)
@@ -85,6 +100,7 @@ class App:
         with self.database.write() as session:
             self.optouts.open(session, utc_now())
         self.ledger = DatabaseLedger(self.database)
+        self.curator = Curator(self.database, bounds_of(settings))
 
     def gate(self, account: str) -> PacedGate:
         return PacedGate(account, self.ledger, rates_of(self.settings), stop=self.stop)
@@ -200,6 +216,28 @@ def networks_of(settings: Settings) -> Path:
 def limits_of(settings: Settings) -> Limits:
     limits = settings.limits
     return Limits(limits.max_image_bytes, limits.max_pixels, limits.first_poll, limits.per_poll)
+
+
+def bounds_of(settings: Settings) -> tuple[Bound, ...]:
+    """The checks of [curation] that are on: check, score, and whether it is a least."""
+    checks = {
+        "min_sharpness": ("blur", "sharpness"),
+        "min_brightness": ("underexposed", "brightness"),
+        "max_brightness": ("overexposed", "brightness"),
+        "min_information": ("low_information", "information"),
+        "min_side": ("small", "side"),
+        "max_aspect": ("aspect", "aspect"),
+        "max_frames": ("animated", "frames"),
+        "max_screenshot": ("screenshot", "screenshot"),
+        "min_label_fit": ("label_fit", "label_fit"),
+    }
+    bounds = []
+    for key, (check, score) in checks.items():
+        limit = getattr(settings.curation, key)
+        if limit is not None:
+            plain, percentile = (None, limit.value) if limit.percentile else (limit.value, None)
+            bounds.append(Bound(check, score, key.startswith("min_"), plain, percentile))
+    return tuple(bounds)
 
 
 def tracks_of(settings: Settings) -> dict[str, Track]:

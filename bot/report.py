@@ -81,7 +81,7 @@ def write_page(path: Path, rows: Iterable[ReplyRow], title: str) -> None:
     page = _template().module
     counts: Counter[str] = Counter()
     try:
-        with _scratch() as body, _replacing(path) as out:
+        with _scratch() as body, replacing(path) as out:
             for row in rows:
                 counts[row.state] += 1
                 body.write(page.reply(row, _pictures(row)))  # type: ignore[attr-defined]
@@ -98,7 +98,7 @@ def _scratch() -> IO[str]:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[IO[str]]:
+def replacing(path: Path) -> Iterator[IO[str]]:
     """A file that takes the place of `path` once it is complete. mkstemp makes it 0600."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -122,7 +122,7 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"clock": _clock, "words": _words, "slug": _slug, "link": _link}
+    environment.filters |= {"clock": _clock, "words": _words, "slug": _slug, "link": link}
     return environment.get_template("replies.html")
 
 
@@ -173,7 +173,7 @@ def _slug(state: str) -> str:
     return "".join(c if c.isascii() and c.isalnum() else "-" for c in state.lower())
 
 
-def _link(url: str) -> str:
+def link(url: str) -> str:
     """The address when it may be a link: http or https with a host. Else empty."""
     try:
         parts = urlsplit(url)

@@ -96,7 +96,12 @@ class AccountWorker(Worker):
         self._next_login = 0.0
         self._next_retry = time.monotonic() + RETRY_MEDIA_EVERY
         self._ingest = Ingest(
-            app.database, app.originals, app.optouts, rules.now.limits, alive=self.alive
+            app.database,
+            app.originals,
+            app.optouts,
+            rules.now.limits,
+            alive=self.alive,
+            curator=app.curator if app.settings.curation.at_ingest else None,
         )
         self._poller = Poller(app.database, self._ingest)
 

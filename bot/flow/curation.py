@@ -31,7 +31,7 @@ log = structlog.get_logger()
 VERSION = f"{measure.VERSION}.{duplicate.VERSION}"
 UNMATCHED = f"{VERSION} unmatched"
 BATCH = 64  # images matched in one transaction
-MOST = 256  # neighbours looked at: who posts one picture ten thousand times gets no more
+MOST = 1024  # neighbours looked at: one picture posted ten thousand times costs no more
 SAMPLE = 10_000  # latest images that percentiles are taken of while collecting
 ENOUGH = 100  # images without which a percentile says nothing
 FRESH = timedelta(hours=1)  # how long percentiles stay

@@ -14,16 +14,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from bot.errors import RateLimited, Refused, StorageError, Unavailable
 from bot.events import Media, MediaKind, Post
+from bot.flow.curation import Curator
 from bot.flow.policy import Clock, Policy, Track, utc_now
 from bot.flow.trigger import Trigger, Us, decide
 from bot.platforms.base import Platform
 from models.base import ImageRejected
 from models.images import decode
-from storage import dataset, outbox
+from models.quality.measure import Measured
+from storage import curation, dataset, outbox
 from storage.blobs import BlobStore
 from storage.database import Database
 from storage.dataset import Fetched
@@ -47,6 +49,13 @@ class Limits:
     max_pixels: int = 50_000_000
     first_poll: int = 50
     per_poll: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Seen(Fetched):
+    """A stored image with what was measured of it."""
+
+    measured: Measured | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +90,19 @@ class Ingest:
         clock: Clock = utc_now,
         downloads: int = 4,
         alive: Callable[[], None] = lambda: None,
+        curator: Curator | None = None,
     ) -> None:
-        """`alive` is called whenever something that may take long has come to its end."""
+        """`alive` is called whenever something that may take long has come to its end.
+
+        Without a `curator`, images are neither measured nor judged.
+        """
         self._database = database
         self._originals = originals
         self._optouts = optouts
         self.limits = limits
         self._clock = clock
         self.alive = alive
+        self._curator = curator
         self._pool = ThreadPoolExecutor(downloads, thread_name_prefix="download")
 
     def take(
@@ -147,14 +161,15 @@ class Ingest:
             until,
         )
         try:
-            return self._write(track, unique, images, policy, us)
+            taken = self._write(track, unique, images, policy, us)
         except StorageError:  # the whole database's trouble
             raise
         except Exception as error:  # noqa: BLE001 - met again below, post by post
             log.warning("a batch cannot be stored at once", reason=_first_line(error))
-        taken = Taken()
-        for post in unique:
-            taken += self._write_one(track, post, images, policy, us)
+            taken = Taken()
+            for post in unique:
+                taken += self._write_one(track, post, images, policy, us)
+        self._curate(image for some in images.values() for image in some)
         return taken
 
     def _write_one(
@@ -206,6 +221,7 @@ class Ingest:
         us: Us,
     ) -> bool:
         row_id = dataset.add(session, post, images[post.post_id], self._clock())
+        self._keep_measured(session, row_id, images[post.post_id])
         return self._note(session, track, row_id, post, policy, us)
 
     def _note(
@@ -292,7 +308,10 @@ class Ingest:
                 reason=str(error),
             )
         height, width = image.pixels.shape[:2]
-        return Fetched(
+        measured = None
+        if self._curator is not None:
+            measured = self._curator.measured(image.pixels, image.frames)
+        return Seen(
             media,
             MediaState.STORED,
             sha256,
@@ -301,6 +320,7 @@ class Ingest:
             width,
             height,
             notes=" ".join(image.notes),
+            measured=measured,
         )
 
     def _retry(
@@ -341,6 +361,35 @@ class Ingest:
             image = _failed(image.media, MediaState.GONE, f"given up: {image.reason}")
         with self._database.write() as session:
             dataset.settle_media(session, row.id or 0, image, self._clock())
+            self._keep_measured(session, row.post, [image])
+        self._curate([image])
+
+    def _keep_measured(self, session: Session, post: int, images: Iterable[Fetched]) -> None:
+        """Of images just stored; of one that another worker stored a moment ago it is the same."""
+        if self._curator is None:
+            return
+        measured = {i.media.index: i.measured for i in images if isinstance(i, Seen) and i.measured}
+        if not measured:
+            return
+        rows = []
+        for media in session.exec(select(MediaRow).where(MediaRow.post == post)):
+            found = measured.get(media.index)
+            if found is not None and media.state == MediaState.STORED:
+                rows.append(self._curator.row(media.id or 0, found))
+        curation.keep(session, rows)
+
+    def _curate(self, images: Iterable[Fetched]) -> None:
+        """After their transaction. An image whose curation fails is still collected: the rows say
+        that it was not compared yet, and the next image's turn, or `tagecho curate`, does it."""
+        if self._curator is None or not any(isinstance(image, Seen) for image in images):
+            return
+        try:
+            self._curator.settle()
+        except StorageError:
+            raise
+        except Exception:
+            log.exception("curation failed; it will be tried again")
+        self.alive()
 
     def _may_retry(self, media: MediaRow, post: PostRow) -> bool:
         return self._clock() >= post.first_seen + FIRST_RETRY * 2.0**media.attempts

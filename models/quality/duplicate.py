@@ -25,8 +25,8 @@ _FAR = 0.3  # scale or shift, of half a side, beyond which it is another picture
 _AT_ONCE = 64  # pairs
 _BLOCK = 8
 _DETAIL = (0.6, 4.0)  # px: finer than the first is noise, coarser than the second is shading
-_NOISE = np.float32(1.0)  # variance, of 255²: blocks without detail agree with nothing
-_ALIKE = 0.6  # correlation of 16x16 px under which pictures need not be laid over each other
+_NOISE = np.float32(0.3)  # variance, of 255²: blocks without detail agree with nothing
+_ALIKE = 0.4  # correlation of 16x16 px under which pictures need not be laid over each other
 SAME = 0.82  # similarity from which two pictures are duplicates; measured in docs/benchmarks.md
 
 Floats = NDArray[np.float32]
