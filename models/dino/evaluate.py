@@ -16,11 +16,11 @@ import torch
 
 from models.base import WeightsError
 from models.dino.model import load_teacher
-from models.dino.select import Tagged, embed, read_posts, read_selection
+from models.dino.select import Tagged, embed, held_out, read_posts, read_selection
 from models.dino.start import load_start
 from models.dino.vit import ViT
 
-__all__ = ["Tagged", "embed", "load_teacher", "read_posts"]
+__all__ = ["Tagged", "embed", "held_out", "load_teacher", "read_posts"]
 
 
 def main() -> None:
@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--masks", type=Path, help="photos/ID.jpg and labels/ID.png: NCut IoU too")
     parser.add_argument("--ids", type=Path, help="file that names the masks to use")
     parser.add_argument("--checkpoint", type=Path, help="ours, or a folder in the hub's layout")
+    parser.add_argument("--held-out", action="store_true", help="the fifth of authors left out")
     parser.add_argument("--limit", type=int, default=100_000, help="photos for kNN")
     parser.add_argument("--side", type=int, default=96, help="px the photos are squeezed to")
     parser.add_argument("--threads", type=int, default=1)
@@ -38,7 +39,7 @@ def main() -> None:
     try:
         selection = read_selection(
             arguments.posts, arguments.masks, arguments.ids,
-            limit=arguments.limit, side=arguments.side,
+            limit=arguments.limit, side=arguments.side, unseen=arguments.held_out,
         )  # fmt: skip
         vit = load_start(arguments.checkpoint) if arguments.checkpoint else ViT()
     except (OSError, ValueError, WeightsError) as error:

@@ -46,6 +46,11 @@ def read_posts(path: Path) -> list[Tagged]:
     return [post for post in posts if post.hashtag not in DROPPED]
 
 
+def held_out(author: str) -> bool:
+    """One author in five, for good: whose images a learning service does not train on."""
+    return hashlib.sha256(author.encode()).digest()[0] % 5 == 0
+
+
 @torch.no_grad()
 def embed(vit: ViT, images: list[Image], side: int = 96, batch: int = 64) -> Features:
     """(N, width) L2-normalised class tokens of pictures squeezed to side × side."""
@@ -101,18 +106,26 @@ class Selection:
 
 
 def read_selection(
-    posts: Path | None, masks: Path | None, ids: Path | None, *, limit: int, side: int
+    posts: Path | None,
+    masks: Path | None,
+    ids: Path | None,
+    *,
+    limit: int,
+    side: int,
+    unseen: bool = False,
 ) -> Selection | None:
     """None when nothing was named. ValueError for a set without a photo.
 
     Photos of `posts` lie below its folder as ID.jpg; `limit` of them are taken, the same ones each
     time. `masks` holds photos/ID.jpg and labels/ID.png; `ids` names those to use, else all.
+    `unseen`: of the posts, only those of authors that are held out.
     """
     chosen: list[Tagged] = []
     photos: list[Image] = []
     if posts is not None:
         paths = {path.stem: path for path in photo_paths([posts.parent])}
         known = [post for post in read_posts(posts) if post.id in paths]
+        known = [post for post in known if held_out(post.author)] if unseen else known
         chosen = sorted(known, key=lambda post: hashlib.sha256(post.id.encode()).digest())[:limit]
         if not chosen:
             raise ValueError(f"{posts}: none of its photos lies below {posts.parent}")

@@ -170,6 +170,7 @@ def test_knn_and_ncut_of_a_selection(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_selection_is_read_from_files(folder: Path) -> None:
     rows = [{"id": str(i), "author": "a", "hashtag": tag} for i, tag in enumerate("xyz")]
     rows += [
+        {"id": "4", "author": "author7", "hashtag": "x"},
         {"id": "5", "author": "b", "hashtag": "skip"},
         {"id": "gone", "author": "b", "hashtag": "x"},
     ]
@@ -179,6 +180,9 @@ def test_a_selection_is_read_from_files(folder: Path) -> None:
     assert found is not None
     assert len(found.posts) == len(found.photos) == 2
     assert read_selection(None, None, None, limit=2, side=32) is None
+    apart = read_selection(posts, None, None, limit=9, side=32, unseen=True)
+    assert apart is not None
+    assert [post.author for post in apart.posts] == ["author7"]
     posts.write_text('{"id": "1"}\n')
     with pytest.raises(ValueError, match=r"posts\.jsonl:1"):
         read_posts(posts)
