@@ -13,7 +13,7 @@ from typing import Any, Self
 from bot.errors import ModelError
 from bot.flow.photos import HELD_OUT, TRAIN
 
-NEEDED = ("torch", "onnx", "cv2")
+NEEDED = ("torch", "onnx", "cv2", "matplotlib", "safetensors")
 Command = tuple[str, list[str]]  # module, arguments
 
 

@@ -14,6 +14,7 @@ import torch
 from models.export import export, register, round_to_half
 from models.segment.network import SegmentNet, Served
 from models.segment.train import load_network
+from models.training import read_checkpoint
 
 
 def export_network(network: SegmentNet, path: Path, side: int, threshold: float) -> float:
@@ -37,12 +38,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--to", type=Path, required=True)
-    parser.add_argument("--side", type=int, default=224)
-    parser.add_argument("--threshold", type=float, default=0.5)
+    parser.add_argument("--side", type=int, help="of the input; default: as it was trained")
+    parser.add_argument("--threshold", type=float, default=0.45)
     arguments = parser.parse_args()
     path = arguments.to / "segment.onnx"
     network = load_network(arguments.checkpoint)
-    worst = export_network(network, path, arguments.side, arguments.threshold)
+    side = arguments.side or int(read_checkpoint(arguments.checkpoint)["recipe"]["side"])
+    worst = export_network(network, path, side, arguments.threshold)
     sys.stderr.write(f"{path}: largest difference to torch {worst:.1e}\n")
 
 

@@ -18,6 +18,7 @@ from models.packs import embedded_weights  # noqa: E402
 from models.runtime import Runtime  # noqa: E402
 from models.segment import train as learning  # noqa: E402
 from models.segment.export import export_network  # noqa: E402
+from models.segment.export import main as export_main  # noqa: E402
 from models.segment.grabcut import grabcut, keep_central  # noqa: E402
 from models.segment.measure import iou  # noqa: E402
 from models.segment.network import SegmentNet  # noqa: E402
@@ -182,6 +183,17 @@ def test_export_equals_torch_and_serves(tmp_path: Path) -> None:
     assert found.mask.shape == (120, 120)
     assert found.embedding.shape == (96,)
     assert float(np.linalg.norm(found.embedding)) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_command_exports_at_the_side_it_was_trained_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = learning.Recipe(steps=1, batch=2, side=48)
+    learning.train(pool(), recipe, tmp_path / "run")
+    arguments = ["export", "--checkpoint", str(tmp_path / "run/last.pt"), "--to", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", arguments)
+    export_main()
+    assert embedded_weights("segment", tmp_path).facts["side"] == 48
 
 
 def test_resumed_equals_uninterrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
