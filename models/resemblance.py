@@ -10,6 +10,7 @@ above nearly all pairs drawn at random, and above what a picture of nothing woul
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +73,7 @@ class Space:
 def nonsense(seed: int = 0) -> list[Image]:
     """Pictures of nothing, 256 × 256: noise of several kinds and grains, and flat colours."""
     random = np.random.default_rng(seed)
-    noise = [random.integers(0, 256, (256, 256, 3)), random.integers(0, 256, (256, 256, 1))]
+    noise: list[NDArray[Any]] = [random.integers(0, 256, (256, 256, c)) for c in (3, 1)]
     noise += [random.normal(128, spread, (256, 256, 3)) for spread in (8, 25, 50)]
     for grain in (2, 4, 8, 16):
         cells = random.integers(0, 256, (256 // grain, 256 // grain, 3))

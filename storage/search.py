@@ -30,7 +30,7 @@ NARROW = 2000  # filters with at most so many posts are asked first, and the tex
 RANKED = 10_000  # by relevance: among so many of the newest that match
 FIT = "combined"  # the method of `label_scores` that a filter asks
 _WORD = re.compile(r'(-?)(?:"([^"]*)"?|(\S+))')
-_CHUNK = 500  # a database takes only so many parameters at once
+_NAMED = re.compile(r":([a-z]\w*)")
 _LEAST_PREFIX = 2  # characters before a `*`; fewer would be half of all words
 _ID = f"& {(1 << ID_BITS) - 1}"
 
@@ -117,13 +117,12 @@ def images(
     those with these bytes, whoever posted them."""
     asked = _Asked(session, [], filters)
     found = []
-    for which, values in (("m.post", list(map(int, posts))), ("m.sha256", list(hashes))):
-        for start in range(0, len(values), _CHUNK):
-            chunk = {f"v{n}": value for n, value in enumerate(values[start : start + _CHUNK])}
+    names = [f"'{bytes.fromhex(name).hex()}'" for name in hashes]  # nothing but digits
+    for which, values in (("m.post", list(map(str, map(int, posts)))), ("m.sha256", names)):
+        if values:
             found += asked.run(
                 f"SELECT m.post, m.sha256 FROM media m WHERE m.sha256 IS NOT NULL AND "  # noqa: S608
-                f"{which} IN ({', '.join(':' + name for name in chunk)}) AND {asked.image}",
-                **chunk,
+                f"{which} IN ({','.join(values)}) AND {asked.image}"
             )
     return [(post, sha256) for post, sha256 in found]
 
@@ -139,9 +138,9 @@ class _Asked:
         self.image = self._image()
 
     def run(self, statement: str, **more: Any) -> list[Any]:
-        asked = text(statement)
         values = self.values | more
-        return list(self.connection.execute(asked, {k: values[k] for k in asked.compile().params}))
+        named = {name: values[name] for name in _NAMED.findall(statement)}
+        return list(self.connection.execute(text(statement), named))
 
     def few(self) -> list[int] | None:
         """Posts that pass a filter which hardly any pass; None when there is no such filter."""
@@ -197,8 +196,8 @@ class _Asked:
         if self.sqlite:
             for n, term in enumerate(self.terms):
                 self.values[f"t{n}"] = f" {' '.join(term.tokens)}" + ("" if term.prefix else " ")
-                found = f"instr(' ' || document || ' ', :t{n})"
-                where.append(f"{found} = 0" if term.without else f"{found} > 0")
+                place = f"instr(' ' || document || ' ', :t{n})"
+                where.append(f"{place} = 0" if term.without else f"{place} > 0")
         elif self.terms:
             self.values["match"] = _tsquery(self.terms)
             where.append("document @@ CAST(:match AS tsquery)")

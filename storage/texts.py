@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, and_, event, insert, text
+from sqlalchemy import select as columns_of  # SQLModel's takes four at most
 from sqlmodel import Session, col, delete, select
 
 from storage import tokens
@@ -190,19 +191,21 @@ def index_all(database: Database, progress: Callable[[Sequence[int]], Iterable[i
 
 def documents(connection: Connection, posts: Sequence[int]) -> Iterator[tuple[int, int, Document]]:
     """(key, post, document) of those that exist: as last seen, under every name of the author."""
-    person = and_(PostRow.platform == AuthorRow.platform, PostRow.author_id == AuthorRow.user_id)
+    person = and_(
+        col(PostRow.platform) == col(AuthorRow.platform),
+        col(PostRow.author_id) == col(AuthorRow.user_id),
+    )
+    columns = (
+        col(PostRow.id),
+        col(PostRow.platform),
+        col(PostRow.author_id),
+        col(PostRow.taken_at),
+        col(PostRow.caption),
+        col(PostRow.place),
+        col(AuthorRow.full_name),
+    )
     rows = connection.execute(
-        select(
-            PostRow.id,
-            PostRow.platform,
-            PostRow.author_id,
-            PostRow.taken_at,
-            PostRow.caption,
-            PostRow.place,
-            AuthorRow.full_name,
-        )
-        .outerjoin(AuthorRow, person)
-        .where(col(PostRow.id).in_(posts))
+        columns_of(*columns).outerjoin(AuthorRow, person).where(col(PostRow.id).in_(posts))
     ).all()
     edits = connection.execute(
         select(PostRevision.post, PostRevision.field, PostRevision.new)
@@ -222,7 +225,10 @@ def documents(connection: Connection, posts: Sequence[int]) -> Iterator[tuple[in
         select(PostRow.id, AuthorName.username)
         .join(
             AuthorName,
-            and_(PostRow.platform == AuthorName.platform, PostRow.author_id == AuthorName.user_id),
+            and_(
+                col(PostRow.platform) == col(AuthorName.platform),
+                col(PostRow.author_id) == col(AuthorName.user_id),
+            ),
         )
         .where(col(PostRow.id).in_(posts)),
     )

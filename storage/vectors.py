@@ -27,8 +27,8 @@ Vectors = NDArray[np.float32]
 EXACT_UP_TO = 100_000
 STALE = 0.1  # share of vectors beside the graph from which it is worth building again
 RERANK = 5  # candidates for each of the k asked for, at least CANDIDATES
-CANDIDATES = 50
-EXPANSION = 128  # how wide the graph is searched, when it is built and when it is asked
+CANDIDATES = 100
+EXPANSION_BUILT, EXPANSION = 128, 192  # how wide the graph is searched: building it, asking it
 MOST_BY_GRAPH = 1000  # asked for more, the scan is as quick, and exact
 _NAME = 32  # bytes: a SHA-256
 _GONE = bytes(_NAME)
@@ -114,8 +114,8 @@ class VectorIndex:
 
     def due(self) -> bool:
         """Whether building the graph would pay."""
-        rows, graph = self._state["rows"], self.folder / self._state["graph"]
-        covered = self._state["graph_rows"] if graph.is_file() else 0
+        rows, graph = int(self._state["rows"]), self.folder / self._state["graph"]
+        covered = int(self._state["graph_rows"]) if graph.is_file() else 0
         return rows > EXACT_UP_TO and rows - covered > STALE * rows
 
     def build(self) -> None:
@@ -127,7 +127,7 @@ class VectorIndex:
             metric="cos",
             dtype="i8",
             connectivity=16,
-            expansion_add=EXPANSION,
+            expansion_add=EXPANSION_BUILT,
         )
         rows = np.flatnonzero(self._alive)
         for start in range(0, len(rows), _SCAN):
@@ -145,11 +145,11 @@ class VectorIndex:
         shape = (rows, self.dimensions)
         if rows:
             names, vectors = self.folder / "names.bin", self.folder / "vectors.f32"
-            self._names = np.memmap(names, np.uint8, "r", shape=(rows, _NAME))
+            self._names: Any = np.memmap(names, np.uint8, "r", shape=(rows, _NAME))
             self._vectors: Any = np.memmap(vectors, "<f4", "r", shape=shape)
         else:
             self._names, self._vectors = np.empty((0, _NAME), np.uint8), np.empty(shape, np.float32)
-        self._alive = self._names.any(1)
+        self._alive: NDArray[np.bool_] = self._names.any(1)
         self._rows = self._graph = None
 
     def _by_name(self) -> dict[bytes, int]:
