@@ -135,6 +135,7 @@ class Learning:
             fresh = True
         if found is not None and fresh:
             self._end(found.id or 0, RunState.CANCELLED, "another one was begun")
+        self._tidy(None if found is None or fresh else found.id)
         if found is None or fresh:
             with self._database.write() as session:
                 found = learning.begin(session, recipe.as_dict(), self._clock())
@@ -142,6 +143,12 @@ class Learning:
             return found
         self._say(f"run {found.id}: going on with {found.stage or STAGES[0]}")
         return found
+
+    def _tidy(self, running: int | None) -> None:
+        """What a run left that was killed at its very end."""
+        for folder in self._folder(0).parent.glob("*"):
+            if folder.name != str(running):
+                photos.clear(folder)
 
     def _lost(self, run: LearningRun) -> str:
         """Why a run that was broken off cannot go on; empty when it can."""

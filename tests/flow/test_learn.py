@@ -39,6 +39,7 @@ from tests.learning import add_photo, fill, people, photo, settings_for
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="needs the [learn] extra (torch)"
 )
+pytestmark = pytest.mark.timeout(600)  # seconds each; on a machine that trains, minutes
 Works = dict[str, list[str]]
 PLAN: Works = {"dino": ["count", "3"], "head": ["count", "3"], "export": ["export"]}
 
@@ -80,7 +81,7 @@ def quiet(_text: str) -> None:
     """What a run says, where a test does not look at it."""
 
 
-def filled(settings: Settings, train: int = 12, out: int = 21) -> None:
+def filled(settings: Settings, train: int = 15, out: int = 21) -> None:
     with opened(settings) as app:
         fill(app, train, out)
 
@@ -93,6 +94,8 @@ def test_a_better_network_comes_into_service_and_can_be_taken_back(
 ) -> None:
     filled(settings)
     before, said = served(settings), list[str]()
+    killed_at_its_end = settings.data.dir / "models/runs/99/photos"
+    killed_at_its_end.mkdir(parents=True)
     serving = ServingStages(settings)  # as a service that runs all the while
     old = serving.segmenter().version
     done = learning.learn(settings, said.append)
@@ -100,9 +103,10 @@ def test_a_better_network_comes_into_service_and_can_be_taken_back(
     assert done["evidence"]["knn"]["new"] == done["evidence"]["knn"]["old"]
     assert done["evidence"]["agreement"]["new"] == 1.0
     assert done["data"] == {
-        "images": 12, "held_out_images": 21, "authors": 6, "held_out_authors": 6, "hashtags": 4,
+        "images": 15, "held_out_images": 21, "authors": 6, "held_out_authors": 6, "hashtags": 4,
     }  # fmt: skip
-    assert any("12 to learn from" in line for line in said)
+    assert not killed_at_its_end.exists(), "no photo of a run that is over stays"
+    assert any("15 to learn from" in line for line in said)
     assert any(line.startswith("dino: from step 0") for line in said)
 
     version = done["version"]
@@ -165,7 +169,7 @@ def test_corrected_masks_decide(settings: Settings, plan: Works) -> None:
     assert done["evidence"]["agreement"]["new"] == 1.0, "the teacher would have let it in"
     assert done["evidence"]["corrected"]["count"] == 50
     assert (done["state"], "corrected masks" in done["reason"]) == (RunState.KEPT_OUT, True)
-    assert done["images"] == 12, "what was corrected is never trained on"
+    assert done["images"] == 15, "what was corrected is never trained on"
 
 
 # --- bad input ------------------------------------------------------------------------------------
@@ -333,8 +337,11 @@ def test_new_leaves_what_was_broken_off(settings: Settings, plan: Works) -> None
     filled(settings)
     plan["dino"] = ["memory"]
     refused(settings, ModelError, "killed")
+    first = settings.data.dir / "models/runs/1"
+    assert (first / "photos").exists()
     plan["dino"] = ["count", "1"]
     assert learning.learn(settings, quiet, fresh=True)["run"] == 2
+    assert not (first / "photos").exists()
     with opened(settings) as app, app.database.read() as session:
         states = {run.id: run.state for run in runs.runs(session)}
     assert states[1] == RunState.CANCELLED
@@ -350,7 +357,7 @@ def test_somebody_left_meanwhile(settings: Settings, plan: Works) -> None:
     plan["head"] = ["count", "1"]
     said: list[str] = []
     done = learning.learn(settings, said.append)
-    assert (done["run"], done["images"], done["data"]["authors"]) == (2, 10, 5)
+    assert (done["run"], done["images"], done["data"]["authors"]) == (2, 12, 5)
     assert any("removed meanwhile" in line for line in said)
 
 
@@ -359,11 +366,11 @@ def test_somebody_left_before_the_decision(settings: Settings, plan: Works) -> N
     before = served(settings)
 
     def leave(text: str) -> None:
-        if text.startswith("proof: 33/33"):
+        if text.startswith("proof: 36/36"):
             with opened(settings) as app, app.database.write() as session:
                 app.optouts.add(session, "instagram", people(1, out=False)[0], utc_now())
 
-    with pytest.raises(TagechoError, match="2 of the images it learned from were removed"):
+    with pytest.raises(TagechoError, match="3 of the images it learned from were removed"):
         learning.learn(settings, leave)
     assert row(settings).state == RunState.CANCELLED
     assert served(settings) == before

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock
 from pathlib import Path
@@ -113,6 +115,16 @@ def eventually(condition: object, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
+@contextlib.contextmanager
+def stopping(background: Background) -> Iterator[None]:
+    """Whatever becomes of the test, nothing goes on."""
+    try:
+        yield
+    finally:
+        background.stop()
+
+
+@pytest.mark.timeout(300)
 def test_the_service_starts_it_once_and_says_how_it_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,14 +134,14 @@ def test_the_service_starts_it_once_and_says_how_it_ended(
     learn = Learn(enabled=True, at=None, after_posts=1, nice=1)
     settings = Settings(data=Data(dir=tmp_path / "data"), learn=learn)
     background = Background(path)
-    with opened(settings) as app:
+    with opened(settings) as app, stopping(background):
         monkeypatch.setattr("bot.nightly.is_due", lambda *_: True)
         background.keep(app, utc_now())
         child = background._process
         assert child is not None
         background.keep(app, utc_now())
         assert background._process is child
-        assert child.wait(60) in (7, 8)  # without torch, or without images
+        assert child.wait(240) in (7, 8)  # without torch, or without images
         background.keep(app, utc_now())
         assert background._process is None, "and not again before a pause"
         if child.returncode == 8:
