@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from models.base import Mask
-from models.dino.recipe import Recipe as Distillation
+from models.base import Image, Mask
 from models.dino.vit import ViT
 from models.proof.book import Book, Key
+from models.proof.budget import Budget
 from models.proof.data import Folders, arm_photos, known_shots, load
 from models.proof.frozen import fit_head, head_probability, raw_ncut, tokens
 from models.proof.pretrain import distilled, supervised, untrained
@@ -26,51 +26,15 @@ from models.segment.grabcut import grabcut
 from models.segment.measure import Labelled, canvas, iou, labelled
 from models.segment.network import SegmentNet
 from models.segment.samples import Pool, build_pool
+from models.segment.selftrain import refined
 from models.segment.teacher import make
-from models.segment.train import Recipe as Tuning
 from models.segment.train import train
 
 TRAINED = ("dino", "dino-general", "tags", "dino-tagged")  # arms with a pre-trained backbone
 ARMS = ("random", *TRAINED)
+SECOND, MORE = "second-round", "more-steps"  # self-training, and its control
 OFF_CENTRE = ("border", "canvas")
 MARGINS = (0.2, 0.05)  # of GrabCut's rectangle
-
-
-@dataclass(frozen=True)
-class Budget:
-    """Of a run without an accelerator: the same for every arm."""
-
-    side: int = 64
-    patch: int = 8
-    width: int = 128
-    depth: int = 4
-    heads: int = 2
-    steps: int = 200  # of pre-training
-    batch: int = 48
-    locals: int = 4
-    tune_steps: int = 300
-    tune_batch: int = 16
-    head_steps: int = 400
-    look: float = 1.5  # raw NCut and the frozen head see the picture this much larger
-
-    @property
-    def grid(self) -> int:
-        return round(self.side * self.look) // self.patch
-
-    def distillation(self, seed: int) -> Distillation:
-        return Distillation(
-            steps=self.steps, batch=self.batch, global_side=self.side,
-            local_side=self.side // 2, locals=self.locals, rate=7e-4,
-            warmup=max(1, self.steps // 10), frozen_prototypes=self.steps // 10, seed=seed,
-            width=self.width, depth=self.depth, heads=self.heads, patch=self.patch,
-            grid=self.side // self.patch,
-        )  # fmt: skip
-
-    def tuning(self, seed: int) -> Tuning:
-        return Tuning(
-            steps=self.tune_steps, batch=self.tune_batch, side=self.side,
-            warmup=max(1, self.tune_steps // 15), momentum=0.99, seed=seed,
-        )  # fmt: skip
 
 
 class Job(NamedTuple):
@@ -125,6 +89,9 @@ class Proof:
                 for arm in ("unet", *ARMS):
                     yield self._off_centre(arm, seed)
             yield from self._controls(OFF_CENTRE)
+            for seed in seeds:
+                yield self._round(SECOND, seed)
+                yield self._round(MORE, seed)
 
     def _controls(self, measures: tuple[str, ...]) -> Iterator[Job]:
         ways: dict[str, Callable[[Labelled], Mask]] = {
@@ -209,6 +176,38 @@ class Proof:
         predict = predictor(self.network(key), self.budget.side)
         found = score(predict, self.items)
         self.book.write(key, found.ious, {"threshold": found.threshold})
+
+    def _round(self, arm: str, seed: int) -> Job:
+        """The fine-tuned DINO arm goes on for as long again: on its own masks, or on the first."""
+        key, first = Key("tuned", arm, 0, seed), Key("tuned", "dino", 0, seed)
+
+        def run() -> None:
+            network = self.network(first)
+            pool = self._own_masks(network, first) if arm == SECOND else self.pool
+            recipe = replace(self.budget.tuning(seed), seed=seed + 100)  # other crops
+            start = network.requires_grad_(True)  # an average is handed out for use only
+            later = train(pool, recipe, self.out / "networks" / key.name, start=start)
+            found = score(predictor(later, self.budget.side), self.items)
+            self.book.write(key, found.ious, {"threshold": found.threshold})
+
+        return Job((key,), run)
+
+    def _own_masks(self, network: SegmentNet | UNet, first: Key) -> Pool:
+        """What the network says of its training photos, moved to their edges by GrabCut."""
+        photos, out = self.folders.tagged / "photos", self.out / "second-masks" / first.name
+        predict, threshold = (
+            predictor(network, self.budget.side),
+            self.book.facts(first)["threshold"],
+        )
+
+        def find(image: Image) -> Mask:
+            nothing = np.zeros(image.shape[:2], bool)
+            return predict(Labelled("", image, nothing)) > threshold
+
+        if not (out / "rejected.txt").exists():
+            way = refined(find, "grabcut")  # a network's own masks need no filter
+            make(photos, out, way, self.folders.masks / "photos", judged=False)
+        return build_pool([(photos, out, 1.0)])
 
     def _off_centre(self, arm: str, seed: int) -> Job:
         keys = tuple(Key(measure, arm, 0, seed) for measure in OFF_CENTRE)

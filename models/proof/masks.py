@@ -20,8 +20,9 @@ from pathlib import Path
 import cv2
 import torch
 
-from models.proof.arms import Budget, Proof
+from models.proof.arms import Proof
 from models.proof.book import Book
+from models.proof.budget import Budget
 from models.proof.data import Folders
 from models.proof.report import report
 from models.segment.evaluate import selection
@@ -87,6 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             run(proof, options.seeds, options.sizes, options.minutes)
         except (ValueError, OSError) as error:
             sys.exit(f"error: {error}")
+    used = options.out / "budget.json"
+    if used.exists():
+        sys.stdout.write(f"{Budget(**json.loads(used.read_text()))}\n\n")
     sys.stdout.write(report(Book(options.out), selection()) + "\n")
 
 

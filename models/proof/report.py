@@ -15,6 +15,8 @@ NAMES = {
     "box": "control: centre box",
     "grabcut": "control: GrabCut, centred rectangle",
     "unet": "control: U-Net, same masks and steps",
+    "second-round": "(d), as many steps again on its own masks",
+    "more-steps": "(d), as many steps again on the first masks",
 }
 MEASURES = {"ncut": "raw NCut", "frozen": "frozen, linear head", "tuned": "fine-tuned"}
 AGAINST = ("random", "tags", "dino-general", "unet")
@@ -26,7 +28,13 @@ def report(book: Book, selection: Collection[str]) -> str:
     for size in sizes(book):
         lines += [*main_table(book, size, selection), ""]
         lines += [*differences(book, size, selection), ""]
-    return "\n".join([*lines, *off_centre_table(book, selection)])
+    return "\n".join([*lines, *off_centre_table(book, selection), *rounds(book, selection)])
+
+
+def rounds(book: Book, selection: Collection[str]) -> Iterator[str]:
+    gain = book.difference("tuned", ("second-round", 0), ("more-steps", 0), without=selection)
+    if gain is not None:
+        yield f"\nA second round minus the same steps on the first masks: {points(gain)} points."
 
 
 def sizes(book: Book) -> list[int]:

@@ -21,8 +21,9 @@ from models.proof import masks as proof_masks  # noqa: E402
 from models.proof import pretrain as pretraining  # noqa: E402
 from models.proof import superres  # noqa: E402
 from models.proof import teacher as proof_teacher  # noqa: E402
-from models.proof.arms import TRAINED, Budget, Job, Proof  # noqa: E402
+from models.proof.arms import TRAINED, Job, Proof  # noqa: E402
 from models.proof.book import Book, Key  # noqa: E402
+from models.proof.budget import Budget  # noqa: E402
 from models.proof.data import Folders, arm_photos, known_shots  # noqa: E402
 from models.proof.frozen import Tokens, fit_head, head_probability, on_grid, tokens  # noqa: E402
 from models.proof.pretrain import distilled, supervised, untrained  # noqa: E402
@@ -95,6 +96,8 @@ def test_the_whole_proof(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert f"| {arm}" in table or f"control: {arm}" in table
     assert "8 images" in table
     assert "pushed to a border" in table
+    assert "A second round minus" in table
+    assert table.startswith("ViT 16x1, patch 8, 32 px; pre-training 2 steps of 4 photos")
     assert json.loads((out / "repeats.json").read_text()) == ["tagged0"]
     before = {path: path.stat().st_mtime_ns for path in (out / "results").rglob("*.json")}
     proof_masks.main([*arguments(tmp_path), "--out", str(out), *SMALL])
