@@ -172,14 +172,17 @@ class Curator:
         found: dict[int, float] = {}
         with self._database.read() as session:
             self._refresh(session)
-            for one, (phash, small) in curation.pictures(session, media).items():
-                near = [m for m in self._index.near(phash, MOST) if m != one]
-                thumbnails = {m: t for m, (_, t) in curation.pictures(session, near).items()}
-                alike = _similar(small, thumbnails)
-                compared[one] = max(alike.values(), default=0.0)
-                same = {m: much for m, much in alike.items() if much >= SAME}
-                found |= {m: max(much, found.get(m, 0.0)) for m, much in same.items()}
-                pairs += [Pair(one, other) for other in same]
+            mine = curation.pictures(session, media)
+            near = {
+                one: [m for m in self._index.near(phash, MOST) if m != one]
+                for one, (phash, _) in mine.items()
+            }
+            theirs = curation.pictures(session, {m for some in near.values() for m in some})
+        for (one, other), alike in _similar(mine, near, theirs).items():
+            compared[one] = max(alike, compared[one])
+            if alike >= SAME:
+                found[other] = max(alike, found.get(other, 0.0))
+                pairs.append(Pair(one, other))
         with self._database.write() as session:
             curation.matched(session, compared, found, VERSION)
             touched = curation.join(session, pairs) | compared.keys() | found.keys()
@@ -248,11 +251,19 @@ def _poor(fits: Mapping[str, float], limit: Limit) -> dict[str, float]:
     return {tag: probability for tag, probability in fits.items() if limit.broken(probability)}
 
 
-def _similar(small: bytes, others: Mapping[int, bytes]) -> dict[int, float]:
-    """Each different thumbnail is looked at once: copies of one picture are alike."""
-    different = list(set(others.values()))
-    found = dict(zip(different, similarity(small, different).tolist(), strict=True))
-    return {media: found[thumbnail] for media, thumbnail in others.items()}
+_Pictures = Mapping[int, tuple[int, bytes]]  # media → hash, thumbnail
+
+
+def _similar(
+    mine: _Pictures, near: Mapping[int, Sequence[int]], theirs: _Pictures
+) -> dict[tuple[int, int], float]:
+    """Each two different thumbnails are looked at once: copies of one picture are alike."""
+    asked = [(one, other) for one, some in near.items() for other in some if other in theirs]
+    thumbnails = [(mine[one][1], theirs[other][1]) for one, other in asked]
+    different = list(dict.fromkeys(thumbnails))
+    alike = similarity([first for first, _ in different], [second for _, second in different])
+    found = dict(zip(different, alike.tolist(), strict=True))
+    return {pair: found[pictures] for pair, pictures in zip(asked, thumbnails, strict=True)}
 
 
 def _copies(session: Session, media: Iterable[int]) -> set[int]:

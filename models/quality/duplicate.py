@@ -22,7 +22,7 @@ SIDE = 64  # px of a thumbnail
 _HALF = SIDE // 2  # px at which it is aligned
 _STEPS = ((2.0, 8), (0.8, 6))  # blur in px of the half size, Gauss-Newton steps
 _FAR = 0.3  # scale or shift, of half a side, beyond which it is another picture: a crop of 15 %
-_AT_ONCE = 64  # pairs
+_AT_ONCE = 256  # pairs: some 50 MB of work
 _BLOCK = 8
 _DETAIL = (0.6, 4.0)  # px: finer than the first is noise, coarser than the second is shading
 _NOISE = np.float32(0.3)  # variance, of 255²: blocks without detail agree with nothing
@@ -38,22 +38,21 @@ def thumbnail(grey: NDArray[np.uint8]) -> bytes:
     return image.resize((SIDE, SIDE), PIL.Image.Resampling.BOX).tobytes()
 
 
-def similarity(one: bytes, others: Sequence[bytes]) -> Floats:
-    """Of one thumbnail to each of n -> (n,) float32 in [0, 1]; from `SAME` on they are duplicates.
+def similarity(first: Sequence[bytes], second: Sequence[bytes]) -> Floats:
+    """Of n pairs of thumbnails -> (n,) float32 in [0, 1]; from `SAME` on they are duplicates.
 
-    The same two pictures give the same number in either order.
+    The same two pictures give the same number in either order. Many pairs at once cost a fraction
+    of one by one. Raises ValueError when there are not as many first as second ones.
     """
-    found = np.zeros(len(others), np.float32)
-    if not others:
-        return found
-    many = _pictures(others)
-    here = np.flatnonzero(_coarse(np.repeat(_pictures([one]), len(many), axis=0), many))
-    for start in range(0, len(here), _AT_ONCE):
-        some = here[start : start + _AT_ONCE]
-        pairs = [sorted((one, others[i])) for i in some]
-        first, second = (_pictures([pair[k] for pair in pairs]) for k in (0, 1))
-        found[some] = _agreement(first, second)
-    found[[other == one for other in others]] = 1
+    pairs = [tuple(sorted(pair)) for pair in zip(first, second, strict=True)]
+    found = np.zeros(len(pairs), np.float32)
+    for start in range(0, len(pairs), _AT_ONCE):
+        some = pairs[start : start + _AT_ONCE]
+        here, there = (_pictures([pair[k] for pair in some]) for k in (0, 1))
+        close = np.flatnonzero(_coarse(here, there))
+        if len(close):
+            found[start + close] = _agreement(here[close], there[close])
+    found[[one == other for one, other in pairs]] = 1
     return found
 
 
