@@ -124,7 +124,7 @@ class Fetcher:
                     self._write(response, part, begin, total, most_bytes, progress)
                     return
         except _FAILURES as error:
-            raise Unavailable(f"{_host(url)}: {type(error).__name__}") from error
+            raise Unavailable(f"{_host(url)}: broke off, {type(error).__name__}") from error
         _forget_note(part)
         self._download(url, part, most_bytes, progress)
 

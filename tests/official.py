@@ -15,6 +15,8 @@ from models.base import Image
 from models.official.catalogue import CATALOGUE, File
 from models.official.shelf import Record, Shelf, sum_of
 
+SPREAD = 0.5  # of random weights: enough for answers that depend on what was asked
+
 
 def picture(height: int, width: int) -> Image:
     """Waves, edges and grain."""
@@ -58,13 +60,30 @@ def compact(convolutions: int = 2) -> Any:
     return Compact(num_feat=8, num_conv=convolutions, upscale=4).eval()
 
 
-def rrdb(blocks: int = 1) -> Any:
-    """RRDBNet ×4, with the names of the official file."""
+def rrdb(features: int = 8, blocks: int = 1, growth: int = 32) -> dict[str, Any]:
+    """Random weights with the names and shapes of Real-ESRGAN's RRDBNet ×4."""
     import torch
-    from spandrel.architectures.ESRGAN import ESRGAN
 
-    torch.manual_seed(0)
-    return ESRGAN(num_filters=8, num_blocks=blocks, scale=4).eval()
+    random = torch.Generator().manual_seed(0)
+    state = {}
+
+    def convolution(name: str, inputs: int, outputs: int) -> None:
+        spread = 1.3 / (9 * inputs) ** 0.5
+        state[f"{name}.weight"] = torch.randn(outputs, inputs, 3, 3, generator=random) * spread
+        state[f"{name}.bias"] = torch.randn(outputs, generator=random) * 0.05
+
+    convolution("conv_first", 3, features)
+    for block in range(blocks):
+        for part in (1, 2, 3):
+            for layer in range(5):
+                name = f"body.{block}.rdb{part}.conv{layer + 1}"
+                outputs = growth if layer < 4 else features
+                convolution(name, features + layer * growth, outputs)
+    for name in ("conv_body", "conv_up1", "conv_up2", "conv_hr"):
+        convolution(name, features, features)
+    convolution("conv_last", features, 3)
+    state["conv_last.bias"] += 0.5  # middle grey, so that little is cut off
+    return state
 
 
 def swinir() -> Any:
@@ -75,7 +94,7 @@ def swinir() -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.meshgrid", UserWarning)
         return SwinIR(
-            img_size=64, window_size=8, embed_dim=12, depths=[2, 2], num_heads=[2, 2], mlp_ratio=2,
+            img_size=64, window_size=8, embed_dim=8, depths=[2], num_heads=[2], mlp_ratio=2,
             upscale=4, img_range=1.0, upsampler="nearest+conv", resi_connection="1conv",
         ).eval()  # fmt: skip
 
@@ -84,7 +103,8 @@ def saved(network: Any, key: str) -> Callable[[Path], None]:
     """{'params': …} or {'params_ema': …}, as Real-ESRGAN and SwinIR publish."""
     import torch
 
-    return lambda path: torch.save({key: network.state_dict()}, path)
+    state = network if isinstance(network, dict) else network.state_dict()
+    return lambda path: torch.save({key: state}, path)
 
 
 def sam() -> Any:
@@ -113,7 +133,7 @@ def sam() -> Any:
     )
     network = Sam(encoder, prompts, decoder, [123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
     for parameter in network.parameters():  # zeros, as many are at first, would hide mistakes
-        torch.nn.init.normal_(parameter, std=0.2)
+        torch.nn.init.normal_(parameter, std=SPREAD)
     return network.eval()
 
 

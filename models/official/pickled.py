@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ def read(path: Path) -> dict[str, Any]:
     those is refused before anything of it is called. Raises WeightsError.
     """
     try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
+        with warnings.catch_warnings():  # what torch finds odd in it, it refuses anyway
+            warnings.simplefilter("ignore")
+            state = torch.load(path, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError as error:
         reason = str(error).partition("\n")[0]
         raise WeightsError(f"{path} holds more than weights and is refused: {reason}") from error

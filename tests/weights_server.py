@@ -1,0 +1,137 @@
+"""A file server on loopback that breaks off, forgets what a Range is, or changes its files."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import ipaddress
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+
+@dataclass
+class Served:
+    """What the next answers are. `requests`: path, Range, If-Range of each."""
+
+    base: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
+    cuts: list[int] = field(default_factory=list)  # break off after so many bytes, one each time
+    ranges: bool = True
+    if_range: bool = True  # False: parts of any file, whatever was asked for
+    etags: bool = True
+    lengths: bool = True
+    statuses: list[int] = field(default_factory=list)
+    location: str = ""
+    requests: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def etag(self, path: str) -> str:
+        return f'"{hashlib.md5(self.files[path]).hexdigest()}"'
+
+
+class _Handler(BaseHTTPRequestHandler):
+    served: Served
+
+    def do_GET(self) -> None:
+        served, wanted = self.served, self.headers.get("range", "")
+        served.requests.append((self.path, wanted, self.headers.get("if-range", "")))
+        if served.location:
+            self._head(302, 0, {"Location": served.location})
+        elif served.statuses:
+            self._head(served.statuses.pop(0), 0)
+        elif self.path not in served.files:
+            self._head(404, 0)
+        else:
+            self._file(served.files[self.path], wanted)
+
+    def _file(self, data: bytes, wanted: str) -> None:
+        served = self.served
+        tag = {"ETag": served.etag(self.path)} if served.etags else {}
+        condition = self.headers.get("if-range", "")
+        same = not served.if_range or condition in ("", tag.get("ETag"))
+        start = int(wanted.removeprefix("bytes=").rstrip("-") or 0) if wanted else 0
+        if wanted and served.ranges and same:
+            if start >= len(data):
+                self._head(416, 0, {"Content-Range": f"bytes */{len(data)}"})
+                return
+            span = f"bytes {start}-{len(data) - 1}/{len(data)}"
+            self._head(206, len(data) - start, tag | {"Content-Range": span})
+        else:
+            start = 0
+            self._head(200, len(data), tag)
+        cut = served.cuts.pop(0) if served.cuts else len(data)
+        self.wfile.write(data[start : start + cut])
+        self.close_connection = True
+
+    def _head(self, status: int, length: int, more: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        if self.served.lengths:
+            self.send_header("Content-Length", str(length))
+        for name, value in (more or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def serving(certificate: tuple[Path, Path] | None = None) -> Iterator[Served]:
+    served = Served()
+    handler = type("Handler", (_Handler,), {"served": served})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    scheme = "http"
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        scheme = "https"
+    served.base = f"{scheme}://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield served
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """(certificate, key) for 127.0.0.1, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / "server.pem", folder / "server.key"
+    files[0].write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return files
