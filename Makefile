@@ -7,9 +7,12 @@
 ARGS ?=
 # Much of a test's time is waiting: three share two cores well. WORKERS= runs them one by one.
 WORKERS ?= --numprocesses 3 --dist worksteal
-# On the public index this is the build with CUDA: some gigabytes. Any other build of the same
-# version does as well, for example: make test TORCH=/path/to/torch-2.13.0+cpu-....whl
-TORCH ?= torch==2.13.0
+# On the public index this is the build with CUDA: some gigabytes. Any other builds that fit each
+# other do as well, for example: make test TORCH="/path/to/torch-2.15.0+cpu-....whl /path/to/torch..."
+TORCH ?= torch==2.15.0 torchvision==0.29.2
+# What official super-resolution is compared with. Without their dependencies: of those, the tests
+# need what is in the lock already, and opencv-python would overwrite opencv-python-headless.
+ORACLE ?= basicsr==1.4.2 realesrgan==0.3.0
 export PYTHON
 
 PY := .venv/bin/python
@@ -52,11 +55,13 @@ wheel: .venv/run.stamp ## dist/tagecho-*.whl, its contents checked
 docker: ## The image `tagecho`
 	docker build -t tagecho .
 
-# torch stays out of the lock: its CUDA packages would be in it, on machines without a GPU too.
+# torch and torchvision stay out of the lock, and with them the CUDA packages that they ask for: those
+# would be in it on machines without a GPU too.
 lock: .venv/bin/uv ## Resolve the dependencies anew (ARGS="--upgrade" for the newest versions)
 	$(COMPILE) $(ARGS) pyproject.toml deploy/build.in -o requirements.lock
-	echo "torch ; sys_platform == 'none'" > .venv/no-torch.txt
-	$(COMPILE) $(ARGS) pyproject.toml deploy/build.in --extra learn --extra dev -c requirements.lock \
+	printf "%s ; sys_platform == 'none'\n" torch torchvision triton > .venv/no-torch.txt
+	$(COMPILE) $(ARGS) pyproject.toml deploy/build.in --extra learn --extra export --extra official \
+		--extra dev -c requirements.lock \
 		--override .venv/no-torch.txt -o requirements-test.lock
 
 clean: ## Remove .venv, caches and builds; data/ stays
@@ -75,4 +80,6 @@ clean: ## Remove .venv, caches and builds; data/ stays
 .venv/test.stamp: requirements-test.lock pyproject.toml deploy/install.sh
 	@deploy/install.sh .venv requirements-test.lock --editable
 	@$(PY) -m pip install --quiet --disable-pip-version-check $(TORCH)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		$(ORACLE) || echo "without the oracle: its tests will be skipped" >&2
 	@touch .venv/run.stamp $@
