@@ -1,8 +1,8 @@
 """Which official weights there are: what they do, whose, where from, how large, which SHA-256.
 
-The sums of `realesr-general-x4v3`, `realesrgan-x4plus`, `swinir-real-x4` and `sam-vit-b` are the
-ones that many projects, independent of each other, state for these very files. Where there is none,
-the first download is trusted and taken note of (see `models.official.shelf`).
+The makers publish no sums. Those here are the ones that many projects, independent of each other,
+state for these very files. Where there is none, the first download is trusted and taken note of (see
+`models.official.shelf`).
 """
 
 from __future__ import annotations

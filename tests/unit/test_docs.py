@@ -142,14 +142,15 @@ def test_every_dependency_has_its_reason_and_licence() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     decisions = (ROOT / "docs" / "decisions.md").read_text()
     extras: dict[str, Any] = project["optional-dependencies"]
-    for requirement in [*project["dependencies"], *extras["learn"], *extras["dev"]]:
+    optional = [*extras["learn"], *extras["official"], *extras["realesrgan"]]
+    for requirement in [*project["dependencies"], *optional, *extras["dev"]]:
         name = re.split(r"[\[<>=]", requirement, maxsplit=1)[0]
         assert re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", decisions), name
     named = set(re.findall(r"^\| ([a-z0-9-]+) \| \S.* \| \S", decisions, re.M))
     named -= {"package", "---"}
     listed = {re.split(r"[\[<>=]", r, maxsplit=1)[0] for r in project["dependencies"]}
     assert listed <= named
-    assert named - listed <= {re.split(r"[\[<>=]", r, maxsplit=1)[0] for r in extras["learn"]}
+    assert named - listed <= {re.split(r"[\[<>=]", r, maxsplit=1)[0] for r in optional}
 
 
 # --- links and what must not be said --------------------------------------------------------------

@@ -98,13 +98,26 @@ def test_a_missing_and_a_foreign_file_are_noticed(
 def test_the_locks_name_every_dependency() -> None:
     base, extras = names(PROJECT["dependencies"]), PROJECT["optional-dependencies"]
     assert base <= pins("requirements.lock").keys()
-    # torch is installed by a command of its own: docs/decisions.md says why.
-    wanted = base | names(extras["dev"]) | names(extras["learn"]) - {"torch"}
-    assert wanted <= pins("requirements-test.lock").keys()
+    # torch and torchvision are installed by a command of their own: docs/decisions.md says why.
+    apart = {"torch", "torchvision"}
+    wanted = base | names(extras["dev"]) | names(extras["learn"])
+    wanted |= names(extras["official"])
+    locked = pins("requirements-test.lock").keys()
+    assert wanted - apart <= locked
+    assert not [name for name in locked if name in apart or name.startswith(("nvidia-", "cuda-"))]
 
 
 def test_the_base_needs_neither_torch_nor_the_tests_tools() -> None:
-    heavy = {"torch", "onnx", "onnxscript", "opencv-python-headless", "pytest", "ruff", "mypy"}
+    heavy = {
+        "torch",
+        "spandrel",
+        "onnx",
+        "onnxscript",
+        "opencv-python-headless",
+        "pytest",
+        "ruff",
+        "mypy",
+    }
     assert not heavy & pins("requirements.lock").keys()
 
 
