@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pil
-from skimage import data
 
 from models.base import Image
 from models.packs import embedded_weights, load_upscaler
 from models.runtime import Runtime
-from models.superres.damage import blockiness
-from models.superres.upscaler import BLOCKY, PickedUpscaler, TiledUpscaler
+from models.superres.upscaler import TiledUpscaler
 
 RUNTIME = Runtime(threads=1)
 SCALES = (2, 4)
@@ -105,52 +101,3 @@ def test_other_arrays_are_refused(shape: tuple[int, ...]) -> None:
 def test_a_window_without_room_is_refused() -> None:
     with pytest.raises(ValueError, match="overlap"):
         TiledUpscaler(embedded_weights("superres-x4"), RUNTIME, window=20)
-
-
-def compressed(image: Image, quality: int) -> Image:
-    file = io.BytesIO()
-    Pil.fromarray(image).save(file, "JPEG", quality=quality)
-    return np.asarray(Pil.open(file).convert("RGB"))
-
-
-@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket"])
-def test_compression_is_measured(name: str) -> None:
-    photo = np.asarray(Pil.fromarray(getattr(data, name)()).reduce(3))
-    figures = [blockiness(photo), *(blockiness(compressed(photo, q)) for q in (85, 60, 30))]
-    assert figures[0] < BLOCKY < figures[2]
-    assert sorted(figures) == figures
-
-
-@given(height=st.integers(1, 40), width=st.integers(1, 40), level=st.integers(0, 255))
-@settings(max_examples=30, deadline=None)
-def test_flat_and_tiny_pictures_count_as_undamaged(height: int, width: int, level: int) -> None:
-    assert blockiness(np.full((height, width, 3), level, np.uint8)) == 1
-
-
-class Marked:
-    def __init__(self, level: int, scale: int = 4) -> None:
-        self.scale, self.level, self.version = scale, level, f"marked-{level}"
-
-    def __call__(self, image: Image) -> Image:
-        return np.full((4, 4, 3), self.level, np.uint8)
-
-
-def test_damage_picks_the_network() -> None:
-    photo = np.asarray(Pil.fromarray(data.astronaut()).reduce(3))
-    picked = PickedUpscaler(Marked(1), Marked(2))
-    assert picked(photo).max() == 1
-    assert picked(compressed(photo, 40)).max() == 2
-    assert picked.version == "marked-1+marked-2"
-    with pytest.raises(ValueError, match="do not go together"):
-        PickedUpscaler(Marked(1), Marked(2, scale=2))
-
-
-def test_the_repairing_network_comes_closer_to_the_undamaged_photo() -> None:
-    photo = data.astronaut()[:384, :384]
-    small = compressed(
-        np.asarray(Pil.fromarray(photo).resize((96, 96), Pil.Resampling.BICUBIC)), 40
-    )
-    plain = TiledUpscaler(embedded_weights("superres-x4"), RUNTIME)(small)
-    repaired = load_upscaler("embedded", 4, RUNTIME)(small)
-    error, better = (float(((x.astype(float) - photo) ** 2).mean()) for x in (plain, repaired))
-    assert better < 0.98 * error
