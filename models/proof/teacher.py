@@ -45,8 +45,10 @@ def ways(backbone: ViT | None, weights: Path) -> dict[str, Find]:
     if backbone is not None:
         plans["TokenCut, DINO"] = teacher("tokencut", MARGINS, backbone)
     plans["colour graph"] = teacher("colour", MARGINS)
+    plans["colour graph, from the middle"] = teacher("seeded", MARGINS)
     if backbone is not None:
         plans["colour and DINO graph"] = teacher("graph", MARGINS, backbone)
+        plans["colour and DINO graph, from the middle"] = teacher("seeded", MARGINS, backbone)
     plans |= {f"{name} → GrabCut": refined(way, "grabcut") for name, way in list(plans.items())}
     plans[BASE] = teacher("grabcut", MARGINS)
     plans["GrabCut, wider rectangle"] = partial(grabcut, margins=WIDER)

@@ -1,7 +1,7 @@
 """Graphs of a picture's cells, cut in two: by colour, and by colour and what a ViT sees.
 
 Shi and Malik, "Normalized cuts and image segmentation", PAMI 2000, on the cells of a grid; with
-keys, the graph of TokenCut is added to it.
+keys, the graph of TokenCut is added to it. A cut knows no centre; `seeded` begins from one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.base import Image, Mask
 from models.segment.ncut import FAINT, Keys, Weights, affinity, bipartition
 
-COLOUR = 12.0  # Lab units: cells so far apart in colour are half strangers
+COLOUR = 6.0  # Lab units: cells so far apart in colour are half strangers
 NEAR = 0.3  # of the picture's side: likewise in place
 
 
@@ -26,6 +26,32 @@ def graph_mask(image: Image, keys: Keys, cells: int) -> Mask:
     """(H, W): the object by colour and by `keys` (cells², d), row by row."""
     weights = (colour_affinity(image, cells) + affinity(keys)) / 2
     return spread(bipartition(weights, cells, cells), image)
+
+
+def seeded_mask(image: Image, keys: Keys | None, cells: int) -> Mask:
+    """(H, W): what is nearer, through the graph, to the middle of the picture than to its border.
+
+    Grady, "Random walks for image segmentation", PAMI 2006. Without `keys` by colour alone.
+    """
+    weights = colour_affinity(image, cells)
+    if keys is not None:
+        weights = (weights + affinity(keys)) / 2
+    return spread(walk(weights, cells) > 0.5, image)
+
+
+def walk(weights: Weights, cells: int) -> NDArray[np.float64]:
+    """(cells, cells): how probably a walk from a cell meets the middle before the border."""
+    rows, columns = np.mgrid[:cells, :cells] / (cells - 1)
+    inner = (np.abs(columns - 0.5) < 0.06) & (np.abs(rows - 0.5) < 0.32)
+    outer = (np.abs(columns - 0.5) > 0.49) | ((rows < 0.01) & (np.abs(columns - 0.5) > 0.2))
+    known, free = (inner | outer).ravel(), ~(inner | outer).ravel()
+    met = inner.ravel().astype(np.float64)
+    laplacian = np.diag(weights.sum(1)) - weights
+    met[free] = np.linalg.solve(
+        laplacian[np.ix_(free, free)], weights[np.ix_(free, known)] @ met[known]
+    )
+    found: NDArray[np.float64] = met.reshape(cells, cells)
+    return found
 
 
 def colour_affinity(image: Image, cells: int) -> Weights:

@@ -4,8 +4,9 @@ python -m models.segment.teacher --photos DIR --margins 0.2 0.05 --out runs/mask
     [--way graph --backbone runs/dino/last.pt] [--way network --network DIR] [--refine grabcut]
 
 Ways: grabcut (a centred rectangle), colour (a graph of Lab colours), tokencut (of a ViT's keys),
-graph (of both), combined (GrabCut's rectangle, begun from the graph's mask), network (a second
-round, by a network that learned from the first). `docs/benchmarks.md` has what each is worth.
+graph (of both), seeded (likewise, begun from the middle; by colour alone without --backbone),
+combined (GrabCut's rectangle, begun from the seeded mask), network (a second round, by a network
+that learned from the first). `docs/benchmarks.md` has what each is worth.
 
 One PNG (0/255) per accepted photo, at the photo's size and under its path below the folder;
 `rejected.txt` names the others.
@@ -31,11 +32,11 @@ from models.base import Image, Mask, WeightsError
 from models.dino.model import load_teacher
 from models.dino.vit import ViT
 from models.segment.grabcut import grabcut, grabcut_guided
-from models.segment.graphcut import colour_mask, graph_mask, spread
+from models.segment.graphcut import colour_mask, graph_mask, seeded_mask, spread
 from models.segment.ncut import last_keys, ncut_mask
 from models.segment.selftrain import Way, load_student, refined
 
-WAYS = ("grabcut", "colour", "tokencut", "graph", "combined", "network")
+WAYS = ("grabcut", "colour", "tokencut", "graph", "seeded", "combined", "network")
 AREA = (0.06, 0.50)  # share of the picture a believable object covers
 ODD = 0.10  # share of the masks dropped for being least like the mean mask
 MEAN_SIZE = (48, 48)
@@ -52,7 +53,9 @@ def teacher(
         return partial(grabcut, margins=margins)
     if name == "colour":
         return colour_mask
-    if name not in {"tokencut", "graph", "combined"}:
+    if name == "seeded" and backbone is None:
+        return partial(seeded_mask, keys=None, cells=16)
+    if name not in WAYS or name == "network":
         raise ValueError(f"no way {name!r} to find masks")
     if backbone is None:
         raise ValueError(f"{name} needs --backbone: it cuts by what a ViT sees")
@@ -64,10 +67,14 @@ def teacher(
     def graph(image: Image) -> Mask:
         return graph_mask(image, keys(backbone, image, cells), cells)
 
-    def combined(image: Image) -> Mask:
-        return grabcut_guided(image, graph(image), margins)
+    def seeded(image: Image) -> Mask:
+        return seeded_mask(image, keys(backbone, image, cells), cells)
 
-    return {"tokencut": tokencut, "graph": graph, "combined": combined}[name]
+    def combined(image: Image) -> Mask:
+        return grabcut_guided(image, seeded(image), margins)
+
+    own = {"tokencut": tokencut, "graph": graph, "seeded": seeded, "combined": combined}
+    return own[name]
 
 
 def keys(backbone: ViT, image: Image, cells: int) -> NDArray[np.float32]:

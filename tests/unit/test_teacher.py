@@ -17,7 +17,7 @@ from models.base import Image, Mask, Segmentation  # noqa: E402
 from models.dino.vit import Shape, ViT  # noqa: E402
 from models.segment import teacher as teaching  # noqa: E402
 from models.segment.grabcut import grabcut, grabcut_from, grabcut_guided, reduced  # noqa: E402
-from models.segment.graphcut import colour_affinity, colour_mask, graph_mask  # noqa: E402
+from models.segment.graphcut import colour_affinity, colour_mask, graph_mask, seeded_mask, walk  # noqa: E402
 from models.segment.measure import iou  # noqa: E402
 from models.segment.selftrain import refined, student_way  # noqa: E402
 from models.segment.teacher import make, teacher  # noqa: E402
@@ -85,6 +85,16 @@ def test_keys_add_what_colour_does_not_tell() -> None:
     assert iou(colour_mask(noise), wanted) < 0.5
 
 
+def test_a_walk_meets_what_is_near_in_the_graph() -> None:
+    image, wanted = picture()
+    met = walk(colour_affinity(image, 16), 16)
+    assert met.min() >= -1e-9
+    assert met.max() <= 1 + 1e-9
+    assert iou(seeded_mask(image, None, 16), wanted) > 0.8
+    noise = np.random.default_rng(0).integers(0, 255, image.shape, dtype=np.uint8)
+    assert iou(seeded_mask(noise, keys_of(wanted, 16), 16), wanted) > 0.8
+
+
 def test_a_coarse_mask_is_moved_to_the_edges() -> None:
     image, wanted = picture(0.25)
     coarse = cv2.resize(
@@ -108,7 +118,7 @@ def test_a_mask_without_an_edge_stays(value: bool) -> None:
     assert iou(grabcut_guided(image, coarse, MARGINS), wanted) > 0.9  # as without one
 
 
-@pytest.mark.parametrize("way", ["tokencut", "graph", "combined"])
+@pytest.mark.parametrize("way", ["tokencut", "graph", "seeded", "combined"])
 def test_ways_that_look_with_a_vit(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     image, wanted = picture()
     vit = ViT(Shape(width=12, depth=1, heads=3, patch=16, grid=4)).eval()
