@@ -1,8 +1,8 @@
 """Which official weights there are: what they do, whose, where from, how large, which SHA-256.
 
 The makers publish no sums. Those here are the ones that many projects, independent of each other,
-state for these very files. Where there is none, the first download is trusted and taken note of (see
-`models.official.shelf`).
+state for these very files. Where there is none, the first download is trusted and taken note of
+(see `models.official.shelf`).
 """
 
 from __future__ import annotations
