@@ -47,16 +47,17 @@ class World:
     def __init__(self) -> None:
         self.words = [f"w{n:x}" for n in range(50_000)]
         self.often = list(itertools.accumulate(1 / (n + 5) for n in range(50_000)))
-
-    def pick(self, r: random.Random, count: int, among: int = 50_000) -> list[str]:
-        return r.choices(self.words[:among], cum_weights=self.often[:among], k=count)
+        self.names, self.liked = self.words[:5000], self.often[:5000]
 
     def post(self, n: int) -> tuple[str, list[str], int]:
         """Caption, hashtags, author."""
         r = random.Random(n)
-        tags = self.pick(r, 4, 5000) + ["hoodie"] * (r.random() < 0.3)
-        words = "".join(r.choices(HAN, k=30)) if n % 10 == 0 else " ".join(self.pick(r, 16))
+        tags = r.choices(self.names, cum_weights=self.liked, k=4) + ["hoodie"] * (r.random() < 0.3)
+        words = "".join(r.choices(HAN, k=30)) if n % 10 == 0 else self.line(r)
         return f"{words} {' '.join('#' + tag for tag in tags)}", tags, r.randrange(50_000)
+
+    def line(self, r: random.Random) -> str:
+        return " ".join(r.choices(self.words, cum_weights=self.often, k=16))
 
 
 def fill(database: Database, count: int, world: World) -> None:
@@ -72,12 +73,32 @@ def fill(database: Database, count: int, world: World) -> None:
         with database.writer.begin() as connection:
             for table, values in rows.items():
                 if values:
-                    connection.execute(insert(table), values)
+                    bulk(connection, table, values)
     with database.write() as session:
         texts.follow(session.connection())
         texts.stamp(session.connection())
     with database.writer.begin() as connection:
         connection.exec_driver_sql("ANALYZE")
+
+
+def bulk(connection: Any, table: Any, values: list[dict[str, Any]]) -> None:
+    """SQLite: past SQLAlchemy, which would take as long again for its types."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(insert(table), values)
+        return
+    names = list(values[0])
+    plain = [
+        tuple(
+            f"{v:%Y-%m-%d %H:%M:%S.%f}" if isinstance(v, datetime) else "{}" if v == {} else v
+            for v in row.values()
+        )
+        for row in values
+    ]
+    columns = ", ".join(f'"{name}"' for name in names)
+    marks = ", ".join("?" * len(names))
+    connection.connection.cursor().executemany(
+        f"INSERT INTO {table.__tablename__} ({columns}) VALUES ({marks})", plain
+    )
 
 
 def one(rows: dict[Any, list[dict[str, Any]]], n: int, world: World, sqlite: bool) -> None:
