@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from bot.flow import curation as flow_curation
 from bot.status import opened
 from storage import dataset
 from storage.dataset import Fetched
+from storage.forget import forget
 from storage.tables import Curation, LabelScore, MediaRow, MediaState, Verdict
 from tests.databases import NOW, make_post
 
@@ -195,7 +197,7 @@ def test_a_forgotten_original_is_replaced(settings: Settings) -> None:
     curate(settings)
     assert originals(settings)[two] == large
     with stored(settings) as app, app.database.write() as session:
-        dataset.forget(session, "instagram", "u-large")
+        forget(session, "instagram", "u-large")
     curate(settings)
     assert originals(settings) == {one: None, two: one}
     assert list(verdicts(settings)) == [(two, "near_duplicate")]
@@ -333,6 +335,8 @@ curate.curate(Settings(data=Data(dir=Path(sys.argv[1]))))
 """
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_killed_run_is_resumed(tmp_path: Path) -> None:
     settings = Settings(data=Data(dir=tmp_path / "data"))
     with stored(settings) as app:
@@ -341,10 +345,11 @@ def test_a_killed_run_is_resumed(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SLOW, str(tmp_path / "data")]
     process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
     try:
-        deadline = time.monotonic() + 60
-        while not 4 <= len(originals(settings)) < 40:
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.05)
+        deadline = time.monotonic() + 300
+        with closing(sqlite3.connect(tmp_path / "data" / "tagecho.db")) as looking:
+            while looking.execute("SELECT count(*) FROM curations").fetchone()[0] < 4:
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.02)
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
