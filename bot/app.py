@@ -17,7 +17,7 @@ from bot.errors import AuthError, ConfigError, ModelError
 from bot.events import TrackKind
 from bot.flow.curation import Bound, Curator
 from bot.flow.ingest import Limits
-from bot.flow.policy import Policy, Track, utc_now
+from bot.flow.policy import Deleted, Policy, Track, utc_now
 from bot.flow.trigger import AUTO
 from bot.locks import Check, account_lock
 from bot.platforms.base import Platform
@@ -205,6 +205,7 @@ def policy_of(settings: Settings) -> Policy:
         badge=replies.badge,
         disclosure=replies.disclosure,
         reads=replies.reconcile,
+        deleted_posts=Deleted(settings.data.deleted_posts),
     )
 
 

@@ -22,6 +22,15 @@ class Mode(StrEnum):
     DM = "dm"
 
 
+class Remote(StrEnum):
+    """Something of ours on a platform that can be deleted there."""
+
+    POST = "post"
+    STORY = "story"
+    COMMENT = "comment"
+    DM = "dm"
+
+
 class TrackKind(StrEnum):
     HASHTAG = "hashtag"
     PROFILE = "profile"

@@ -19,6 +19,7 @@ from bot.flow.poll import Poller
 from bot.flow.publish import Publisher, rendered_state
 from bot.flow.reconcile import Reconciler
 from bot.flow.render import WAIT_FOR_IMAGE, NotRenderable, Renderer, claim
+from bot.flow.retract import Retractor
 from bot.flow.trigger import Us
 from bot.observe import FAULTS, LATENCY, POLLS, POSTS, RENDER, TRIGGERS
 from bot.platforms.base import Platform
@@ -82,7 +83,7 @@ class Worker(threading.Thread):
 
 
 class AccountWorker(Worker):
-    """What one account does on its network: settle doubts, send, poll, fetch what is missing."""
+    """What one account does on its network: settle doubts, send, take back, poll, fetch."""
 
     def __init__(self, app: App, account: str, rules: Rules, stop: threading.Event) -> None:
         super().__init__(f"account-{account}", stop)
@@ -103,7 +104,8 @@ class AccountWorker(Worker):
             alive=self.alive,
             curator=app.curator if app.settings.curation.at_ingest else None,
         )
-        self._poller = Poller(app.database, self._ingest)
+        self._files = (app.originals, app.artifacts)
+        self._poller = Poller(app.database, self._ingest, files=self._files)
 
     @property
     def ready(self) -> bool:
@@ -128,6 +130,7 @@ class AccountWorker(Worker):
             return (
                 Reconciler(self._app.database, platform).next(rules.policy)
                 or self._publish(platform, us, rules)
+                or Retractor(self._app.database, platform).next()
                 or self._poll_one(platform, us, rules)
                 or self._retry_media(platform)
             )
@@ -161,7 +164,13 @@ class AccountWorker(Worker):
     def _publish(self, platform: Platform, us: Us, rules: Adopted) -> bool:
         app, ours = self._app, replace(us, ours=frozenset(self._rules.ours))
         publisher = Publisher(
-            app.database, app.artifacts, app.optouts, platform, ours, sent=LATENCY.observe
+            app.database,
+            app.artifacts,
+            app.optouts,
+            platform,
+            ours,
+            sent=LATENCY.observe,
+            files=self._files,
         )
         return publisher.next(rules.policy, rules.tracks)
 

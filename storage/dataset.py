@@ -15,7 +15,6 @@ from sqlmodel import Session, col, or_, select
 
 from bot.events import Author, Media, Post, UserTag
 from storage import blobs, texts
-from storage.forget import forget as forget  # noqa: PLC0414 - offered here as well
 from storage.tables import (
     AuthorName,
     AuthorRow,

@@ -1,4 +1,4 @@
-"""People who must not come back: a keyed hash of who they are, nothing else."""
+"""People and posts that must not come back: a keyed hash of which they are, nothing else."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import hmac
 import os
 import secrets
 import tempfile
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -62,9 +63,27 @@ class OptOuts:
         statement = select(OptOut.digest).where(OptOut.digest.in_(digests))  # type: ignore[attr-defined]
         return {digests[digest] for digest in session.exec(statement)}
 
+    def add_post(self, session: Session, platform: str, post_id: str, now: datetime) -> None:
+        """Keep this post out from now on, whoever lists it."""
+        digest = self._post_digest(platform, post_id)
+        if session.get(OptOut, digest) is None:
+            session.add(OptOut(digest=digest, created=now))
+            session.flush()
+
+    def unwelcome(self, session: Session, platform: str, posts: Mapping[str, str]) -> set[str]:
+        """Those of `posts` (post id → its author's user id) that are to be kept out."""
+        left = self.among(session, platform, set(posts.values()))
+        digests = {self._post_digest(platform, post_id): post_id for post_id in posts}
+        statement = select(OptOut.digest).where(OptOut.digest.in_(digests))  # type: ignore[attr-defined]
+        gone = {digests[digest] for digest in session.exec(statement)}
+        return gone | {post_id for post_id, user_id in posts.items() if user_id in left}
+
     def digest(self, platform: str, user_id: str) -> str:
         """The tombstone this person has, or would have. It says nothing without the key."""
         return self._digest(platform, user_id)
+
+    def _post_digest(self, platform: str, post_id: str) -> str:
+        return self._digest("post", f"{platform}/{post_id}")  # "post" is no platform
 
     def _digest(self, platform: str, user_id: str) -> str:
         if not self._key:

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlmodel import Session, col, func, select, update
 
 from bot.events import Receipt, StepKind
+from storage import retractions
 from storage.tables import Reply, ReplyState, ReplyStep, StepState
 from storage.text import storable
 
@@ -86,6 +87,9 @@ def finish(session: Session, step_id: int, receipt: Receipt, now: datetime) -> N
     row.state, row.finished_at, row.next_read_at = StepState.DONE, now, None
     outputs = dict(receipt.outputs) | ({"url": receipt.url} if receipt.url else {})
     row.remote_id, row.outputs = storable(receipt.remote_id), storable(outputs)
+    reply = session.get_one(Reply, row.reply)
+    if not reply.author_id:  # forgotten while this was in the air: it is to be deleted again
+        retractions.of_step(session, reply, row, now)
 
 
 def refuse(session: Session, step_id: int, error: str, now: datetime) -> None:

@@ -339,7 +339,7 @@ class Breaker(SQLModel, table=True):
 
 
 class OptOut(SQLModel, table=True):
-    """A person who must not come back: keyed hash of platform and user id, nothing else."""
+    """A person or post that must not come back: keyed hash of platform and id, nothing else."""
 
     __tablename__ = "optouts"
     digest: str = Field(primary_key=True)

@@ -147,23 +147,37 @@ def login(
 
 
 def forget(
-    person: Annotated[str, typer.Argument(help="PLATFORM/USER: user name or user id.")],
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            help="PLATFORM/USER (user name or user id); or a post: its address, "
+            "instagram/p/SHORTCODE or PLATFORM:post:ID."
+        ),
+    ] = None,
+    status: Annotated[
+        bool, typer.Option("--status", help="What is still to be deleted on the network.")
+    ] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try again to delete there what failed.")
+    ] = False,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Remove everything of a person and keep them out."""
-    from bot.flow.forget import forget as run_forget
-    from bot.status import opened
+    """Remove everything of a person, or one post, and keep it out; our replies are deleted, too."""
+    from bot import removal
 
-    platform, _, user = person.partition("/")
-    if not platform or not user:
-        raise UsageError("name a person as PLATFORM/USER, for example instagram/somebody")
-    with opened(prepare(config)) as service:
-        counts = run_forget(service, platform, user.removeprefix("@"))
+    if (target is None) == (not status and not retry):
+        raise UsageError("name a person or a post to forget, or ask with --status or --retry")
+    if target is None:
+        rows = removal.deletions(prepare(config), retry=retry)
+        print_json(rows) if json else print(removal.table(rows))
+        return
+    found = removal.forget(prepare(config), target)
     if json:
-        print_json(counts)
+        print_json(found)
     else:
-        say("forgot " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+        for line in removal.lines(found):
+            print(line)
 
 
 def _stop_on_sigterm() -> None:

@@ -41,6 +41,7 @@ from bot.events import Mode
 from models.official.catalogue import names
 
 PLATFORMS = ("instagram",)
+DELETED_POSTS = ("keep", "metadata", "remove")
 UPSCALERS = ("embedded", *names("upscaler"))
 SEGMENTERS = ("learned", "embedded", *names("segmenter"))
 REFINERS = ("off", *names("refiner"))
@@ -314,6 +315,7 @@ ModeName = Annotated[Mode, _choice(*Mode)]
 ModeNames = Annotated[tuple[ModeName, ...], BeforeValidator(_split)]
 Platform = Annotated[str, _choice(*PLATFORMS)]
 UpscalerPack = Annotated[str, _choice(*UPSCALERS)]
+DeletedPosts = Annotated[str, _choice(*DELETED_POSTS)]
 SegmenterPack = Annotated[str, _choice(*SEGMENTERS)]
 RefinerPack = Annotated[str, _choice(*REFINERS)]
 Tile = Annotated[int, BeforeValidator(_no_bool), Field(ge=32, le=2048)]

@@ -47,6 +47,7 @@ class Section(BaseModel):
 class Data(Section):
     dir: fields.Folder = Field(default=Path("data"), validate_default=True)
     url: fields.DatabaseUrl = None  # may hold a password; else SQLite in `dir`
+    deleted_posts: fields.DeletedPosts = "keep"  # of posts deleted at their source
 
     @property
     def database_url(self) -> str:
@@ -189,6 +190,7 @@ class Pacing(Section):
     publish: fields.Limit = Rate(6, timedelta(hours=1))
     comment: fields.Limit = Rate(6, timedelta(hours=1))
     dm: fields.Limit = Rate(10, timedelta(hours=1))
+    delete: fields.Limit = Rate(20, timedelta(hours=1))
 
 
 class Log(Section):

@@ -1,17 +1,23 @@
-"""Take a person out: dataset, images, waiting replies — and keep them out."""
+"""Take a person or a post out: dataset, images, replies — and keep them out."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Protocol
 
 import structlog
+from sqlmodel import Session, col, select
 
 from bot.errors import NothingToDo
-from bot.flow.policy import utc_now
+from bot.flow.policy import Deleted, utc_now
 from storage import dataset, outbox
+from storage import forget as removal
 from storage.blobs import BlobStore
 from storage.database import Database
+from storage.forget import Removed
 from storage.optouts import OptOuts
+from storage.tables import Comment, PostRow
 
 log = structlog.get_logger()
 
@@ -32,14 +38,17 @@ class Stores(Protocol):
     def optouts(self) -> OptOuts: ...
 
 
-def forget(stores: Stores, platform: str, name: str) -> dict[str, int]:
+def forget(stores: Stores, platform: str, name: str) -> dict[str, Any]:
     """Remove everything of this user (name, former name or user id), and leave a tombstone.
 
-    Returns what was removed. Raises NothingToDo for somebody we never saw under that name.
+    Returns counts of what was removed, and the snapshots, exports and models that had something of
+    it. Raises NothingToDo for somebody we never saw under that name.
     """
     now = utc_now()
     with stores.database.write() as session:
-        user_id = dataset.find_author(session, platform, name)
+        user_id = dataset.find_author(session, platform, name) or _commenter(
+            session, platform, name
+        )
         if user_id is None and name.isdigit():
             user_id = name  # never collected, but the id is enough to keep them out
         if user_id is None:
@@ -48,9 +57,56 @@ def forget(stores: Stores, platform: str, name: str) -> dict[str, int]:
                 "with the numeric user id they are kept out all the same"
             )
         stores.optouts.add(session, platform, user_id, now)
-        outbox.cancel_waiting(session, platform, author_id=user_id, why="opted out", now=now)
-        counts, dead = dataset.forget(session, platform, user_id)
-    stores.originals.remove(dead)
-    stores.artifacts.remove(dead)
-    log.info("forgot a person", platform=platform, **counts)
-    return counts
+        removed = removal.forget(session, platform, user_id, now)
+    return _done(stores, removed, "forgot a person", platform)
+
+
+def forget_post(stores: Stores, platform: str, post_id: str) -> dict[str, Any]:
+    """The same for one post. One that was never collected is kept out all the same."""
+    now = utc_now()
+    with stores.database.write() as session:
+        stores.optouts.add_post(session, platform, post_id, now)
+        removed = removal.forget_post(session, platform, post_id, now)
+    return _done(stores, removed, "forgot a post", platform)
+
+
+def source_deleted(
+    session: Session, row_id: int, treat: Deleted, now: datetime, why: str
+) -> list[str]:
+    """A post is gone at its source: treat it as the operator chose, and answer it no more.
+
+    Returns blobs whose files are to be removed after commit.
+    """
+    row = session.get(PostRow, row_id)
+    if row is None:
+        return []
+    if treat is Deleted.REMOVE:
+        reason = "the source was deleted"
+        return removal.forget_post(session, row.platform, row.post_id, now, reason).dead
+    dataset.mark_deleted(session, row_id, now, why)
+    outbox.cancel_waiting(
+        session, row.platform, source_post=row.post_id, why="the source was deleted", now=now
+    )
+    if treat is Deleted.METADATA:
+        return removal.forget_images(session, row_id, "the source was deleted").dead
+    return []
+
+
+def drop(stores: Sequence[BlobStore], dead: Sequence[str]) -> None:
+    """Delete files, after the transaction that ended their rows."""
+    for store in stores:
+        store.remove(dead)
+
+
+def _done(stores: Stores, removed: Removed, what: str, platform: str) -> dict[str, Any]:
+    drop((stores.originals, stores.artifacts), removed.dead)
+    log.info(what, platform=platform, **removed.counts)
+    return {**removed.counts, **removed.contained.as_dict()}
+
+
+def _commenter(session: Session, platform: str, name: str) -> str | None:
+    """Of whom nothing was collected but a comment."""
+    statement = select(Comment.author_id).where(
+        Comment.platform == platform, (Comment.username == name) | (Comment.author_id == name)
+    )
+    return session.exec(statement.order_by(col(Comment.created_at).desc())).first()

@@ -153,11 +153,10 @@ class Ingest:
         unique = list({post.post_id: post for post in posts}.values())
         with self._database.read() as session:
             known = dataset.known(session, platform.name, [p.post_id for p in unique])
-            authors = {p.author.user_id for p in unique}
-            out = self._optouts.among(session, platform.name, authors)
+            out = self._kept_out(session, unique)
         images = self._fetch_all(
             platform,
-            [p for p in unique if p.post_id not in known and p.author.user_id not in out],
+            [p for p in unique if p.post_id not in known and p.post_id not in out],
             until,
         )
         try:
@@ -198,8 +197,8 @@ class Ingest:
             # Asked again: somebody may have opted out while the images were on their way.
             network = posts[0].platform
             known = dataset.known(session, network, [p.post_id for p in posts])
-            out = self._optouts.among(session, network, {p.author.user_id for p in posts})
-            welcome = [p for p in posts if p.author.user_id not in out]
+            out = self._kept_out(session, posts)
+            welcome = [p for p in posts if p.post_id not in out]
             new = changed = triggers = 0
             for post in welcome:
                 row_id = known.get(post.post_id)
@@ -210,6 +209,11 @@ class Ingest:
                     triggers += self._store(session, track, post, images, policy, us)
                     new += 1
         return Taken(new, changed, triggers, len(posts) - len(welcome))
+
+    def _kept_out(self, session: Session, posts: Sequence[Post]) -> set[str]:
+        """Ids of posts that were forgotten, or whose author was. All are of one platform."""
+        authors = {post.post_id: post.author.user_id for post in posts}
+        return self._optouts.unwelcome(session, posts[0].platform, authors) if posts else set()
 
     def _store(
         self,

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
+from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from bot.events import Mode, TrackKind
@@ -15,6 +16,14 @@ Clock = Callable[[], datetime]  # aware, UTC
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+class Deleted(StrEnum):
+    """What becomes of a post that its author deleted."""
+
+    KEEP = "keep"  # all of it, marked
+    METADATA = "metadata"  # what it said, without its images
+    REMOVE = "remove"  # nothing; our reply to it is deleted as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,7 @@ class Policy:
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     badge: bool = False
     disclosure: str = ""  # the words of the badge
+    deleted_posts: Deleted = Deleted.KEEP  # at their source
     reads: tuple[timedelta, timedelta] = (timedelta(seconds=20), timedelta(minutes=2))
 
     def style_for(self, post_id: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -13,11 +13,12 @@ from sqlmodel import Session, col, select
 
 from bot.errors import NetworkError, RateLimited, StorageError, TargetGone
 from bot.events import Page, Post, TrackKind
+from bot.flow.forget import drop, source_deleted
 from bot.flow.ingest import Ingest, Taken
 from bot.flow.policy import Clock, Policy, Track, utc_now
 from bot.flow.trigger import Us
 from bot.platforms.base import Platform
-from storage import dataset, outbox
+from storage.blobs import BlobStore
 from storage.database import Database
 from storage.tables import Health, PostRow, PostTrack, TrackState
 from storage.text import storable
@@ -40,9 +41,17 @@ class Polled:
 class Poller:
     """Polls tracks of one account. Belongs to the account's thread."""
 
-    def __init__(self, database: Database, ingest: Ingest, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        database: Database,
+        ingest: Ingest,
+        clock: Clock = utc_now,
+        files: Sequence[BlobStore] = (),
+    ) -> None:
+        """`files`: where images of a removed post lie; without it, a later sweep finds them."""
         self._database = database
         self._ingest = ingest
+        self._files = files
         self._clock = clock
 
     def poll(self, platform: Platform, track: Track, policy: Policy, us: Us) -> Polled:
@@ -76,7 +85,7 @@ class Poller:
         if posts and taken.skipped == len(posts):  # one bad post is the post's fault; all are ours
             raise StorageError(f"none of {len(posts)} posts can be stored: see the log")
         if track.kind is TrackKind.PROFILE and not first:
-            self._verify_vanished(platform, track, posts)
+            self._verify_vanished(platform, track, posts, policy)
         log.info(
             "polled",
             track=track.key,
@@ -122,7 +131,9 @@ class Poller:
         with self._database.read() as session:
             return 2 * _found_before(session, platform.name, track.key, older) > len(older)
 
-    def _verify_vanished(self, platform: Platform, track: Track, posts: list[Post]) -> None:
+    def _verify_vanished(
+        self, platform: Platform, track: Track, posts: list[Post], policy: Policy
+    ) -> None:
         """Stored posts that a profile's listing should show and does not: deleted?"""
         listed = [post.taken_at for post in posts if not post.pinned]
         oldest = min(listed, default=datetime.min.replace(tzinfo=UTC))
@@ -135,19 +146,16 @@ class Poller:
             try:
                 platform.post(post_id)
             except TargetGone as error:
-                self.deleted(platform.name, row_id, post_id, str(error))
+                self.deleted(row_id, post_id, policy, str(error))
             except (NetworkError, RateLimited) as error:  # the poll itself has worked
                 log.info("not looked for", post=post_id, reason=str(error))
                 return
 
-    def deleted(self, platform: str, row_id: int, post_id: str, why: str) -> None:
-        """Record a deletion at the source, and cancel what was to answer it."""
-        now = self._clock()
+    def deleted(self, row_id: int, post_id: str, policy: Policy, why: str) -> None:
+        """A deletion at the source: as the operator chose, and nothing answers it any more."""
         with self._database.write() as session:
-            dataset.mark_deleted(session, row_id, now, why)
-            outbox.cancel_waiting(
-                session, platform, source_post=post_id, why="the source was deleted", now=now
-            )
+            dead = source_deleted(session, row_id, policy.deleted_posts, self._clock(), why)
+        drop(self._files, dead)
         log.info("source deleted", post=post_id)
 
     def _record_failure(self, track: Track, error: Exception) -> None:

@@ -7,7 +7,7 @@ switch are asked here and nowhere else.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -25,6 +25,7 @@ from bot.errors import (
     Unavailable,
 )
 from bot.events import Author, Mode, Step, StepKind
+from bot.flow.forget import drop, source_deleted
 from bot.flow.policy import Clock, Policy, Track, utc_now
 from bot.flow.trigger import Us, still_wanted
 from bot.platforms.base import Platform
@@ -32,7 +33,7 @@ from storage import dataset, outbox, steps
 from storage.blobs import BlobStore
 from storage.database import Database
 from storage.optouts import OptOuts
-from storage.tables import AuthorRow, Control, PostRow, Reply, ReplyState, ReplyStep, StepState
+from storage.tables import AuthorRow, Control, Reply, ReplyState, ReplyStep, StepState
 
 log = structlog.get_logger()
 S = ReplyState
@@ -112,7 +113,8 @@ def gate(session: Session, reply: Reply, policy: Policy, now: datetime) -> Verdi
 class Publisher:
     """Sends the replies of one account, one at a time. Belongs to the account's thread.
 
-    `sent` is told the seconds from the trigger to the published reply.
+    `sent` is told the seconds from the trigger to the published reply; `files` is where the images
+    of a post are that is removed because its source is gone.
     """
 
     def __init__(
@@ -124,8 +126,10 @@ class Publisher:
         us: Us,
         clock: Clock = utc_now,
         sent: Callable[[float], object] = bool,
+        files: Sequence[BlobStore] = (),
     ) -> None:
         self.database = database
+        self._files = files
         self.artifacts = artifacts
         self._optouts = optouts
         self.platform = platform
@@ -156,7 +160,7 @@ class Publisher:
                 return True
             begun = steps.visible(session, _id(reply))
             known = known_author(session, reply)
-            if begun and self.opted_out(session, known):
+            if begun and self.opted_out(session, known, reply.source_post):
                 self.move(session, reply, S.APPROVED, S.CANCELLED, "opted out: the rest stays")
                 return True
         try:
@@ -175,10 +179,11 @@ class Publisher:
             raise
         return True
 
-    def opted_out(self, session: Session, author: Author) -> bool:
-        """Without an id, the row was stripped when its author was forgotten."""
+    def opted_out(self, session: Session, author: Author, post_id: str) -> bool:
+        """Of the author, or of the source alone. Without an id, the row was stripped for that."""
         person = author.user_id
-        return not person or self._optouts.has(session, author.platform, person)
+        posts = {post_id: person}
+        return not person or bool(self._optouts.unwelcome(session, author.platform, posts))
 
     def _wanted_author(self, reply: Reply, policy: Policy, track: Track | None) -> Author | None:
         """Who gets the reply, by a fresh look at the source. None when it was held or cancelled."""
@@ -187,7 +192,7 @@ class Publisher:
             # Listings say little of people: whether they are private, or a bot, says their profile.
             post = replace(post, author=self.platform.author(post.author.user_id))
         except Refused as error:
-            self._source_gone(reply, error)
+            self._source_gone(reply, error, policy)
             return None
         except (Unavailable, RateLimited, AuthError) as error:
             now = self.clock()
@@ -197,7 +202,7 @@ class Publisher:
                 raise
             return None
         with self.database.write() as session:
-            out = self.opted_out(session, post.author)
+            out = self.opted_out(session, post.author, reply.source_post)
             if reply.post is not None and not out:
                 dataset.see(session, reply.post, post, self.clock())
             why = still_wanted(post, reply.trigger, track, policy, self._us, opted_out=out)
@@ -205,13 +210,16 @@ class Publisher:
                 self.move(session, reply, S.APPROVED, S.CANCELLED, why)
         return post.author if why is None else None
 
-    def _source_gone(self, reply: Reply, error: Refused) -> None:
+    def _source_gone(self, reply: Reply, error: Refused, policy: Policy) -> None:
         gone = isinstance(error, TargetGone)
+        dead: list[str] = []
         with self.database.write() as session:
-            if gone and reply.post is not None and session.get(PostRow, reply.post) is not None:
-                dataset.mark_deleted(session, reply.post, self.clock(), str(error))
             why = "the source was deleted" if gone else f"the source is closed to us: {error}"
             self.move(session, reply, S.APPROVED, S.CANCELLED, why)
+            if gone and reply.post is not None:
+                treat, now = policy.deleted_posts, self.clock()
+                dead = source_deleted(session, reply.post, treat, now, str(error))
+        drop(self._files, dead)
 
     def move(
         self,
@@ -316,7 +324,7 @@ class _Sending:
                 later = self._p.clock() + RETRY_HOLD
                 self._move(session, S.SENDING, S.APPROVED, "paused", not_before=later)
                 return None
-            if self._p.opted_out(session, self._author):
+            if self._p.opted_out(session, self._author, self._reply.source_post):
                 self._move(session, S.SENDING, S.APPROVED, "opted out")  # the gate cancels it
                 return None
             if not steps.begin(session, step_id, self._p.clock()):

@@ -39,7 +39,7 @@ class Report:
     posts: int = 0
     images: int = 0
     known: int = 0  # posts that were there
-    kept_out: int = 0  # posts of people who opted out
+    kept_out: int = 0  # posts that were forgotten, or whose author opted out
     problems: list[tuple[str, str]] = field(default_factory=list)  # file, what is wrong with it
 
     def as_dict(self) -> dict[str, Any]:
@@ -128,12 +128,12 @@ class _Import:
         images = {
             self._key(part): self._images(part, have[self._key(part)])
             for part in batch
-            if self._who(part) not in gone
+            if self._key(part) not in gone
         }
         with self._app.database.write() as session:
             gone = self._opted_out(session, batch)  # somebody may have left meanwhile
             for part in batch:
-                if self._who(part) in gone:
+                if self._key(part) in gone:
                     self._report.kept_out += 1
                 else:
                     self._add(session, part.post, images.get(self._key(part), []))
@@ -186,14 +186,17 @@ class _Import:
         return set(session.exec(statement))
 
     def _opted_out(self, session: Session, batch: list[Part]) -> set[tuple[str, str]]:
-        """By user id, and by the pseudonym our own exports gave them."""
+        """Posts that were forgotten, or whose author was: by user id, and by the pseudonym our own
+        exports gave them."""
         gone = set()
         for platform in {part.post.platform for part in batch}:
-            users = {who for where, who in map(self._who, batch) if where == platform}
-            out = self._app.optouts.among(session, platform, users)
-            if any(who.startswith(datasets.PSEUDONYM) for who in users):
-                out |= users & _pseudonyms(session)
-            gone |= {(platform, who) for who in out}
+            here = [part.post for part in batch if part.post.platform == platform]
+            posts = {post.post_id: post.author.user_id for post in here}
+            out = self._app.optouts.unwelcome(session, platform, posts)
+            if any(who.startswith(datasets.PSEUDONYM) for who in posts.values()):
+                left = _pseudonyms(session)
+                out |= {post_id for post_id, who in posts.items() if who in left}
+            gone |= {(platform, post_id) for post_id in out}
         return gone
 
     def _problem(self, path: Path, why: str) -> None:
@@ -202,10 +205,6 @@ class _Import:
     @staticmethod
     def _key(part: Part) -> tuple[str, str]:
         return part.post.platform, part.post.post_id
-
-    @staticmethod
-    def _who(part: Part) -> tuple[str, str]:
-        return part.post.platform, part.post.author.user_id
 
 
 def _no_sidecar(name: str) -> bool:

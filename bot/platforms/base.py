@@ -22,6 +22,7 @@ from bot.events import (
     Post,
     Reading,
     Receipt,
+    Remote,
     Step,
     StepKind,
 )
@@ -71,6 +72,17 @@ class Platform(Protocol):
 
         Raises as reads do when the platform gave no usable answer: that is no reading at all.
         """
+
+    def delete(self, kind: Remote, remote_id: str) -> None:
+        """Delete something we published; `storage.retractions` says what its id is. Sent once.
+
+        Raises TargetGone when there is no such thing, Refused when the platform will not,
+        OutcomeUnknown when that is not certain.
+        """
+
+    def exists(self, kind: Remote, remote_id: str) -> bool:
+        """Whether something we published is still to be seen. Raises as reads do: False is said
+        only by a complete answer."""
 
     def close(self) -> None:
         """Release connections; the session file is already on disk."""

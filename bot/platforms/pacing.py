@@ -1,7 +1,8 @@
 """Pacing: token buckets, circuit breakers, and the retry policy of reads.
 
 Both are kept in a `Ledger`, per (account, action class), so that a restart forgets nothing.
-Action classes: read, media, login, upload, publish, comment, dm; `ACCOUNT` stands for all of them.
+Action classes: read, media, login, upload, publish, comment, dm, delete; `ACCOUNT` stands for all
+of them.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ RATES: Mapping[str, Rate | None] = {
     "publish": Rate(per_hour=10, burst=3),
     "comment": Rate(per_hour=10, burst=3),
     "dm": Rate(per_hour=8, burst=4),
+    "delete": Rate(per_hour=20, burst=5),
 }
 
 

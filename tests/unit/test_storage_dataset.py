@@ -14,6 +14,7 @@ from bot.events import Author, Media, Place, Post, UserTag
 from storage import dataset
 from storage.database import Database
 from storage.dataset import Fetched
+from storage.forget import forget
 from storage.tables import (
     AuthorName,
     AuthorRow,
@@ -360,7 +361,7 @@ def test_an_image_whose_post_was_forgotten_meanwhile_is_let_go(database: Databas
     add(database, post, image(post, None))
     [media] = rows(database, MediaRow)
     with database.write() as session:
-        dataset.forget(session, "instagram", "u1")
+        forget(session, "instagram", "u1")
     with database.write() as session:
         dataset.settle_media(session, media.id, image(post), LATER)
     assert rows(database, BlobRow) == []

@@ -12,6 +12,8 @@ from bot.events import Author, Receipt, UserTag
 from storage import blobs, dataset, outbox, steps
 from storage.database import Database
 from storage.dataset import Fetched
+from storage.forget import Removed
+from storage.forget import forget as forget_person
 from storage.steps import PlannedStep
 from storage.tables import (
     Artifact,
@@ -73,9 +75,9 @@ def reply_in(session: Session, state: ReplyState, source: str, author: str = "u1
     return reply_id
 
 
-def forget(database: Database, user_id: str = "u1") -> tuple[dict[str, int], list[str]]:
+def forget(database: Database, user_id: str = "u1") -> Removed:
     with database.write() as session:
-        return dataset.forget(session, "instagram", user_id, NOW)
+        return forget_person(session, "instagram", user_id, NOW)
 
 
 def everything(database: Database, table: type[Any]) -> list[Any]:
@@ -184,7 +186,8 @@ def test_a_half_sent_reply_is_kept_and_not_continued(database: Database) -> None
         steps.begin(session, steps.step_id(first), NOW)
         steps.finish(session, steps.step_id(first), Receipt("1"), NOW)
     counts, _dead = forget(database)
-    assert (counts["replies"], counts["published_replies_left"]) == (0, 1)
+    assert (counts["replies"], counts["deletions"]) == (0, 1)
+    assert counts["published_replies_left"] == 0
     [reply] = everything(database, Reply)
     assert (reply.state, reply.reason) == (S.CANCELLED, "the person was forgotten")
 

@@ -13,6 +13,7 @@ from sqlmodel import Session
 from bot.errors import UsageError
 from storage import dataset, outbox, steps
 from storage.database import Database
+from storage.forget import forget
 from storage.outbox import COUNTED, NEXT, TERMINAL
 from storage.steps import PlannedStep
 from storage.tables import Reply, ReplyState, StepState
@@ -397,7 +398,7 @@ def test_a_reply_outlives_its_post(database: Database) -> None:
         outbox.move(session, reply_id, S.RENDERING, S.APPROVED, who="w", now=NOW)
         outbox.move(session, reply_id, S.APPROVED, S.SENDING, who="w", now=NOW)
     with database.write() as session:
-        dataset.forget(session, "instagram", "u1", NOW)
+        forget(session, "instagram", "u1", NOW)
     assert read(database, reply_id).post is None
     with database.write() as session:
         assert queue_reply(session) is None

@@ -15,6 +15,7 @@ from bot.events import (
     Post,
     Reading,
     Receipt,
+    Remote,
     Step,
     StepKind,
 )
@@ -23,6 +24,7 @@ from bot.platforms.instagram.download import Downloader
 from bot.platforms.instagram.find import Finder
 from bot.platforms.instagram.parse import PLATFORM
 from bot.platforms.instagram.read import Reader
+from bot.platforms.instagram.remove import Remover
 from bot.platforms.instagram.session import Secret, Session
 from bot.platforms.instagram.write import Writer, plan
 
@@ -74,6 +76,7 @@ class InstagramPlatform:
         self._reader = Reader(self._session)
         self._writer = Writer(self._session)
         self._finder = Finder(self._session, self._writer)
+        self._remover = Remover(self._session)
         self._downloader = Downloader(
             hosts=media_hosts,
             proxy=proxy,
@@ -116,6 +119,12 @@ class InstagramPlatform:
 
     def find(self, step: Step, since: datetime) -> Reading:
         return self._finder.find(step, since)
+
+    def delete(self, kind: Remote, remote_id: str) -> None:
+        self._remover.delete(kind, remote_id)
+
+    def exists(self, kind: Remote, remote_id: str) -> bool:
+        return self._remover.exists(kind, remote_id)
 
     def close(self) -> None:
         self._downloader.close()

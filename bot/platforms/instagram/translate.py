@@ -31,7 +31,7 @@ from bot.errors import (
 )
 from bot.platforms.instagram.client import exceptions as ig
 
-WRITES = frozenset({"upload", "publish", "comment", "dm"})
+WRITES = frozenset({"upload", "publish", "comment", "dm", "delete"})
 
 
 class UploadRefused(Exception):

@@ -74,6 +74,20 @@ def approve(net: Network, call: Call, ref: str) -> Answer:
     return ok()
 
 
+@routes("POST", _PREFIX + r"threads/(?P<ref>\d+)/items/(?P<item>\d+)/delete/", write="delete")
+def unsend(net: Network, call: Call, ref: str, item: str) -> Answer:
+    thread = _mine(net, call, ref)
+    with net.world.lock:
+        message = next((made for made in thread.messages if made.pk == item), None)
+        if message is None:
+            return fail(404, "Message not found")
+        if message.user_pk != call.me.pk:
+            return fail(403, "You cannot unsend this message")
+        thread.messages.remove(message)
+    net.journal.write("delete", actor=call.me.username, ids={"pk": item, "thread_v2_id": thread.pk})
+    return ok()
+
+
 @routes("POST", _PREFIX + r"threads/broadcast/(?P<kind>text|link)/", write="dm_text")
 def say(net: Network, call: Call, kind: MessageKind) -> Answer:
     text = call.text("link_text" if kind == "link" else "text")

@@ -176,7 +176,9 @@ def comment(net: Network, call: Call, ref: str) -> Answer:
 def delete(net: Network, call: Call, ref: str) -> Answer:
     pk = ref.partition("_")[0]
     with net.world.lock:
-        story = next((s for s in net.world.stories[call.me.pk] if str(s.pk) == pk), None)
+        story = next(
+            (s for s in net.world.stories[call.me.pk] if str(s.pk) == pk and not s.deleted), None
+        )
         if story is not None:
             story.deleted = True
         else:
@@ -186,6 +188,25 @@ def delete(net: Network, call: Call, ref: str) -> Answer:
             net.world.delete(post.pk)
     net.journal.write("delete", actor=call.me.username, ids={"pk": pk})
     return ok(did_delete=True)
+
+
+@routes("POST", r"/api/v1/media/(?P<ref>[\w-]+)/comment/bulk_delete/", write="delete")
+def delete_comments(net: Network, call: Call, ref: str) -> Answer:
+    """Own comments, and any under an own post. Ids that are not there are passed over."""
+    post, wanted = found_post(net, ref), set(call.text("comment_ids_to_delete").split(","))
+    with net.world.lock:
+        gone = [comment for comment in post.comments if comment.pk in wanted]
+        if any(call.me.pk not in (comment.user_pk, post.user_pk) for comment in gone):
+            return fail(403, "You cannot delete this comment")
+        for comment in gone:
+            post.comments.remove(comment)
+            net.journal.write(
+                "delete",
+                actor=call.me.username,
+                source=post.code,
+                ids={"pk": comment.pk, "media_pk": str(post.pk)},
+            )
+    return ok()
 
 
 @routes("POST", r"/api/v1/media/(?P<ref>[\w-]+)/edit_media/", write="edit")

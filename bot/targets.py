@@ -1,0 +1,59 @@
+"""Whom or what a person means who asks to be forgotten."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from bot.errors import UsageError
+
+_LINK = re.compile(
+    r"(?:https?://)?(?:www\.)?instagram\.com/(?:[\w.]+/)?(?:p|reel|tv)/([\w-]+)/?(?:[?#].*)?"
+)
+_CODE = re.compile(r"([a-z]+)/(?:p|reel|tv)/([\w-]+)/?")
+_ID = re.compile(r"([a-z]+):post:([\w.-]+)")
+_PERSON = re.compile(r"([a-z]+)/@?([^/\s]+)")
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_LETTERS = 11  # of a shortcode; what follows in a private account's links is no part of the id
+
+
+@dataclass(frozen=True, slots=True)
+class PersonTarget:
+    platform: str
+    name: str  # user name, former name or user id
+
+
+@dataclass(frozen=True, slots=True)
+class PostTarget:
+    platform: str
+    post_id: str
+
+
+def parse(text: str) -> PersonTarget | PostTarget:
+    """A person as PLATFORM/USER; a post as its address, PLATFORM/p/SHORTCODE or PLATFORM:post:ID.
+
+    Raises UsageError.
+    """
+    text = text.strip()
+    if found := _LINK.fullmatch(text):
+        return PostTarget("instagram", post_id(found[1]))
+    if found := _CODE.fullmatch(text):
+        if found[1] != "instagram":
+            raise UsageError(f"only instagram has shortcodes; name it as {found[1]}:post:ID")
+        return PostTarget(found[1], post_id(found[2]))
+    if found := _ID.fullmatch(text):
+        return PostTarget(found[1], found[2])
+    if "://" not in text and (found := _PERSON.fullmatch(text)):
+        return PersonTarget(found[1], found[2])
+    raise UsageError(
+        "name a person as PLATFORM/USER, for example instagram/somebody, "
+        "and a post by its address, as instagram/p/SHORTCODE or as instagram:post:ID"
+    )
+
+
+def post_id(shortcode: str) -> str:
+    """The number that a shortcode of Instagram spells: nothing has to be asked, or stored."""
+    number = 0
+    for letter in shortcode[:_LETTERS]:
+        number = number * 64 + _ALPHABET.index(letter)
+    return str(number)

@@ -1,0 +1,127 @@
+"""What of ours is to be deleted on a network: one row each, so that no crash loses one.
+
+The id of a post or story is the platform's; of a comment `POST/COMMENT`, of a direct message
+`THREAD/MESSAGE`: what it lies under is needed to find it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+
+from sqlmodel import Session, col, select, update
+
+from bot.events import Remote, StepKind
+from storage.tables import Reply, ReplyStep, Retraction, StepState
+from storage.text import storable
+
+
+class State(StrEnum):
+    WAITING = "waiting"  # also while a deletion is in the air: `attempts` says that it was sent
+    DONE = "done"
+    GONE = "gone"  # it was not there (any more)
+    FAILED = "failed"  # given up; a person is needed
+
+
+_KINDS = {
+    StepKind.POST: Remote.POST,
+    StepKind.STORY: Remote.STORY,
+    StepKind.COMMENT: Remote.COMMENT,
+    StepKind.DM_TEXT: Remote.DM,
+    StepKind.DM_PHOTO: Remote.DM,
+}
+
+
+def of_reply(session: Session, reply: Reply, now: datetime) -> int:
+    """Have everything deleted that this reply shows. Returns how many things that is."""
+    steps = session.exec(
+        select(ReplyStep).where(ReplyStep.reply == reply.id, ReplyStep.state == StepState.DONE)
+    ).all()
+    return sum(of_step(session, reply, step, now) for step in steps)
+
+
+def of_step(session: Session, reply: Reply, step: ReplyStep, now: datetime) -> bool:
+    """Have what this write made deleted. False when it shows nothing, or nobody knows its id."""
+    kind = _KINDS.get(StepKind(step.kind))
+    under = {
+        Remote.COMMENT: reply.source_post,
+        Remote.DM: str(step.outputs.get("thread_id") or ""),
+    }
+    if kind is None or not step.remote_id or not under.get(kind, "-"):
+        return False
+    where = f"{under[kind]}/" if kind in under else ""
+    return add(session, reply.platform, reply.account, kind, where + step.remote_id, now)
+
+
+def add(
+    session: Session, platform: str, account: str, kind: Remote, remote_id: str, now: datetime
+) -> bool:
+    """True, also when it was asked for before."""
+    asked = select(Retraction.id).where(
+        Retraction.platform == platform,
+        Retraction.account == account,
+        Retraction.kind == kind,
+        Retraction.remote_id == remote_id,
+    )
+    if session.exec(asked).first() is None:
+        session.add(
+            Retraction(
+                platform=platform,
+                account=account,
+                kind=kind.value,
+                remote_id=remote_id,
+                not_before=now,
+                created=now,
+            )
+        )
+        session.flush()
+    return True
+
+
+def due(session: Session, platform: str, account: str, now: datetime) -> Retraction | None:
+    """The one whose time came first."""
+    statement = select(Retraction).where(
+        Retraction.state == State.WAITING,
+        Retraction.platform == platform,
+        Retraction.account == account,
+        Retraction.not_before <= now,
+    )
+    return session.exec(
+        statement.order_by(col(Retraction.not_before), col(Retraction.id)).limit(1)
+    ).first()
+
+
+def begin(session: Session, row_id: int, until: datetime) -> None:
+    """Commit this before the request leaves: whoever comes later looks before sending again."""
+    row = session.get_one(Retraction, row_id)
+    row.attempts, row.not_before = row.attempts + 1, until
+
+
+def postpone(
+    session: Session, row_id: int, until: datetime, why: str, *, unsent: bool = False
+) -> None:
+    """Try again then. `unsent`: nothing was applied, and it counts as no attempt."""
+    row = session.get_one(Retraction, row_id)
+    row.not_before, row.error = until, storable(why)
+    row.attempts -= unsent
+
+
+def finish(session: Session, row_id: int, state: State, now: datetime, why: str = "") -> None:
+    row = session.get_one(Retraction, row_id)
+    row.state, row.finished, row.error = state.value, now, storable(why)
+
+
+def again(session: Session, now: datetime) -> int:
+    """A person wants those that failed to be tried again. Returns how many."""
+    return session.exec(
+        update(Retraction)
+        .where(col(Retraction.state) == State.FAILED)
+        .values(state=State.WAITING, attempts=0, not_before=now, created=now, finished=None)
+    ).rowcount
+
+
+def listing(session: Session, states: Iterable[State] = tuple(State)) -> list[Retraction]:
+    """Oldest first."""
+    wanted = col(Retraction.state).in_([state.value for state in states])
+    return list(session.exec(select(Retraction).where(wanted).order_by(col(Retraction.id))))

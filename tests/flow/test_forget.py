@@ -1,0 +1,316 @@
+"""Forgetting, judged by the network: what of ours is deleted there, how often that is tried, and
+what does not come back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlmodel import select
+
+from bot.events import Mode, Receipt, Step, StepKind, TrackKind
+from bot.flow.forget import forget, forget_post
+from bot.flow.policy import Deleted
+from bot.flow.poll import Poller
+from bot.flow.publish import Publisher
+from bot.flow.retract import MAX_ATTEMPTS, PATIENCE, Retractor
+from bot.platforms.sandbox.things import Post
+from storage import retractions
+from storage.tables import MediaRow, OptOut, PostRow, Reply, Retraction
+from tests.flow.kit import Flow, jpeg, served
+
+DELETE = "*/media/*/delete/"
+
+
+def retract(flow: Flow, minutes: int = 0) -> None:
+    """What the account's thread does now, and again every minute for so long."""
+    for minute in range(minutes + 1):
+        while Retractor(flow.database, flow.platform, flow.clock).next():
+            pass
+        if minute < minutes:
+            flow.clock.advance(minutes=1)
+
+
+def rows(flow: Flow) -> list[Retraction]:
+    with flow.database.read() as session:
+        return retractions.listing(session)
+
+
+def deleted(flow: Flow) -> list[str]:
+    """Ids of what our account deleted, by the journal."""
+    return [write["ids"]["pk"] for write in flow.writes("delete")]
+
+
+def requests(flow: Flow) -> int:
+    """Deletions that reached the network, with whatever answer."""
+    return len(flow.box.journal.requests("/delete/", method="POST"))
+
+
+def answered(flow: Flow, author: str = "ana", **policy: Any) -> Post:
+    flow.track()
+    flow.using(**policy)
+    post = flow.asking(author)
+    flow.run()
+    assert flow.published(post) == 1
+    return post
+
+
+def test_our_reply_is_deleted_and_only_that(flow: Flow) -> None:
+    flow.using(per_author_per_day=9)
+    post = answered(flow)
+    other = flow.asking("ben")
+    flow.run()
+    counts = forget(flow, "instagram", "ana")
+    assert (counts["posts"], counts["deletions"], counts["published_replies_left"]) == (1, 1, 0)
+    retract(flow)
+    made = {write["source"]: write["ids"]["pk"] for write in flow.writes("post")}
+    assert deleted(flow) == [made[post.code]]
+    assert not flow.box.world.posts[int(made[other.code])].deleted
+    assert [row.state for row in rows(flow)] == ["done"]
+    retract(flow, 3)
+    assert requests(flow) == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "comment", "wanted"),
+    [
+        (Mode.STORY, "", ["story"]),
+        (Mode.POST, "look, {author}", ["post", "comment"]),
+        (Mode.DM, "", ["dm_text", "dm_photo"]),
+    ],
+)
+def test_whatever_the_way_of_replying(
+    flow: Flow, mode: Mode, comment: str, wanted: list[str]
+) -> None:
+    flow.track()
+    flow.using(mode=mode, comment=comment)
+    flow.asking()
+    flow.run()
+    shown = [w for w in flow.writes() if w["kind"] in wanted]
+    assert [w["kind"] for w in shown] == wanted
+    assert forget(flow, "instagram", "ana")["deletions"] == len(wanted)
+    retract(flow)
+    assert sorted(deleted(flow)) == sorted(
+        w["ids"].get("pk", w["ids"].get("item_id")) for w in shown
+    )
+    assert {row.state for row in rows(flow)} == {"done"}
+
+
+def test_what_is_gone_already_counts_as_done(flow: Flow) -> None:
+    answered(flow)
+    (write,) = flow.writes("post")
+    flow.box.world.delete(write["ids"]["pk"])
+    forget(flow, "instagram", "ana")
+    retract(flow, 3)
+    assert [row.state for row in rows(flow)] == ["gone"]
+    assert (deleted(flow), requests(flow)) == ([], 1)
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_a_lost_answer_is_looked_for_before_it_is_sent_again(flow: Flow, applied: bool) -> None:
+    answered(flow)
+    forget(flow, "instagram", "ana")
+    flow.box.faults.add("drop", path=DELETE, after=applied)
+    retract(flow)
+    assert [(row.state, row.attempts) for row in rows(flow)] == [("waiting", 1)]
+    retract(flow, 2)
+    assert [row.state for row in rows(flow)] == ["done"]
+    assert requests(flow) == (1 if applied else 2)
+    assert len(deleted(flow)) == 1
+
+
+def test_a_crash_after_the_request_left(flow: Flow) -> None:
+    """The row says that it was sent; a new process looks first."""
+    answered(flow)
+    forget(flow, "instagram", "ana")
+    delete = flow.platform.delete
+
+    def and_die(*args: Any) -> None:
+        delete(*args)
+        raise KeyboardInterrupt
+
+    flow.platform.delete = and_die  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        retract(flow)
+    flow.platform.delete = delete  # type: ignore[method-assign]
+    assert [(row.state, row.attempts) for row in rows(flow)] == [("waiting", 1)]
+    retract(flow, 2)
+    assert ([row.state for row in rows(flow)], requests(flow)) == (["done"], 1)
+
+
+def test_too_fast_is_no_attempt(flow: Flow) -> None:
+    answered(flow)
+    forget(flow, "instagram", "ana")
+    flow.box.faults.add("throttled", path=DELETE, retry_after=600)
+    retract(flow, 5)
+    assert [(row.state, row.attempts) for row in rows(flow)] == [("waiting", 0)]
+    assert requests(flow) == 1, "nothing is asked while the breaker is open"
+    retract(flow, 15)
+    assert ([row.state for row in rows(flow)], requests(flow)) == (["done"], 2)
+
+
+def test_a_blocked_deletion_keeps_no_reply_back(flow: Flow) -> None:
+    answered(flow)
+    forget(flow, "instagram", "ana")
+    flow.box.faults.add("feedback_required", path=DELETE, count=0)
+    retract(flow)
+    later = flow.asking("ben")
+    flow.run()
+    assert flow.published(later) == 1
+    flow.clock.advance(hours=10)
+    retract(flow)
+    assert requests(flow) == 1, "blocked for a day"
+
+
+def test_refused_again_and_again_is_given_up_and_shown(flow: Flow) -> None:
+    answered(flow)
+    forget(flow, "instagram", "ana")
+    flow.box.faults.add("dm_refused", path=DELETE, count=0)
+    retract(flow, 60)
+    (row,) = rows(flow)
+    assert (row.state, requests(flow)) == ("failed", MAX_ATTEMPTS)
+    assert "still there" in row.error
+    flow.box.faults.clear()
+    with flow.database.write() as session:
+        assert retractions.again(session, flow.clock()) == 1
+    retract(flow)
+    assert len(deleted(flow)) == 1
+
+
+def test_an_account_that_may_not_delete_gives_up_some_day(flow: Flow) -> None:
+    answered(flow)
+    forget(flow, "instagram", "ana")
+    flow.box.faults.add("throttled", path=DELETE, count=0, retry_after=3600)
+    retract(flow)
+    flow.clock.advance(seconds=(PATIENCE + timedelta(hours=1)).total_seconds())
+    retract(flow)
+    assert [row.state for row in rows(flow)] == ["failed"]
+
+
+def test_the_kill_switch_holds_deletions(flow: Flow) -> None:
+    answered(flow)
+    forget(flow, "instagram", "ana")
+    flow.pause()
+    retract(flow, 3)
+    assert requests(flow) == 0
+    flow.pause(on=False)
+    retract(flow, 2)
+    assert len(deleted(flow)) == 1
+
+
+def test_forgotten_while_a_write_is_in_the_air(flow: Flow) -> None:
+    """What was published after all is deleted as well."""
+    flow.track()
+    flow.asking("ana")
+    flow.poll()
+    flow.render()
+    send = flow.platform.send
+
+    def and_forget(step: Step) -> Receipt:
+        receipt = send(step)
+        if step.kind is StepKind.POST:
+            forget(flow, "instagram", "ana")
+        return receipt
+
+    flow.platform.send = and_forget  # type: ignore[method-assign]
+    flow.publish()
+    retract(flow, 1)
+    assert deleted(flow) == [write["ids"]["pk"] for write in flow.writes("post")] != []
+
+
+# --- a post ------------------------------------------------------------------------------------
+
+
+def test_a_post_goes_and_stays_out_and_its_author_stays(flow: Flow) -> None:
+    flow.track()
+    flow.using(per_author_per_day=9)
+    post = flow.asking("ana", pictures=[served(flow.box, "one", jpeg((1080, 1080), (9, 9, 9)))])
+    other = flow.asking("ana")
+    flow.run()
+    counts = forget_post(flow, "instagram", str(post.pk))
+    assert (counts["posts"], counts["deletions"]) == (1, 1)
+    retract(flow)
+    made = {write["source"]: write["ids"]["pk"] for write in flow.writes("post")}
+    assert deleted(flow) == [made[post.code]]
+    assert flow.poll().taken.kept_out == 1
+    flow.run()
+    with flow.database.read() as session:
+        assert [row.post_id for row in session.exec(select(PostRow))] == [str(other.pk)]
+        [tombstone] = session.exec(select(OptOut)).all()
+    assert str(post.pk) not in tombstone.digest
+    assert flow.published(post) == 1, "never answered again"
+
+
+def test_a_post_never_collected_is_kept_out_all_the_same(flow: Flow) -> None:
+    flow.track()
+    post = flow.asking("ana")
+    assert forget_post(flow, "instagram", str(post.pk))["posts"] == 0
+    assert flow.poll().taken.kept_out == 1
+    flow.run()
+    assert flow.writes() == []
+
+
+def test_a_post_forgotten_between_two_writes(flow: Flow) -> None:
+    flow.track()
+    post = flow.asking("ana")
+    flow.poll()
+    flow.render()
+    send = flow.platform.send
+
+    def and_forget(step: Step) -> Receipt:
+        receipt = send(step)
+        forget_post(flow, "instagram", str(post.pk))
+        return receipt
+
+    flow.platform.send = and_forget  # type: ignore[method-assign]
+    flow.publish()
+    flow.settle(5)
+    assert [write["kind"] for write in flow.writes()] == ["upload"]
+
+
+# --- deleted at the source ---------------------------------------------------------------------
+
+
+def files(flow: Flow) -> int:
+    stores = (flow.originals, flow.artifacts)
+    return sum(len(list(store.root.glob("??/??/*"))) for store in stores)
+
+
+@pytest.mark.parametrize("treat", list(Deleted))
+@pytest.mark.parametrize("seen_by", ["poll", "publish"])
+def test_posts_deleted_at_the_source(flow: Flow, treat: Deleted, seen_by: str) -> None:
+    stores = (flow.originals, flow.artifacts)
+    track = flow.track("ana", TrackKind.PROFILE)
+    flow.using(deleted_posts=treat, approval=True)
+    flow.poller = Poller(flow.database, flow.ingest, flow.clock, files=stores)
+    post = flow.asking("ana")
+    flow.poll(track)
+    flow.render()
+    before = files(flow)
+    assert before > 1
+    flow.box.world.delete(post.pk)
+    if seen_by == "poll":
+        flow.poll(track)
+    else:
+        flow.approve(post)
+        publisher = Publisher(
+            flow.database, flow.artifacts, flow.optouts, flow.platform, flow.us, flow.clock,
+            files=stores,
+        )  # fmt: skip
+        assert publisher.next(flow.policy, flow.tracks)
+    with flow.database.read() as session:
+        posts = session.exec(select(PostRow)).all()
+        media = session.exec(select(MediaRow)).all()
+        replies = session.exec(select(Reply)).all()
+        assert session.exec(select(OptOut)).all() == []
+    assert flow.writes() == []
+    if treat is Deleted.REMOVE:
+        assert (posts, media, replies, files(flow)) == ([], [], [], 0)
+        return
+    assert [(row.deleted_at is not None, row.caption) for row in posts] == [(True, post.caption)]
+    assert flow.state(post) == "cancelled"
+    if treat is Deleted.KEEP:
+        assert (media[0].state, files(flow)) == ("stored", before)
+    else:
+        assert (media[0].state, media[0].sha256, files(flow)) == ("gone", None, 0)
