@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from bot.errors import UsageError
 
 _LINK = re.compile(
-    r"(?:https?://)?(?:www\.)?instagram\.com/(?:[\w.]+/)?(?:p|reel|tv)/([\w-]+)/?(?:[?#].*)?"
+    r"(?:https?://)?(?:www\.)?instagram\.com/(?:[\w.]+/)?(?:p|reel|tv)/([\w-]+)/?(?:[?#].*)?",
+    re.ASCII,
 )
-_CODE = re.compile(r"([a-z]+)/(?:p|reel|tv)/([\w-]+)/?")
+_CODE = re.compile(r"([a-z]+)/(?:p|reel|tv)/([\w-]+)/?", re.ASCII)
 _ID = re.compile(r"([a-z]+):post:([\w.-]+)")
 _PERSON = re.compile(r"([a-z]+)/@?([^/\s]+)")
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -12,7 +12,7 @@ from bot.events import Author, Receipt, UserTag
 from storage import blobs, dataset, outbox, steps
 from storage.database import Database
 from storage.dataset import Fetched
-from storage.forget import Removed
+from storage.forget import Removed, forget_post
 from storage.forget import forget as forget_person
 from storage.steps import PlannedStep
 from storage.tables import (
@@ -20,6 +20,10 @@ from storage.tables import (
     AuthorName,
     AuthorRow,
     BlobRow,
+    Comment,
+    Export,
+    LearningAuthor,
+    LearningRun,
     MediaRow,
     MediaState,
     PostHashtag,
@@ -31,6 +35,9 @@ from storage.tables import (
     ReplyEvent,
     ReplyState,
     ReplyStep,
+    Retraction,
+    Snapshot,
+    SnapshotItem,
 )
 from tests.databases import NOW, make_post, queue_reply
 
@@ -212,3 +219,83 @@ def test_somebody_unknown(database: Database) -> None:
     counts, dead = forget(database)
     assert dead == []
     assert set(counts.values()) == {0}
+
+
+def test_comments_snapshots_and_learning(database: Database) -> None:
+    with database.write() as session:
+        gone = add(session, "p1", ANN, OWN)
+        other = add(session, "p2", BOB, SHARED)
+        said = Comment(
+            platform="instagram", comment_id="c1", post=other, author_id="u1", username="ann",
+            text="nice", created_at=NOW, first_seen=NOW,
+        )  # fmt: skip
+        theirs = said.model_copy(update={"comment_id": "c2", "author_id": "u2"})
+        under = said.model_copy(update={"comment_id": "c3", "author_id": "u3", "post": gone})
+        session.add_all([said, Comment(**theirs.model_dump()), Comment(**under.model_dump())])
+        snapshot = Snapshot(
+            dataset="d", name="1", query={"authors": ["instagram/ann"]}, facts={},
+            manifest_sha256="x", items=2, created=NOW,
+        )  # fmt: skip
+        run = LearningRun(state="promoted", model_version="v7", facts={}, started=NOW)
+        session.add_all([snapshot, run])
+        session.flush()
+        for seq, (post, sha256) in enumerate(((gone, OWN), (other, SHARED))):
+            media = session.exec(select(MediaRow.id).where(MediaRow.post == post)).one()
+            session.add(
+                SnapshotItem(
+                    snapshot=snapshot.id or 0,
+                    seq=seq,
+                    media=media,
+                    sha256=sha256,
+                    record={"caption": "words"},
+                    digest="kept",
+                )
+            )
+        session.add(
+            Export(
+                snapshot=snapshot.id or 0, format="coco", path="/exports/d", items=2, created=NOW
+            )
+        )
+        for user in ("u1", "u2"):
+            session.add(LearningAuthor(run=run.id or 0, platform="instagram", user_id=user))
+        number = run.id
+    removed = forget(database)
+    assert (removed.counts["comments"], removed.counts["queries"]) == (1, 1)
+    assert [row.comment_id for row in everything(database, Comment)] == ["c2"]
+    first, second = sorted(everything(database, SnapshotItem), key=lambda item: item.seq)
+    assert (first.media, first.sha256, first.record, first.digest) == (None, "", {}, "kept")
+    assert (second.sha256, second.record) == (SHARED, {"caption": "words"})
+    assert removed.contained.snapshots == [{"dataset": "d", "snapshot": "1"}]
+    assert [one["path"] for one in removed.contained.exports] == ["/exports/d"]
+    assert removed.contained.models == [{"run": number, "state": "promoted", "model": "v7"}]
+    assert [row.user_id for row in everything(database, LearningAuthor)] == ["u2"]
+
+
+def test_one_post_goes_and_shared_bytes_stay(database: Database) -> None:
+    with database.write() as session:
+        add(session, "p1", ANN, SHARED)
+        add(session, "p2", BOB, SHARED)
+        add(session, "p3", ANN, OWN)
+        derive(session, SHARED, KEPT)
+        add(session, "p4", Author("instagram", "u4", "dee"))
+    with database.write() as session:
+        first = forget_post(session, "instagram", "p1", NOW)
+        again = forget_post(session, "instagram", "p1", NOW)
+        forget_post(session, "instagram", "p4", NOW)
+    assert (first.counts["posts"], first.dead, again.counts["posts"]) == (1, [], 0)
+    assert [row.sha256 for row in everything(database, Artifact)] == [KEPT]
+    assert {row.post_id for row in everything(database, PostRow)} == {"p2", "p3"}
+    assert {row.user_id for row in everything(database, AuthorRow)} == {"u1", "u2"}
+
+
+def test_a_write_found_later_is_to_be_deleted(database: Database) -> None:
+    with database.write() as session:
+        reply_id = reply_in(session, S.UNKNOWN, "p1")
+        [post] = steps.plan(session, reply_id, 0, "post", [PlannedStep("post", "t", "for @ann")])
+    assert forget(database).counts["published_replies_left"] == 1
+    for _ in range(2):
+        with database.write() as session:
+            steps.finish(session, steps.step_id(post), Receipt("42"), NOW)
+    assert [(row.kind, row.remote_id) for row in everything(database, Retraction)] == [
+        ("post", "42")
+    ]

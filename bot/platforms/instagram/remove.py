@@ -7,6 +7,7 @@ is blocked, and one that is throttled keeps no reply waiting.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -99,13 +100,13 @@ class Remover:
 
         return self._listed("thread", page)
 
-    def _listed(self, what: str, page: Callable[[Any, str], tuple[bool, str]]) -> bool:
+    def _listed(self, what: str, page: Callable[..., tuple[bool, str]]) -> bool:
         """Page after page until it is found; absent only when the listing came to its end."""
         cursor = ""
         for _ in range(_PAGES):
             at = cursor
             try:
-                found, cursor = self._session.call("read", what, lambda c, at=at: page(c, at))
+                found, cursor = self._session.call("read", what, partial(page, cursor=at))
             except (TargetGone, TargetPrivate):
                 return False  # what it was under is gone, and it with that
             if found:

@@ -1,0 +1,38 @@
+"""Whom or what a person names who asks to be forgotten."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.errors import UsageError
+from bot.platforms.sandbox import ids
+from bot.targets import PersonTarget, PostTarget, parse
+
+
+@given(st.integers(1, 2**62))
+def test_a_shortcode_is_its_posts_number(number: int) -> None:
+    code, wanted = ids.code(number), PostTarget("instagram", str(number))
+    assert parse(f"https://www.instagram.com/p/{code}/?igsh=x") == wanted
+    assert parse(f"instagram.com/some.name/reel/{code}") == wanted
+    assert parse(f"instagram/p/{code}") == parse(f"instagram:post:{number}") == wanted
+
+
+def test_people() -> None:
+    assert parse("instagram/@some.name") == PersonTarget("instagram", "some.name")
+    assert parse("instagram/p") == PersonTarget("instagram", "p")
+
+
+@given(st.text(max_size=40))
+def test_anything_else_is_a_mistake_said(text: str) -> None:
+    try:
+        parse(text)
+    except UsageError as error:
+        assert "name" in str(error)
+
+
+@pytest.mark.parametrize("text", ["", "nobody", "https://www.instagram.com/stories/a/1/", "x/p/A"])
+def test_what_names_nothing(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse(text)
