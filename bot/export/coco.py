@@ -10,7 +10,6 @@ from typing import IO, Any
 from bot.export.examples import Example, Plan
 from bot.export.files import shut
 from bot.export.masks import box, polygons, run_lengths
-from models.images import png_mask
 
 KINDS = ("instances", "polygons")  # run lengths are exact; polygons leave out holes
 
@@ -41,7 +40,7 @@ class Coco:
             file.image(image)
         if example.mask is not None:
             mask_name = f"masks/{example.split}/{example.stem}.png"
-            (self._folder / mask_name).write_bytes(png_mask(example.mask))
+            (self._folder / mask_name).write_bytes(example.drawn.png)
             values["mask_file_name"] = mask_name
             annotation = {
                 "id": number,

@@ -15,9 +15,9 @@ from sqlmodel import select
 from bot.app import App
 from bot.errors import StorageError
 from bot.export.fields import ALWAYS, MASKS, Field, said
-from bot.export.masks import Masks, fitted
+from bot.export.masks import Drawn, Masks
 from models.base import ImageRejected, Mask
-from models.images import decode
+from models.images import decode, png_mask
 from storage import snapshots
 from storage.tables import OptOut, Snapshot, SnapshotItem
 
@@ -61,14 +61,21 @@ class Example:
     width: int
     height: int
     values: dict[str, Any]  # of Plan.columns, but for the file names
-    mask: Mask | None  # (height, width); None: none, or an empty one
+    found: Drawn | None  # the main object, at the image's size
     category: int  # index into Plan.names of the main object
 
     @property
-    def drawn(self) -> Mask:
+    def mask(self) -> Mask | None:
+        """(height, width); None: none, or an empty one."""
+        return self.found.mask if self.found is not None and self.found.mask.any() else None
+
+    @property
+    def drawn(self) -> Drawn:
         """The mask, all False where there is none: some readers want one for every image."""
+        if self.found is not None:
+            return self.found
         empty = np.zeros((self.height, self.width), dtype=np.bool_)
-        return empty if self.mask is None else self.mask
+        return Drawn(empty, png_mask(empty), "")
 
     @property
     def file(self) -> str:
@@ -106,7 +113,7 @@ class Examples:
             data, width, height = self._smaller(original, item.sha256, plan.size)
             suffix = ".jpg"
         found = self._masks.of(item.sha256, record["mask"], original) if plan.masks else None
-        mask = fitted(found[0], width, height) if found else None
+        found = found.fitted(width, height) if found else None
         values = {
             "id": f"{plan.dataset}/{plan.snapshot}/{item.seq}",
             "split": item.split,
@@ -117,7 +124,7 @@ class Examples:
             **said(record, plan.fields),
         }
         if plan.masks:
-            values["mask_model"] = found[1] if found else None
+            values["mask_model"] = found.version if found else None
         return Example(
             stem=f"{item.seq:08d}",
             suffix=suffix,
@@ -126,7 +133,7 @@ class Examples:
             width=width,
             height=height,
             values=values,
-            mask=mask if mask is not None and mask.any() else None,
+            found=found,
             category=_category(record["hashtags"], plan.names),
         )
 

@@ -9,7 +9,6 @@ from typing import IO, Any
 from bot.export.examples import Example, Plan
 from bot.export.files import shut
 from bot.export.masks import polygons, run_lengths
-from models.images import png_mask
 
 NAME = "metadata.jsonl"
 
@@ -55,9 +54,10 @@ class ImageFolder:
 
     def _mask(self, folder: Path, example: Example) -> dict[str, Any]:
         name = f"masks/{example.stem}.png"
-        (folder / name).write_bytes(png_mask(example.drawn))
+        drawn = example.drawn
+        (folder / name).write_bytes(drawn.png)
         return {
             "mask_file_name": name,
-            "mask_rle": run_lengths(example.drawn),
-            "mask_polygons": polygons(example.drawn),
+            "mask_rle": run_lengths(drawn.mask),
+            "mask_polygons": polygons(drawn.mask),
         }

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import PIL.Image
-from skimage.measure import approximate_polygon, find_contours
+from numpy.typing import NDArray
+from skimage.measure import find_contours
 
 from bot.app import App
 from bot.errors import StorageError
@@ -22,6 +25,24 @@ from storage.tables import Artifact, BlobRow
 TOLERANCE = 1.0  # px a polygon may differ from its mask's outline
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A mask at whatever size it was computed, as the PNG it is kept in, and by which network."""
+
+    mask: Mask
+    png: bytes
+    version: str
+
+    def fitted(self, width: int, height: int) -> Drawn:
+        """At another size."""
+        if self.mask.shape == (height, width):
+            return self
+        grey = PIL.Image.fromarray(self.mask.astype(np.uint8) * 255)
+        resized = np.asarray(grey.resize((width, height), PIL.Image.Resampling.BILINEAR))
+        mask = np.asarray(resized >= 128, dtype=np.bool_)
+        return Drawn(mask, png_mask(mask), self.version)
+
+
 class Masks:
     """The mask frozen with the snapshot; with a segmenter, its own for every image."""
 
@@ -30,30 +51,28 @@ class Masks:
         self._segmenter = segmenter
         self.missing = 0  # frozen ones whose file is gone
 
-    def of(
-        self, source: str, frozen: dict[str, str] | None, image: bytes
-    ) -> tuple[Mask, str] | None:
-        """A mask at whatever size it was computed, and the network's version."""
+    def of(self, source: str, frozen: dict[str, str] | None, image: bytes) -> Drawn | None:
+        """`frozen`: the one the snapshot knows; `image`: the original's bytes."""
         network = self._segmenter
         if frozen is not None and (network is None or frozen["version"] == network.version):
             try:
-                return _read(self._app, frozen["sha256"]), frozen["version"]
+                return _read(self._app, frozen["sha256"], frozen["version"])
             except StorageError:
                 self.missing += 1
-        return (self._computed(network, source, image), network.version) if network else None
+        return self._computed(network, source, image) if network else None
 
-    def _computed(self, network: Segmenter, source: str, image: bytes) -> Mask:
+    def _computed(self, network: Segmenter, source: str, image: bytes) -> Drawn:
         text = json.dumps([MASK, network.version, {"of": "original"}, source])
         key = hashlib.sha256(text.encode()).hexdigest()
         with self._app.database.read() as session:
             row = session.get(Artifact, key)
         if row is not None and self._app.artifacts.path(row.sha256).exists():
-            return _read(self._app, row.sha256)
+            return _read(self._app, row.sha256, network.version)
         found = network(_pixels(self._app, image))
         data = png_mask(found.mask)
         facts = {"version": network.version, "confidence": round(found.confidence, 4)}
         self._keep(key, source, data, facts)
-        return found.mask
+        return Drawn(found.mask, data, network.version)
 
     def _keep(self, key: str, source: str, data: bytes, facts: dict[str, Any]) -> None:
         """Unless the image was forgotten while the network ran."""
@@ -72,15 +91,6 @@ class Masks:
                     created=now,
                 )
             )
-
-
-def fitted(mask: Mask, width: int, height: int) -> Mask:
-    """The mask at another size."""
-    if mask.shape == (height, width):
-        return mask
-    grey = PIL.Image.fromarray(mask.astype(np.uint8) * 255)
-    resized = grey.resize((width, height), PIL.Image.Resampling.BILINEAR)
-    return np.asarray(np.asarray(resized) >= 128, dtype=np.bool_)
 
 
 def box(mask: Mask) -> tuple[int, int, int, int]:
@@ -125,12 +135,36 @@ def polygons(mask: Mask) -> list[list[float]]:
     for contour in find_contours(inside.astype(np.float32), 0.5):
         if _area(contour) <= 0:  # runs the other way round: a hole
             continue
-        corners = approximate_polygon(contour, TOLERANCE)[:-1]
-        if len(corners) < 3:
-            continue
-        points = corners[:, ::-1] + (x - 0.5, y - 0.5)  # out of the padding, to edges
-        found.append([round(float(value), 2) for value in points.ravel()])
+        points = contour[:, 1] + 1j * contour[:, 0]  # x + yi
+        corners = points[_corners(points[:-1])] + complex(x - 0.5, y - 0.5)  # padding, to edges
+        if len(corners) >= 3:
+            found.append([float(v) for one in corners for v in (one.real, one.imag)])
     return found or [[x, y, x + width, y, x + width, y + height, x, y + height]]
+
+
+def _corners(points: NDArray[np.complex128]) -> list[int]:
+    """Which points of a ring are enough, so that no other is further than TOLERANCE from them.
+
+    Ramer, Douglas and Peucker's; skimage's takes five times as long, and this is what an export
+    with masks spends its time on.
+    """
+    ring = np.append(points, points[0])
+    far = int(np.abs(ring - ring[0]).argmax())
+    kept, waiting = {0, far}, [(0, far), (far, len(ring) - 1)]
+    while waiting:
+        first, last = waiting.pop()
+        if last - first < 2:
+            continue
+        between = ring[first + 1 : last] - ring[first]
+        chord = ring[last] - ring[first]
+        length = abs(chord)
+        away = np.abs((between * chord.conjugate()).imag) / length if length else np.abs(between)
+        furthest = int(away.argmax())
+        if away[furthest] > TOLERANCE:
+            middle = first + 1 + furthest
+            kept.add(middle)
+            waiting += [(first, middle), (middle, last)]
+    return sorted(kept)
 
 
 def _area(contour: np.ndarray[Any, np.dtype[np.float64]]) -> float:
@@ -143,5 +177,11 @@ def _pixels(app: App, image: bytes) -> Image:
     return decode(image, max_pixels=app.settings.limits.max_pixels).pixels
 
 
-def _read(app: App, sha256: str) -> Mask:
-    return np.asarray(decode(app.artifacts.get(sha256), min_side=1).pixels[:, :, 0] >= 128)
+def _read(app: App, sha256: str, version: str) -> Drawn:
+    """One of our own artifacts: 8-bit grey, as png_mask writes it."""
+    data = app.artifacts.get(sha256)
+    try:
+        with PIL.Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            return Drawn(np.asarray(image.convert("L")) >= 128, data, version)
+    except (OSError, ValueError) as error:
+        raise StorageError(f"mask {sha256[:12]} cannot be read: {error}") from error

@@ -10,7 +10,6 @@ from bot.errors import UsageError
 from bot.export.examples import Example, Plan
 from bot.export.files import shut
 from bot.export.masks import polygons, run_lengths
-from models.images import png_mask
 
 GROUP = 32_000_000  # bytes of images in one row group: what is in memory at a time, per split
 ROWS = 1000  # images in one row group
@@ -90,7 +89,7 @@ def _mask(example: Example) -> dict[str, Any]:
         return {"mask": None, "mask_rle": None, "mask_polygons": [], "mask_file_name": None}
     name = f"{example.stem}.png"
     return {
-        "mask": {"bytes": png_mask(example.mask), "path": name},
+        "mask": {"bytes": example.drawn.png, "path": name},
         "mask_rle": run_lengths(example.mask),
         "mask_polygons": polygons(example.mask),
         "mask_file_name": name,

@@ -14,7 +14,6 @@ from typing import Any
 from bot.export.examples import Example, Plan
 from bot.export.files import shut
 from bot.export.masks import polygons, run_lengths
-from models.images import png_mask
 
 LARGEST = 1_000_000_000  # bytes of images in one tar
 
@@ -35,17 +34,18 @@ class WebDataset:
         tar = self._of(example.split, len(example.data))
         name = Path(tar.name).name if isinstance(tar.name, str) else ""
         values = {"file_name": f"{name}/{example.file}", **example.values}
+        drawn = example.drawn
         inside = {"file_name": example.file, **example.values}
         if self._plan.masks:
             in_tar = f"{example.stem}.mask.png"
             values["mask_file_name"] = f"{name}/{in_tar}"
             inside["mask_file_name"] = in_tar
-            inside["mask_rle"] = run_lengths(example.drawn)
-            inside["mask_polygons"] = polygons(example.drawn)
+            inside["mask_rle"] = run_lengths(drawn.mask)
+            inside["mask_polygons"] = polygons(drawn.mask)
         _put(tar, example.file, example.data)
         _put(tar, f"{example.stem}.json", json.dumps(inside, ensure_ascii=False).encode())
         if self._plan.masks:
-            _put(tar, f"{example.stem}.mask.png", png_mask(example.drawn))
+            _put(tar, f"{example.stem}.mask.png", drawn.png)
         return values
 
     def close(self) -> list[Path]:

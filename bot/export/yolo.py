@@ -14,7 +14,6 @@ from bot.export.files import shut
 from bot.export.masks import polygons, run_lengths
 from bot.splits import NAMES
 from models.base import Mask
-from models.images import png_mask
 
 
 class Yolo:
@@ -35,7 +34,7 @@ class Yolo:
         name = f"{example.split}/{example.stem}"
         image, mask = f"images/{name}{example.suffix}", f"masks/{name}.png"
         (self._folder / image).write_bytes(example.data)
-        (self._folder / mask).write_bytes(png_mask(example.mask))
+        (self._folder / mask).write_bytes(example.drawn.png)
         (self._folder / f"labels/{name}.txt").write_text(self._label(example, example.mask))
         line = {"file_name": image, "rle": run_lengths(example.mask)}
         self._lines.write(json.dumps(line) + "\n")

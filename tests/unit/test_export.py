@@ -444,28 +444,33 @@ def test_two_at_once_do_not_mix(
 # --- size ----------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """200 photos, and 2000, of 80 kB each."""
+    settings = settings_at(tmp_path_factory.mktemp("many"))
+    photo = b"\xff\xd8" + os.urandom(80_000)  # one file on disk: it is read as often as needed
+    with opened(settings) as app:
+        for post in range(40):
+            tags = ("few", "many") if post < 4 else ("many",)
+            put(app, f"p{post}", f"u{post}", tags, images=[photo] * 50)
+    for name in ("few", "many"):
+        names.create(settings, name, {"any_hashtags": [name]}, replace=False)
+        frozen.freeze(settings, name, "", {"train": 1.0, "val": 0.0, "test": 0.0}, 0)
+    return settings
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["imagefolder", "parquet", "webdataset", "coco"])
-def test_memory_does_not_grow_with_the_dataset(tmp_path: Path, kind: str) -> None:
-    """2000 images against 200; a list of their bytes alone would be 160 MB more."""
+def test_memory_does_not_grow_with_the_dataset(many: Settings, tmp_path: Path, kind: str) -> None:
+    """Ten times the images; their bytes alone would be 144 MB more."""
     pytest.importorskip("pyarrow") if kind == "parquet" else None
     peaks = {}
-    for count in (200, 2000):
-        settings = settings_at(tmp_path / str(count))
-        with opened(settings) as app:
-            big = os.urandom(80_000)
-            for post in range(count // 50):
-                images = [
-                    b"\xff\xd8" + n.to_bytes(4) + big for n in range(post * 50, post * 50 + 50)
-                ]
-                put(app, f"p{post}", f"u{post}", images=images)
-        names.create(settings, NAME, {"any_hashtags": ["hoodie"]}, replace=False)
-        frozen.freeze(settings, NAME, "", {"train": 1.0, "val": 0.0, "test": 0.0}, 0)
+    for name, count in (("few", 200), ("many", 2000)):
         tracemalloc.start()
-        assert run(settings, tmp_path / f"out{count}", kind).items == count
-        peaks[count] = tracemalloc.get_traced_memory()[1]
+        assert export(many, name, Options(kind, tmp_path / name)).items == count
+        peaks[name] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert peaks[2000] < peaks[200] + 30_000_000
+    assert peaks["many"] < peaks["few"] + 30_000_000
 
 
 def test_large_tars_are_split_and_keep_their_order(

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.ndimage import gaussian_filter
 
-from bot.export.masks import box, fitted, polygons, run_lengths
+from bot.export.masks import Drawn, box, polygons, run_lengths
 from models.base import Mask
+from models.images import decode, png_mask
 
 # pycocotools 2.0 hands numpy 2 an array type without its `copy` keyword.
 pytestmark = pytest.mark.filterwarnings(
@@ -70,10 +71,12 @@ def test_nothing_and_everything() -> None:
 
 def test_a_mask_at_another_size() -> None:
     mask = blob(5, 200, 300)
-    assert fitted(mask, 300, 200) is mask
-    small = fitted(mask, 150, 100)
-    assert small.shape == (100, 150)
-    assert abs(small.mean() - mask.mean()) < 0.01
+    drawn = Drawn(mask, png_mask(mask), "v")
+    assert drawn.fitted(300, 200) is drawn
+    small = drawn.fitted(150, 100)
+    assert small.mask.shape == (100, 150)
+    assert abs(small.mask.mean() - mask.mean()) < 0.01
+    assert ((decode(small.png).pixels[..., 0] >= 128) == small.mask).all()
 
 
 def without_holes(mask: Mask) -> Any:
