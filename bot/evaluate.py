@@ -17,9 +17,10 @@ from bot.progress import progress
 from bot.sets import MaskSet, TaggedPhoto, read_photo, tagged_photos
 from models.base import Mask, Segmenter
 from models.labels.evidence import grouped
-from models.labels.noise import Detection, detect
+from models.labels.noise import SEEDS, Detection, detect
+from models.labels.outline import Outlines
 from models.metrics.bootstrap import paired_interval
-from models.metrics.knn import knn_accuracy
+from models.metrics.knn import Vectors, knn_accuracy
 from models.metrics.summary import Estimate, MaskFigures, Scored, estimate, figures, scored
 from models.segment.evaluate import centre_box
 
@@ -106,14 +107,12 @@ def label_report(segmenter: Segmenter, photos: list[TaggedPhoto]) -> LabelReport
     common = Counter(hashtags).most_common()
     if len(common) < 2 or len(set(authors)) < 2:
         raise UsageError("hashtags cannot be judged: two of them, by two authors, are needed")
-    vectors = np.stack(
-        [segmenter(read_photo(p.path)).embedding for p in progress(photos, "photos")]
-    )
+    vectors, outlines = _seen(segmenter, photos)
     try:
         noise = [
             found
             for rate in progress(RATES, "noise")
-            for found in detect(vectors, hashtags, authors, rate)
+            for found in detect(vectors, outlines, hashtags, authors, rate)
         ]
     except ValueError as error:
         raise UsageError(f"hashtags cannot be judged: {error}") from error
@@ -126,6 +125,16 @@ def label_report(segmenter: Segmenter, photos: list[TaggedPhoto]) -> LabelReport
         round(common[0][1] / len(photos), 4),
         noise,
     )
+
+
+def _seen(segmenter: Segmenter, photos: list[TaggedPhoto]) -> tuple[Vectors, Vectors]:
+    """(N, D) embeddings and (N, S) outlines."""
+    outline, vectors, outlines = Outlines(), [], []
+    for photo in progress(photos, "photos"):
+        image = read_photo(photo.path)
+        vectors.append(segmenter(image).embedding)
+        outlines.append(outline(image).embedding)
+    return np.stack(vectors), np.stack(outlines)
 
 
 def table(found: Evaluation) -> Iterator[str]:
@@ -156,6 +165,7 @@ def _label_table(report: LabelReport) -> Iterator[str]:
         f"kNN accuracy, other authors only: {report.knn_accuracy:.3f} "
         f"(the commonest hashtag: {report.commonest:.3f})"
     )
+    yield f"Swaps drawn by frequency; means of {len(SEEDS)} swappings, 95 % intervals over posts:"
     yield f"{'swapped':>8}  {'method':10}{'AUROC':>20}{'AP':>8}{'best F1':>9}{'F1':>8}"
     for row in report.noise:
         auroc = _shown(Estimate(row.auroc, row.low, row.high))

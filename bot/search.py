@@ -105,10 +105,9 @@ def rebuild(settings: Settings) -> Rebuilt:
         posts = texts.index_all(app.database, lambda steps: progress(steps, "posts"))
         with app.database.read() as session:
             tagged = labels.tagged_posts(session, app.optouts)
-            known = labels.embedded_names(session, segmenter.version)
-        vectors: dict[str, Vectors] = dict.fromkeys(known, np.empty(0, np.float32))
+            seen = labels.embedded_names(session, segmenter.version)
         summary = Summary(segmenter.version)
-        embed(app, segmenter, tagged, vectors, summary)
+        embed(app, segmenter, tagged, seen, summary)
         likeness = _likeness(app, segmenter)
         likeness.clear()
         try:
@@ -116,7 +115,7 @@ def rebuild(settings: Settings) -> Rebuilt:
             likeness.build()
         except NothingToDo:  # a collection of a few images has its text
             pass
-        return Rebuilt(posts, len(vectors), summary.embedded, summary.unreadable)
+        return Rebuilt(posts, len(seen), summary.embedded, summary.unreadable)
 
 
 def _likeness(app: App, segmenter: Segmenter) -> Likeness:

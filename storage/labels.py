@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -54,14 +54,6 @@ def tagged_posts(session: Session, optouts: OptOuts) -> list[TaggedPost]:
         for post, platform, user in people
         if post in images and (platform, user) not in gone
     ]
-
-
-def embedded(session: Session, model_version: str) -> dict[str, bytes]:
-    """Vectors of this version by the SHA-256 of their image."""
-    statement = select(Embedding.sha256, Embedding.vector).where(
-        Embedding.model_version == model_version
-    )
-    return dict(session.exec(statement).all())
 
 
 def embedded_names(session: Session, model_version: str) -> set[str]:
@@ -128,9 +120,9 @@ def of_post(session: Session, post: int) -> list[LabelScore]:
     return list(session.exec(statement.order_by(col(LabelScore.method), col(LabelScore.hashtag))))
 
 
-def prune(session: Session, model_version: str, since: datetime) -> None:
+def prune(session: Session, versions: Collection[str], since: datetime) -> None:
     """After a complete run: vectors of other versions and scores from before it are of no use."""
-    session.exec(delete(Embedding).where(col(Embedding.model_version) != model_version))
+    session.exec(delete(Embedding).where(col(Embedding.model_version).not_in(versions)))
     session.exec(delete(LabelScore).where(col(LabelScore.computed_at) < since))
 
 

@@ -33,7 +33,8 @@ class Pairs:
 class Posts:
     """N posts with their hashtags. No witness may know a post's hashtag from its own group."""
 
-    vectors: Vectors  # (N, D), L2-normalised
+    vectors: Vectors  # (N, D), L2-normalised: what a network saw
+    outlines: Vectors  # (N, S), see models.labels.outline
     names: tuple[str, ...]  # the T hashtags, sorted
     carries: sparse.csr_array  # (N, T) float64, 0 or 1
     groups: Indices  # (N,)
@@ -48,22 +49,30 @@ class Posts:
 
 def posts_of(
     embeddings: NDArray[np.floating],
+    outlines: NDArray[np.floating],
     hashtags: Sequence[Collection[str]],
     authors: Sequence[str],
 ) -> Posts:
-    """Checks and puts together. Raises ValueError; names the first embedding that is broken."""
-    if embeddings.ndim != 2 or not len(embeddings) == len(hashtags) == len(authors):
-        raise ValueError(
-            f"embeddings {embeddings.shape}, hashtags of {len(hashtags)} posts and "
-            f"{len(authors)} authors do not belong together"
-        )
-    broken = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
-    if broken.size:
-        raise ValueError(f"embedding {broken[0]} is not finite ({broken.size} such)")
+    """Checks and puts together. Raises ValueError; names the first vector that is broken."""
+    for what, rows in (("embedding", embeddings), ("outline", outlines)):
+        if rows.ndim != 2 or not len(rows) == len(hashtags) == len(authors):
+            raise ValueError(
+                f"{what}s {rows.shape}, hashtags of {len(hashtags)} posts and "
+                f"{len(authors)} authors do not belong together"
+            )
+        broken = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+        if broken.size:
+            raise ValueError(f"{what} {broken[0]} is not finite ({broken.size} such)")
     length = np.linalg.norm(embeddings, axis=1, keepdims=True)
     vectors = (embeddings / np.where(length == 0, 1, length)).astype(np.float32)
     names = tuple(sorted(set().union(*hashtags)))
-    return Posts(vectors, names, _carries(hashtags, names), grouped(vectors, authors))
+    return Posts(
+        vectors,
+        outlines.astype(np.float32),
+        names,
+        _carries(hashtags, names),
+        grouped(vectors, authors),
+    )
 
 
 def grouped(vectors: Vectors, authors: Sequence[str]) -> Indices:

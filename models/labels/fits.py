@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.labels.calibrate import calibrated, drawn
 from models.labels.evidence import Pairs, posts_of
+from models.labels.kernel import kernel
 from models.labels.probe import probe
 from models.labels.vote import vote
 
@@ -20,7 +21,8 @@ Probabilities = NDArray[np.float64]
 class Method(StrEnum):
     KNN = "knn"  # the vote of the nearest pictures
     PROBE = "probe"  # a linear classifier that never saw the author
-    COMBINED = "combined"  # both; the one to use
+    OUTLINE = "outline"  # a kernel regression on outlines that never saw the author
+    COMBINED = "combined"  # all three; the one to use
     FREQUENCY = "frequency"  # how common the hashtag is: the baseline that sees no picture
 
 
@@ -35,19 +37,20 @@ class Fits:
 
 def fits(
     embeddings: NDArray[np.floating],
+    outlines: NDArray[np.floating],
     hashtags: Sequence[Collection[str]],
     authors: Sequence[str],
     *,
     seed: int = 0,
 ) -> Fits:
-    """Embeddings (N, D), the hashtags of each post, its author → probabilities by every method.
+    """Embeddings (N, D), outlines (N, S), each post's hashtags and author → what every method says.
 
     0.5 means: as likely as a hashtag drawn at random by frequency; also what is said of a hashtag
     that nothing is known of, because only one author uses it. `frequency` is the share of posts
-    with the hashtag. Deterministic. ValueError for embeddings that are not finite, or when the
-    three do not belong together.
+    with the hashtag. Deterministic. ValueError for numbers that are not finite, or when the
+    four do not belong together.
     """
-    posts = posts_of(embeddings, hashtags, authors)
+    posts = posts_of(embeddings, outlines, hashtags, authors)
     own = posts.pairs
     if len(own) == 0:
         return Fits(own.posts, (), {method: np.zeros(0) for method in Method})
@@ -55,7 +58,7 @@ def fits(
     both = Pairs(
         np.concatenate([own.posts, foreign.posts]), np.concatenate([own.tags, foreign.tags])
     )
-    evidence = np.stack([vote(posts, both), probe(posts, both)], axis=1)
+    evidence = np.stack([vote(posts, both), probe(posts, both), kernel(posts, both)], axis=1)
     ours, theirs = evidence[: len(own)], evidence[len(own) :]
     share = posts.carries.sum(axis=0)[own.tags] / len(embeddings)
     return Fits(
@@ -63,7 +66,8 @@ def fits(
         tuple(posts.names[tag] for tag in own.tags),
         {
             Method.KNN: calibrated(ours[:, :1], theirs[:, :1]),
-            Method.PROBE: calibrated(ours[:, 1:], theirs[:, 1:]),
+            Method.PROBE: calibrated(ours[:, 1:2], theirs[:, 1:2]),
+            Method.OUTLINE: calibrated(ours[:, 2:], theirs[:, 2:]),
             Method.COMBINED: calibrated(ours, theirs),
             Method.FREQUENCY: np.asarray(share, np.float64),
         },

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -10,12 +12,14 @@ from scipy import sparse
 from models.labels.calibrate import calibrated, drawn
 from models.labels.evidence import Pairs, entries, grouped, posts_of
 from models.labels.fits import Fits, Method, fits
+from models.labels.kernel import kernel
 from models.labels.noise import detect, swapped
+from models.labels.outline import Outlines, _blocks
 from models.labels.probe import folded, learn, probe
 from models.labels.vote import vote
 
 Vectors = NDArray[np.float64]
-JUDGES = (Method.KNN, Method.PROBE, Method.COMBINED)
+JUDGES = (Method.KNN, Method.PROBE, Method.OUTLINE, Method.COMBINED)
 
 
 def clusters(count: int = 240, spread: float = 0.5, seed: int = 0) -> tuple[Vectors, list[str]]:
@@ -29,6 +33,11 @@ def clusters(count: int = 240, spread: float = 0.5, seed: int = 0) -> tuple[Vect
 
 def authors(count: int, people: int = 30) -> list[str]:
     return [f"user{(7 * i) % people}" for i in range(count)]
+
+
+def judged(points: Vectors, hashtags: Sequence[Collection[str]], people: list[str]) -> Fits:
+    """What the network sees is also the outline."""
+    return fits(points, points, hashtags, people)
 
 
 def of(result: Fits, method: Method, post: int, tag: str) -> float:
@@ -45,7 +54,7 @@ def test_a_wrong_hashtag_is_doubted_and_the_right_ones_are_not(method: Method) -
     points, tags = clusters()
     noisy = list(tags)
     noisy[1] = "b"  # a picture of a
-    result = fits(points, [(tag,) for tag in noisy], authors(len(tags)))
+    result = judged(points, [(tag,) for tag in noisy], authors(len(tags)))
     assert of(result, method, 1, "b") < 0.15
     right = np.delete(result.probability[method], 1)
     assert right.min() > 0.5
@@ -57,7 +66,7 @@ def test_each_hashtag_of_a_post_is_judged_by_itself(method: Method) -> None:
     points, tags = clusters()
     hashtags = [{tag, "ootd"} for tag in tags]
     hashtags[0] = {"a", "b", "ootd"}
-    result = fits(points, hashtags, authors(len(tags)))
+    result = judged(points, hashtags, authors(len(tags)))
     assert of(result, method, 0, "a") > 0.8
     assert of(result, method, 0, "b") < 0.3
     assert len(result.hashtags) == 2 * len(tags) + 1
@@ -66,8 +75,8 @@ def test_each_hashtag_of_a_post_is_judged_by_itself(method: Method) -> None:
 def test_probabilities_are_probabilities_and_repeatable() -> None:
     points, tags = clusters(spread=1.5)
     hashtags = [(tag, tag) for tag in tags]  # named twice is named once
-    one = fits(points, hashtags, authors(len(tags)))
-    two = fits(points, hashtags, authors(len(tags)))
+    one = judged(points, hashtags, authors(len(tags)))
+    two = judged(points, hashtags, authors(len(tags)))
     assert one.hashtags == tuple(tags)
     assert one.posts.tolist() == list(range(len(tags)))
     for method in Method:
@@ -79,7 +88,7 @@ def test_probabilities_are_probabilities_and_repeatable() -> None:
 
 def test_the_baseline_knows_only_how_common_a_hashtag_is() -> None:
     points, tags = clusters()
-    result = fits(points, [(tag,) for tag in tags], authors(len(tags)))
+    result = judged(points, [(tag,) for tag in tags], authors(len(tags)))
     assert of(result, Method.FREQUENCY, 0, "a") == 0.5
     assert of(result, Method.FREQUENCY, 2, "b") == 0.25
 
@@ -89,7 +98,7 @@ def test_calibrated_against_hashtags_drawn_at_random(method: Method) -> None:
     """Where pictures tell nothing, nothing is claimed."""
     rng = np.random.default_rng(0)
     tags = [(str(tag),) for tag in rng.choice(list("aabc"), 300)]
-    values = fits(rng.normal(size=(300, 8)), tags, authors(300)).probability[method]
+    values = judged(rng.normal(size=(300, 8)), tags, authors(300)).probability[method]
     assert abs(values.mean() - 0.5) < 0.03
     assert values.std() < 0.12
 
@@ -101,7 +110,7 @@ def test_nobody_confirms_themselves() -> None:
     wrong = [i for i in range(len(tags)) if people[i] in {"user0", "user7"} and tags[i] == "a"]
     people = ["liar" if i in wrong else person for i, person in enumerate(people)]
     noisy = ["b" if i in wrong else tag for i, tag in enumerate(tags)]
-    result = fits(points, [(tag,) for tag in noisy], people)
+    result = judged(points, [(tag,) for tag in noisy], people)
     assert len(wrong) >= 8
     assert all(of(result, Method.COMBINED, i, "b") < 0.3 for i in wrong)
 
@@ -116,7 +125,7 @@ def test_a_copy_confirms_nothing() -> None:
 def test_a_hashtag_with_one_post_is_neither_confirmed_nor_refuted(method: Method) -> None:
     points, tags = clusters()
     tags[5] = "only-here"
-    result = fits(points, [(tag,) for tag in tags], authors(len(tags)))
+    result = judged(points, [(tag,) for tag in tags], authors(len(tags)))
     assert of(result, method, 5, "only-here") == 0.5
 
 
@@ -130,20 +139,20 @@ def test_one_author_all_alike_and_one_hashtag_say_nothing() -> None:
         (points, [("a",)] * 40, authors(40)),
     )
     for embeddings, named, people in cases:
-        result = fits(embeddings, named, people)
+        result = judged(embeddings, named, people)
         for method in JUDGES:
             assert result.probability[method] == pytest.approx(0.5)
 
 
 def test_few_or_no_posts() -> None:
-    nothing = fits(np.zeros((0, 4)), [], [])
+    nothing = judged(np.zeros((0, 4)), [], [])
     assert nothing.hashtags == ()
     assert nothing.probability[Method.COMBINED].shape == (0,)
-    untagged = fits(np.eye(3), [(), (), ()], ["ann", "bob", "cy"])
+    untagged = judged(np.eye(3), [(), (), ()], ["ann", "bob", "cy"])
     assert untagged.hashtags == ()
-    one = fits(np.eye(1), [("a",)], ["ann"])
+    one = judged(np.eye(1), [("a",)], ["ann"])
     assert one.probability[Method.COMBINED].tolist() == [0.5]
-    two = fits(np.eye(2), [("a",), ("b",)], ["ann", "bob"])
+    two = judged(np.eye(2), [("a",), ("b",)], ["ann", "bob"])
     assert two.probability[Method.COMBINED] == pytest.approx(0.5)
 
 
@@ -153,11 +162,11 @@ def test_bad_input_is_named() -> None:
     points[7, 0] = np.inf
     hashtags = [(tag,) for tag in tags]
     with pytest.raises(ValueError, match=r"embedding 3 is not finite \(2 such\)"):
-        fits(points, hashtags, authors(12))
+        judged(points, hashtags, authors(12))
     with pytest.raises(ValueError, match="do not belong together"):
-        fits(points[:5], hashtags, authors(12))
+        judged(points[:5], hashtags, authors(12))
     with pytest.raises(ValueError, match="do not belong together"):
-        fits(points[:, 0], hashtags, authors(12))
+        judged(points[:, 0], hashtags, authors(12))
 
 
 def test_folds_keep_groups_whole_and_are_of_one_size() -> None:
@@ -171,7 +180,7 @@ def test_votes_by_hand() -> None:
     """Four people; the two nearest of each are the pictures beside it."""
     degrees = np.radians([0, 1, 2, 3])
     points = np.stack([np.cos(degrees), np.sin(degrees)], axis=1)
-    posts = posts_of(points, [("a",), ("a",), ("b",), ("b",)], list("wxyz"))
+    posts = posts_of(points, points, [("a",), ("a",), ("b",), ("b",)], list("wxyz"))
     pairs = Pairs(np.array([0, 0]), np.array([0, 1]))
     near = np.exp(np.cos(np.radians([1, 2])) / 0.07)
     near = near / near.sum()
@@ -196,7 +205,7 @@ def test_the_probe_learns_the_exact_optimum() -> None:
 def test_the_probe_is_silent_about_hashtags_it_could_not_learn() -> None:
     points, tags = clusters(60)
     tags[4:7] = ["rare"] * 3
-    posts = posts_of(points, [(tag,) for tag in tags], authors(60))
+    posts = posts_of(points, points, [(tag,) for tag in tags], authors(60))
     pairs = posts.pairs
     rare = pairs.tags == posts.names.index("rare")
     evidence = probe(posts, pairs)
@@ -206,7 +215,7 @@ def test_the_probe_is_silent_about_hashtags_it_could_not_learn() -> None:
 
 def test_only_the_commonest_hashtags_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
     points, tags = clusters(120)
-    posts = posts_of(points, [(tag,) for tag in tags], authors(120))
+    posts = posts_of(points, points, [(tag,) for tag in tags], authors(120))
     monkeypatch.setattr("models.labels.probe.MOST", 1)
     evidence = probe(posts, posts.pairs)
     learned = posts.pairs.tags == posts.names.index("a")
@@ -216,7 +225,7 @@ def test_only_the_commonest_hashtags_are_learned(monkeypatch: pytest.MonkeyPatch
 
 def test_blocks_of_hashtags_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     points, tags = clusters(120)
-    posts = posts_of(points, [(tag,) for tag in tags], authors(120))
+    posts = posts_of(points, points, [(tag,) for tag in tags], authors(120))
     whole = probe(posts, posts.pairs)
     monkeypatch.setattr("models.labels.probe.BLOCK", 1)
     assert probe(posts, posts.pairs) == pytest.approx(whole, abs=0.15)
@@ -224,11 +233,11 @@ def test_blocks_of_hashtags_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_drawn_hashtags_are_foreign() -> None:
     points, tags = clusters(60)
-    posts = posts_of(points, [{tag, "ootd"} for tag in tags], authors(60))
+    posts = posts_of(points, points, [{tag, "ootd"} for tag in tags], authors(60))
     foreign = drawn(posts, 0)
     assert 0.95 * len(posts.pairs) <= len(foreign) <= len(posts.pairs)
     assert not entries(posts.carries, foreign.posts, foreign.tags).any()
-    everywhere = posts_of(points, [("ootd",)] * 60, authors(60))
+    everywhere = posts_of(points, points, [("ootd",)] * 60, authors(60))
     assert len(drawn(everywhere, 0)) == 0
 
 
@@ -269,7 +278,7 @@ def test_swaps_are_counted_foreign_and_as_common_as_the_hashtags() -> None:
 
 def test_swaps_are_found_where_pictures_tell_and_only_there() -> None:
     points, tags = clusters(400)
-    found = {d.method: d for d in detect(points, tags, authors(400), 0.2)}
+    found = {d.method: d for d in detect(points, points, tags, authors(400), 0.2, seeds=(2, 3))}
     assert set(found) == set(Method)
     for method in JUDGES:
         assert found[method].auroc > 0.95
@@ -278,7 +287,7 @@ def test_swaps_are_found_where_pictures_tell_and_only_there() -> None:
     assert found[Method.COMBINED].f1 > 0.85
     assert 0.4 < found[Method.FREQUENCY].auroc < 0.65
     blind = np.random.default_rng(0).normal(size=(400, 12))
-    lost = {d.method: d for d in detect(blind, tags, authors(400), 0.2)}
+    lost = {d.method: d for d in detect(blind, blind, tags, authors(400), 0.2, seeds=(2,))}
     assert all(0.35 < lost[method].auroc < 0.65 for method in JUDGES)
 
 
@@ -286,4 +295,102 @@ def test_a_rate_that_leaves_one_class_is_an_error() -> None:
     points, tags = clusters(8)
     for rate in (0.0, 1.0):
         with pytest.raises(ValueError, match="both wrong and right"):
-            detect(points, tags, authors(8), rate)
+            detect(points, points, tags, authors(8), rate)
+
+
+def test_an_outline_is_that_of_the_mirror_image_and_not_of_another_shape() -> None:
+    rows, columns = np.mgrid[:120, :90]
+    corner = np.where((rows < 60) & (columns < 30), 200, 60)[..., None].repeat(3, 2)
+    disc = np.where((rows - 60) ** 2 + (columns - 45) ** 2 < 900, 200, 60)[..., None].repeat(3, 2)
+    seen = [
+        Outlines()(np.ascontiguousarray(image, np.uint8)).embedding
+        for image in (corner, corner[:, ::-1], corner // 2 + 20, corner[::-1], disc)
+    ]
+    assert seen[0].shape == (1008,)
+    assert seen[0].dtype == np.float32
+    apart = [float(np.linalg.norm(seen[0] - other)) for other in seen]
+    assert apart[1] < 1e-4
+    assert apart[2] < 0.2 * apart[3]  # light changes little
+    assert min(apart[3:]) > 1
+
+
+def test_half_an_outline_nearly_keeps_the_distances_of_the_whole() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (2, 8, 8, 3), dtype=np.uint8).repeat(12, 1).repeat(12, 2)
+    wholes = [
+        (_blocks(image / np.float32(255)) + _blocks(image[:, ::-1] / np.float32(255))) / 2
+        for image in images
+    ]
+    halves = [Outlines()(image).embedding for image in images]
+    wanted = np.linalg.norm(wholes[0] - wholes[1])
+    assert np.linalg.norm(halves[0] - halves[1]) == pytest.approx(wanted, rel=0.03)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (3, 900, 3), (96, 96, 3)])
+def test_a_flat_picture_of_any_size_has_an_outline(shape: tuple[int, ...]) -> None:
+    assert not Outlines()(np.full(shape, 7, np.uint8)).embedding.any()
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 3), (4, 4), (4, 4, 4)])
+def test_an_outline_needs_a_picture(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="RGB"):
+        Outlines()(np.zeros(shape, np.uint8))
+
+
+def test_the_regression_by_hand() -> None:
+    """With every picture a landmark: what the normal equations of each fold say."""
+    points, tags = clusters(60, spread=1)
+    posts = posts_of(points, points, [(tag,) for tag in tags], authors(60))
+    pairs = posts.pairs
+    squares = ((points[:, None] - points[None]) ** 2).sum(axis=2)
+    near = np.exp(-squares / squares.mean())
+    answers, fold = posts.carries.toarray(), folded(posts.groups, 5)
+    wanted = np.zeros((60, 3))
+    for number in range(5):
+        known, asked = fold != number, fold == number
+        share = answers[known].mean(axis=0)
+        left = near[known].T @ near[known] + 1.0 * (near + 1e-3 * np.eye(60))
+        weights = np.linalg.solve(left, near[known].T @ (answers[known] - share))
+        wanted[asked] = near[asked] @ weights / np.sqrt(share * (1 - share))
+    assert kernel(posts, pairs) == pytest.approx(wanted[pairs.posts, pairs.tags], abs=1e-4)
+
+
+def test_blocks_of_posts_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    points, tags = clusters(120)
+    posts = posts_of(points, points, [{tag, "ootd"} for tag in tags], authors(120))
+    whole = kernel(posts, posts.pairs)
+    monkeypatch.setattr("models.labels.kernel.BLOCK", 7)
+    assert kernel(posts, posts.pairs) == pytest.approx(whole)
+    assert (whole[posts.pairs.tags == posts.names.index("ootd")] == 0).all()  # on every post
+
+
+def test_few_landmarks_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.labels.kernel.LANDMARKS", 20)
+    points, tags = clusters(240)
+    posts = posts_of(points, points, [(tag,) for tag in tags], authors(240))
+    assert (kernel(posts, posts.pairs) > 0).mean() > 0.95
+
+
+def test_the_regression_is_silent_about_what_it_could_not_learn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    points, tags = clusters(60)
+    tags[4:7] = ["rare"] * 3
+    posts = posts_of(points, points, [(tag,) for tag in tags], authors(60))
+    evidence = kernel(posts, posts.pairs)
+    rare = posts.pairs.tags == posts.names.index("rare")
+    assert (evidence[rare] == 0).all()
+    assert (evidence[~rare] != 0).all()
+    monkeypatch.setattr("models.labels.kernel.MOST", 1)
+    only = kernel(posts, posts.pairs)
+    assert np.array_equal(only != 0, posts.pairs.tags == posts.names.index("a"))
+
+
+def test_outlines_alone_are_enough() -> None:
+    """What the network's embeddings cannot tell, outlines do."""
+    points, tags = clusters(400)
+    blind = np.random.default_rng(0).normal(size=(400, 12))
+    found = {d.method: d for d in detect(blind, points, tags, authors(400), 0.2, seeds=(2,))}
+    assert found[Method.OUTLINE].auroc > 0.95
+    assert found[Method.COMBINED].auroc > 0.95
+    assert found[Method.PROBE].auroc < 0.65

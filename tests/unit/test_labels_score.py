@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image as Pil
 from pydantic import SecretStr
-from sqlmodel import col, func, select
+from sqlmodel import col, delete, func, select
 
 from bot import cli
 from bot import labels as scoring
@@ -23,6 +25,7 @@ from bot.events import Author, Media
 from bot.flow.policy import utc_now
 from bot.labels import score
 from bot.status import opened
+from models.labels.outline import Outlines
 from models.segment.segmenter import OnnxSegmenter
 from storage import dataset
 from storage.dataset import Fetched
@@ -82,17 +85,28 @@ def test_every_hashtag_gets_its_scores(settings: Settings) -> None:
         wrong = add(app, "wrong", "u9", ("red",), [picture("blue", 99)])
     summary = score(settings)
     assert (summary.posts, summary.images, summary.embedded) == (31, 31, 31)
-    assert (summary.hashtags, summary.scores) == (4, 3 * 61)
+    assert (summary.hashtags, summary.scores) == (4, 4 * 61)
     assert summary.unreadable == []
     with opened(settings) as app:
         found = stored(app)
-        assert len(found) == 3 * 61
+        assert len(found) == 4 * 61
         assert all(0 <= value <= 1 for value in found.values())
         red = [found[post, "red", "combined"] for post in posts[::3]]
         assert found[wrong, "red", "combined"] < min(red)
         with app.database.read() as session:
-            assert set(session.exec(select(LabelScore.model_version))) == {summary.model}
-            assert set(session.exec(select(LabelScore.method))) == {"knn", "probe", "combined"}
+            asked = session.exec(select(LabelScore.method, LabelScore.model_version)).all()
+            assert dict(asked) == {
+                "knn": summary.model,
+                "probe": summary.model,
+                "outline": summary.outline,
+                "combined": f"{summary.model}+{summary.outline}",
+            }
+            assert set(session.exec(select(LabelScore.method))) == {
+                "knn",
+                "probe",
+                "outline",
+                "combined",
+            }
     assert summary.least_likely[0]["hashtag"] == "red"
     assert summary.least_likely[0]["url"].endswith("/wrong/")
 
@@ -109,6 +123,58 @@ def test_a_second_run_computes_what_is_new(settings: Settings) -> None:
         fill(app, 3, first=30)
     third = score(settings)
     assert (third.images, third.embedded, third.model) == (33, 3, first.model)
+
+
+def test_outlines_are_kept_beside_the_embeddings(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(settings) as app:
+        fill(app, 12)
+        calls: list[str] = []
+        usual = {OnnxSegmenter: OnnxSegmenter.__call__, Outlines: Outlines.__call__}
+        for eye, call in usual.items():
+
+            def counted(self: object, image: np.ndarray, call: Any = call) -> object:
+                calls.append(type(self).__name__)
+                return call(self, image)
+
+            monkeypatch.setattr(eye, "__call__", counted)
+        score(settings)
+        assert Counter(calls) == {"OnnxSegmenter": 12, "Outlines": 12}
+        with app.database.write() as session:  # as another version of the outlines would find it
+            old = col(Embedding.model_version) == Outlines.version
+            session.exec(delete(Embedding).where(old))
+        calls.clear()
+        again = score(settings)
+        assert (again.embedded, again.outlined) == (0, 12)
+        assert Counter(calls) == {"Outlines": 12}
+        calls.clear()
+        assert score(settings).outlined == 0
+        assert not calls
+
+
+def test_many_posts_are_judged_in_parts(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(settings) as app:
+        fill(app, 60)
+    usual, parts = scoring.fits, []
+
+    def seen(vectors: Any, outlines: Any, hashtags: Any, authors: list[str]) -> Any:
+        parts.append(set(authors))
+        return usual(vectors, outlines, hashtags, authors)
+
+    monkeypatch.setattr(scoring, "fits", seen)
+    monkeypatch.setattr(scoring, "TOGETHER", 30)
+    summary = score(settings)
+    assert len(parts) == 2
+    assert not parts[0] & parts[1]
+    assert summary.scores == 4 * 120
+    with opened(settings) as app:
+        assert len(stored(app)) == 4 * 120
+    least = [row["probability"] for row in summary.least_likely]
+    assert least == sorted(least)
+    assert len(least) == 10
 
 
 def test_an_interruption_keeps_what_was_computed(
@@ -133,7 +199,7 @@ def test_an_interruption_keeps_what_was_computed(
         assert session.exec(select(func.count()).select_from(Embedding)).one() == 10
         assert session.exec(select(func.count()).select_from(LabelScore)).one() == 0
     resumed = score(settings)
-    assert (resumed.images, resumed.embedded) == (30, 20)
+    assert (resumed.images, resumed.embedded, resumed.outlined) == (30, 20, 30)
 
 
 def test_who_left_and_what_is_broken_stay_out(settings: Settings) -> None:
@@ -180,7 +246,8 @@ def test_old_scores_and_vectors_of_other_versions_go(settings: Settings) -> None
     with opened(settings) as app:
         assert "former" not in {method for _, _, method in stored(app)}
         with app.database.read() as session:
-            assert set(session.exec(select(Embedding.model_version))) == {summary.model}
+            left = set(session.exec(select(Embedding.model_version)))
+            assert left == {summary.model, summary.outline}
 
 
 def test_nothing_to_judge(settings: Settings) -> None:
@@ -218,7 +285,7 @@ def test_the_verb(
             tags = session.exec(select(func.count(col(PostHashtag.post)))).one()
     code, out, err = run("--json")
     found = json.loads(out)
-    assert (code, found["scores"], found["embedded"]) == (0, 3 * tags, 9)
+    assert (code, found["scores"], found["embedded"]) == (0, 4 * tags, 9)
     assert "9 of 9 images were new" in err
     assert len(found["least_likely"]) == 10
     code, out, err = run()

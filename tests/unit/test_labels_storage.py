@@ -18,6 +18,7 @@ from storage.tables import Embedding, LabelScore, MediaState
 from tests.databases import NOW, make_post
 
 LATER = NOW + timedelta(hours=1)
+EVERY = [f"{number:064x}" for number in range(100)]
 
 
 @pytest.fixture
@@ -96,9 +97,9 @@ def test_vectors_are_kept_by_version_and_only_for_images_that_are_there(
         labels.keep_vectors(session, "v2", {sha(1): b"three"}, LATER)
         labels.keep_vectors(session, "v2", {}, LATER)
     with database.read() as session:
-        assert labels.embedded(session, "v1") == {sha(1): b"one"}
-        assert labels.embedded(session, "v2") == {sha(1): b"three"}
-        assert labels.embedded(session, "v3") == {}
+        assert labels.vectors_of(session, "v1", EVERY) == {sha(1): b"one"}
+        assert labels.vectors_of(session, "v2", EVERY) == {sha(1): b"three"}
+        assert labels.vectors_of(session, "v3", EVERY) == {}
 
 
 def test_scores_replace_those_of_the_same_key(database: Database) -> None:
@@ -132,11 +133,11 @@ def test_a_complete_run_clears_what_is_of_no_use(database: Database) -> None:
         labels.keep_vectors(session, "v1", {sha(1): b"one"}, NOW)
         labels.keep_vectors(session, "v2", {sha(1): b"two"}, NOW)
         labels.upsert(session, [score(post, "sky"), score(post, "art", at=LATER)])
-        labels.prune(session, "v2", LATER)
+        labels.prune(session, ("v2", "v3"), LATER)
     assert [row[1] for row in scores(database)] == ["art"]
     with database.read() as session:
-        assert labels.embedded(session, "v1") == {}
-        assert labels.embedded(session, "v2") == {sha(1): b"two"}
+        assert labels.vectors_of(session, "v1", EVERY) == {}
+        assert labels.vectors_of(session, "v2", EVERY) == {sha(1): b"two"}
 
 
 def test_everything_goes_with_the_person(database: Database) -> None:

@@ -1,0 +1,62 @@
+"""The outlines in a picture as a vector: no network, so nothing that has learned from hashtags.
+
+Histograms of oriented gradients (Dalal & Triggs, "Histograms of Oriented Gradients for Human
+Detection", CVPR 2005): where edges run, and which way. A network trained to find masks sees what
+is the object; what kind of object it is shows better in this (docs/benchmarks.md, "Noise in
+hashtags").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pil
+from skimage.feature import hog
+
+from models.base import Image
+
+SIDE = 96  # px: the picture is squeezed into this square
+CELL = 12  # px
+DIRECTIONS = 9
+COLUMNS = SIDE // CELL - 1  # of blocks, two cells wide each
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    embedding: NDArray[np.float32]  # (1008,)
+
+
+class Outlines:
+    """(H, W, 3) uint8 of any size and aspect → Outline. ValueError for another form.
+
+    The mean of a picture and its mirror image, so both have the same outline. The right half of
+    that repeats the left one and is left out; distances stay what they are, but for edges exactly
+    along the picture's sides (they are counted to one of two directions).
+    """
+
+    version = "outline-1"  # another one whenever the numbers change
+
+    def __call__(self, image: Image) -> Outline:
+        if image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise ValueError(f"an RGB image is (H, W, 3), not {image.shape}")
+        small = Pil.fromarray(image).resize((SIDE, SIDE), Pil.Resampling.BILINEAR)
+        square = np.asarray(small, np.float32) / 255
+        both = (_blocks(square) + _blocks(square[:, ::-1])) / 2
+        both[:, : COLUMNS // 2] *= np.sqrt(2)  # stand for their mirror images, too
+        return Outline(both[:, : COLUMNS // 2 + 1].ravel().astype(np.float32))
+
+
+def _blocks(square: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(7, 7, 2, 2, 9): rows and columns of blocks, cells of each, directions."""
+    seen: NDArray[np.float32] = hog(
+        square,
+        orientations=DIRECTIONS,
+        pixels_per_cell=(CELL, CELL),
+        cells_per_block=(2, 2),
+        block_norm="L2-Hys",
+        channel_axis=-1,
+        feature_vector=False,
+    )
+    return seen
