@@ -124,7 +124,8 @@ def _contents(plan: Plan, summary: Summary) -> list[str]:
 
 def _columns(plan: Plan) -> list[str]:
     lines = ["| column | meaning |", "| --- | --- |"]
-    return [*lines, *(f"| `{field.name}` | {field.about} |" for field in plan.columns), ""]
+    lines += [f"| `{field.name}` | {field.about} |" for field in plan.columns]
+    return [*lines, "", "In `metadata.jsonl` lists are JSON text, since its readers guess.", ""]
 
 
 def _models(plan: Plan) -> list[tuple[str, list[str]]]:

@@ -1,4 +1,8 @@
-"""A folder per split with metadata.jsonl: what `datasets.load_dataset("imagefolder")` reads."""
+"""A folder per split with metadata.jsonl: what `datasets.load_dataset("imagefolder")` reads.
+
+It guesses the types of each file by itself and wants them to be the same in all, so nothing there
+may be empty or missing: lists, and numbers that may be unknown, stand as JSON text.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,7 @@ class ImageFolder:
     def __init__(self, folder: Path, plan: Plan) -> None:
         self._folder = folder / "data"
         self._plan = plan
+        self._guessed = [f.name for f in plan.fields if f.kind in ("texts", "floats", "float")]
         self._lines: dict[str, IO[str]] = {}
 
     def add(self, example: Example) -> dict[str, Any]:
@@ -26,7 +31,7 @@ class ImageFolder:
         folder = self._folder / example.split
         lines = self._of(example.split)
         (folder / example.file).write_bytes(example.data)
-        line = {"file_name": example.file, **example.values}
+        line = {"file_name": example.file, **self._certain(example.values)}
         values = {"file_name": f"data/{example.split}/{example.file}", **example.values}
         if self._plan.masks:
             line |= self._mask(folder, example)
@@ -45,6 +50,11 @@ class ImageFolder:
         for file in self._lines.values():
             shut(file)
 
+    def _certain(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The same values in types that no other line can contradict."""
+        line = {name: "" if value is None else value for name, value in values.items()}
+        return line | {name: json.dumps(values[name]) for name in self._guessed}
+
     def _of(self, split: str) -> IO[str]:
         if split not in self._lines:
             folder = self._folder / split
@@ -59,5 +69,5 @@ class ImageFolder:
         return {
             "mask_file_name": name,
             "mask_rle": run_lengths(drawn.mask),
-            "mask_polygons": polygons(drawn.mask),
+            "mask_polygons": json.dumps(polygons(drawn.mask)),
         }

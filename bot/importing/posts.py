@@ -28,6 +28,7 @@ from bot.importing.values import (
     plain_id,
     post_url,
     text_of,
+    unpacked,
     url_of,
 )
 from bot.platforms.captions import hashtags, mentions, normal_tag
@@ -138,8 +139,11 @@ def exported(root: Path, path: Path, data: dict[str, Any]) -> Part:
     index = index_of(data.get("index"), 0)
     kind = MediaKind.COVER if data.get("kind") == MediaKind.COVER else MediaKind.PHOTO
     place = text_of(data.get("place_name"))
-    spot = Place(place, "", degrees(data.get("place_lat")), degrees(data.get("place_lng")))
-    tags = [normal_tag(tag) for tag in list_of(data.get("hashtags")) if isinstance(tag, str)]
+    spot = Place(
+        place, "", *(degrees(unpacked(data.get(f"place_{way}"))) for way in ("lat", "lng"))
+    )
+    listed = list_of(unpacked(data.get("hashtags")))
+    tags = [normal_tag(tag) for tag in listed if isinstance(tag, str)]
     post = _post(
         platform,
         plain_id(data.get("post_id"), "post_id"),

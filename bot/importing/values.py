@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -84,6 +85,16 @@ def text_of(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > 256:
         return ""  # Python refuses to print numbers of thousands of digits
     return str(value)[:LONGEST_TEXT]
+
+
+def unpacked(value: Any) -> Any:
+    """What JSON text of bounded size stands for; anything else as it is."""
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return None
 
 
 def map_of(value: Any) -> dict[str, Any]:
