@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import insert, text
+from sqlalchemy import delete, insert, text
+from sqlmodel import col
 
 from bench.table import Row, rss_mb, show
 from bot.likeness import Likeness
@@ -78,6 +79,10 @@ def fill(database: Database, count: int, world: World) -> None:
         texts.follow(session.connection())
         texts.stamp(session.connection())
     with database.writer.begin() as connection:
+        if not database.sqlite:
+            connection.exec_driver_sql(
+                "SELECT setval(pg_get_serial_sequence('posts', 'id'), max(id)) FROM posts"
+            )
         connection.exec_driver_sql("ANALYZE")
 
 
@@ -322,7 +327,7 @@ def ingest_table(database: Database, count: int) -> None:
         "without the index",
     )
     with database.write() as session:
-        session.connection().exec_driver_sql("DELETE FROM posts WHERE post_id LIKE 'new%'")
+        session.execute(delete(PostRow).where(col(PostRow.post_id).startswith("new")))
 
 
 WORLD = World()

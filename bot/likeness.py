@@ -17,7 +17,7 @@ from models.resemblance import LEAST, Space
 from storage import labels, search
 from storage.database import Database
 from storage.search import Filters, Term
-from storage.vectors import VectorIndex
+from storage.vectors import LOCK, VectorIndex
 
 Vectors = NDArray[np.float32]
 
@@ -59,7 +59,7 @@ class Likeness:
         if self.index is not None and self.index.facts["changes"] == changes:
             return
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with FileLock(self._root / "lock"):
+        with FileLock(self._root / LOCK):
             self._open()  # another process may have done it
             with self._database.read() as session:
                 changes = labels.changes(session, self._version)
@@ -76,7 +76,7 @@ class Likeness:
 
     def build(self, always: bool = False) -> bool:
         """Build the graph when it would pay. Returns whether it did."""
-        with FileLock(self._root / "lock"):
+        with FileLock(self._root / LOCK):
             self._open()
             if self.index is None or not (self.index.due() or always):
                 return False
@@ -85,7 +85,7 @@ class Likeness:
 
     def clear(self) -> None:
         if self._root.exists():
-            with FileLock(self._root / "lock"):
+            with FileLock(self._root / LOCK):
                 for folder in self._folders():
                     shutil.rmtree(folder)
         self.index = self.space = None

@@ -12,6 +12,7 @@ time (the caller's lock); any number may read.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -20,10 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 
+LOCK = "lock"  # of the folder that holds the indexes: whoever writes has it
 EXACT_UP_TO = 100_000
 STALE = 0.1  # share of vectors beside the graph from which it is worth building again
 RERANK = 5  # candidates for each of the k asked for, at least CANDIDATES
@@ -236,14 +239,21 @@ class VectorIndex:
         ]
 
 
-def purge(root: Path, names: Sequence[str]) -> int:
-    """Take these out of every index below `root`, at once. Returns how many indexes there are."""
+def purge(root: Path, names: Sequence[str], patience: float = 10.0) -> int:
+    """Take these out of every index below `root`, at once. Returns how many indexes were reached.
+
+    None while another process builds for longer than `patience` seconds: it, or the next search,
+    finds them gone from the database and overwrites them then.
+    """
     found = 0
-    for state in root.glob("*/state.json"):
-        size = json.loads(state.read_text())["facts"].get("dimensions")
-        if size:
-            VectorIndex(state.parent, size).remove(names)
-            found += 1
+    if not root.is_dir():
+        return found
+    with contextlib.suppress(Timeout), FileLock(root / LOCK, timeout=patience):
+        for state in root.glob("*/state.json"):
+            size = json.loads(state.read_text())["facts"].get("dimensions")
+            if size:
+                VectorIndex(state.parent, size).remove(names)
+                found += 1
     return found
 
 

@@ -279,3 +279,14 @@ def test_a_poll_that_brings_nothing_new_costs_no_statement_more(database: Databa
         assert dataset.see(session, row, post, NOW + timedelta(hours=1)) == []
     assert ran
     assert not [statement for statement in ran if "search" in statement]
+
+
+def test_the_index_of_postgres_has_no_pending_list(database: Database) -> None:
+    """With one, its planner reads every post for a rare word."""
+    if database.sqlite:
+        pytest.skip("an index of PostgreSQL")
+    with database.read() as session:
+        found = session.connection().exec_driver_sql(
+            "SELECT reloptions FROM pg_class WHERE oid = 'ix_search_texts_document'::regclass"
+        )
+        assert found.scalar() == ["fastupdate=off"]

