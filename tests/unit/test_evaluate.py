@@ -143,7 +143,7 @@ def test_hashtags_are_judged_beside_the_baseline(tmp_path: Path) -> None:
     assert at_20["frequency"] < 0.7
     lines = "\n".join(table(Evaluation("colourful-1", None, report)))
     assert "kNN accuracy" in lines
-    assert lines.count("frequency") == 3
+    assert lines.count("%  frequency") == 3
 
 
 def test_the_same_few_are_taken_every_time(tmp_path: Path) -> None:
