@@ -1,0 +1,109 @@
+"""The verbs: what stands on stdout, what on stderr, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot import cli
+from bot.status import opened
+from tests.unit.dataset_kit import put, settings_at
+
+CONFIG = """
+[data]
+dir = "data"
+
+[accounts.main]
+platform = "instagram"
+username = "imagebot"
+
+[[tracks]]
+account = "main"
+hashtag = "hoodie"
+"""
+Tagecho = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def tagecho(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Tagecho:
+    """Runs a verb: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.toml").write_text(CONFIG)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["tagecho", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run
+
+
+def test_from_a_query_to_a_folder_and_back(tagecho: Tagecho, tmp_path: Path) -> None:
+    with opened(settings_at(tmp_path)) as app:
+        for n in range(4):
+            put(app, f"p{n}", f"u{n}", ("hoodie", "sale") if n else ("hoodie",), into="hoodie")
+
+    def told(*words: str) -> Any:
+        code, out, err = tagecho(*words, "--json")
+        assert code == 0, err
+        return json.loads(out)
+
+    made = told("dataset", "create", "mine", "--hashtag", "#hoodie", "--no-hashtag", "sale")
+    assert (made["images"], made["query"]["no_hashtags"]) == (1, ["sale"])
+    assert tagecho("dataset", "list")[1].splitlines() == [
+        "hoodie  4 images of 4 posts by 4 people  snapshots: none",
+        "mine  1 images of 1 posts by 1 people  snapshots: none",
+    ]
+    assert told("dataset", "show", "hoodie")["created"] is False
+    assert told("snapshot", "create", "hoodie", "--splits", "1/0/0")["counts"]["train"] == 4
+    assert tagecho("snapshot", "list")[1].startswith("hoodie/1  ")
+    checked = told("snapshot", "verify", "hoodie/1")
+    assert checked["sound"]
+    code, out, _ = tagecho("snapshot", "rebuild", "hoodie", "--out", "manifest.jsonl")
+    assert (code, out.split()[-1]) == (0, checked["manifest_sha256"])
+    assert len((tmp_path / "manifest.jsonl").read_text().splitlines()) == 5
+    code, out, err = tagecho("export", "hoodie", "--format", "imagefolder", "--out", "out")
+    assert (code, out) == (0, f"{tmp_path / 'out'}\n")
+    assert "4 images" in err
+    code, out, err = tagecho("import", "out")
+    assert (code, out) == (0, "0 posts, 0 images\n")
+    assert "4 posts were known" in err
+    assert tagecho("dataset", "remove", "hoodie")[0] == 2
+    assert tagecho("dataset", "remove", "hoodie", "--snapshots")[0] == 0
+    assert told("snapshot", "list") == []
+
+
+def test_mistakes_and_their_exit_codes(tagecho: Tagecho, tmp_path: Path) -> None:
+    assert tagecho("dataset", "show", "hoodi")[0] == 2
+    assert tagecho("snapshot", "create", "hoodie")[0] == 8  # nothing collected
+    code, out, err = tagecho("dataset", "create", "x", "--leave-out", "blurr")
+    assert (code, out) == (2, "")
+    assert "leave_out: no check 'blurr'" in err
+    assert tagecho("dataset", "create", "x", "--leave-out", "all", "--leave-out", "blur")[0] == 2
+    assert tagecho("dataset", "create", "x", "--since", "yesterday")[0] == 2
+    assert tagecho("import", "nowhere")[0] == 2
+    (tmp_path / "in").mkdir()
+    assert tagecho("import", "in")[0] == 8
+    (tmp_path / "in" / "a.json").write_text("{")
+    code, _, err = tagecho("import", "in")
+    assert code == 1
+    assert err.startswith("a.json: not JSON")
+    with opened(settings_at(tmp_path)) as app:
+        (media,) = put(app, "p1", into="hoodie")
+        assert media
+    assert tagecho("snapshot", "create", "hoodie")[0] == 0
+    with opened(settings_at(tmp_path)) as app:
+        app.originals.remove([path.name for path in app.originals.root.glob("??/??/*")])
+    code, _, err = tagecho("snapshot", "verify", "hoodie")
+    assert (code, "1 missing: 0" in err) == (1, True)
+    assert tagecho("export", "hoodie", "--format", "coco", "--out", "out")[0] == 10
+    assert not (tmp_path / "out").exists()
