@@ -34,9 +34,11 @@ class WebDataset:
         tar = self._of(example.split, len(example.data))
         name = Path(tar.name).name if isinstance(tar.name, str) else ""
         values = {"file_name": f"{name}/{example.file}", **example.values}
-        drawn = example.drawn
         inside = {"file_name": example.file, **example.values}
+        mask = b""
         if self._plan.masks:
+            drawn = example.drawn
+            mask = drawn.png
             in_tar = f"{example.stem}.mask.png"
             values["mask_file_name"] = f"{name}/{in_tar}"
             inside["mask_file_name"] = in_tar
@@ -44,8 +46,8 @@ class WebDataset:
             inside["mask_polygons"] = polygons(drawn.mask)
         _put(tar, example.file, example.data)
         _put(tar, f"{example.stem}.json", json.dumps(inside, ensure_ascii=False).encode())
-        if self._plan.masks:
-            _put(tar, f"{example.stem}.mask.png", drawn.png)
+        if mask:
+            _put(tar, f"{example.stem}.mask.png", mask)
         return values
 
     def close(self) -> list[Path]:
