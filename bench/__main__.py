@@ -7,7 +7,18 @@ import sys
 
 from bench.table import machine
 
-ALL = ("startup", "networks", "render", "daemon", "ingest", "curation", "poll", "export", "search")
+ALL = (
+    "startup",
+    "networks",
+    "render",
+    "daemon",
+    "ingest",
+    "curation",
+    "poll",
+    "export",
+    "search",
+    "swapped",
+)
 
 
 def main() -> None:
