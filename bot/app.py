@@ -17,6 +17,7 @@ from bot.errors import AuthError, ConfigError, ModelError
 from bot.events import TrackKind
 from bot.flow.curation import Bound, Curator
 from bot.flow.ingest import Limits
+from bot.flow.photos import Runs
 from bot.flow.policy import Deleted, Policy, Track, utc_now
 from bot.flow.trigger import AUTO
 from bot.locks import Check, account_lock
@@ -96,6 +97,7 @@ class App:
         self.database.migrate()
         self.originals = BlobStore(folder / "originals")
         self.artifacts = BlobStore(folder / "artifacts")
+        self.runs = Runs(networks_of(settings))
         self.optouts = OptOuts(folder / "optout.key")
         with self.database.write() as session:
             self.optouts.open(session, utc_now())

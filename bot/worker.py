@@ -104,7 +104,7 @@ class AccountWorker(Worker):
             alive=self.alive,
             curator=app.curator if app.settings.curation.at_ingest else None,
         )
-        self._files = (app.originals, app.artifacts)
+        self._files = (app.originals, app.artifacts, app.runs)
         self._poller = Poller(app.database, self._ingest, files=self._files)
 
     @property

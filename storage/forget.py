@@ -56,6 +56,7 @@ class Removed:
     counts: dict[str, int]
     dead: list[str]
     contained: Contained = field(default_factory=Contained)
+    originals: list[str] = field(default_factory=list)  # also those that somebody else posted
 
     def __iter__(self) -> Iterator[Any]:
         """(counts, dead): all that most callers ask."""
@@ -90,14 +91,14 @@ def forget(session: Session, platform: str, user_id: str, now: datetime | None =
         )
     counts = {
         "posts": posts,
-        "images": images,
+        "images": len(images),
         "derived": derived,
         **replies,
         "mentions": mentions,
         "comments": comments,
         "queries": queries,
     }
-    return Removed(counts, dead, contained)
+    return Removed(counts, dead, contained, images)
 
 
 def forget_post(
@@ -119,8 +120,8 @@ def forget_post(
     )
     _forget_stranger(session, platform, author)
     contained.models = models
-    counts = {"posts": posts, "images": images, "derived": derived, **replies}
-    return Removed(counts, dead, contained)
+    counts = {"posts": posts, "images": len(images), "derived": derived, **replies}
+    return Removed(counts, dead, contained, images)
 
 
 def forget_images(session: Session, row_id: int, why: str) -> Removed:
@@ -133,13 +134,13 @@ def forget_images(session: Session, row_id: int, why: str) -> Removed:
         .values(state=MediaState.GONE, reason=why, sha256=None, width=0, height=0, notes="")
     )
     _forget_measurements(session, row_id)
-    counts = {"images": images, "derived": derived}
-    return Removed(counts, dead, contained)
+    counts = {"images": len(images), "derived": derived}
+    return Removed(counts, dead, contained, images)
 
 
 def _forget_posts(
     session: Session, which: ColumnElement[bool]
-) -> tuple[int, int, int, list[str], Contained]:
+) -> tuple[int, list[str], int, list[str], Contained]:
     """Their rows with images, tags, tracks, revisions, verdicts and comments: they cascade."""
     theirs = col(MediaRow.post).in_(select(PostRow.id).where(which))
     images, derived, dead, contained = _forget_images(session, theirs)
@@ -149,10 +150,10 @@ def _forget_posts(
 
 def _forget_images(
     session: Session, which: ColumnElement[bool]
-) -> tuple[int, int, list[str], Contained]:
+) -> tuple[list[str], int, list[str], Contained]:
     """Blobs that nobody else posted, and all that was made from those; rows of snapshots.
 
-    Returns how many originals and derived images there were, the dead blobs, and what had them.
+    Returns the originals, how many derived images there were, the dead blobs, and what had them.
     """
     rows = session.exec(select(MediaRow.id, MediaRow.sha256).where(which)).all()
     contained = _contained(session, [media or 0 for media, _ in rows])
@@ -167,7 +168,7 @@ def _forget_images(
     for artifact in derived:
         session.delete(artifact)
     session.flush()
-    return len(originals), len(derived), dead, contained
+    return originals, len(derived), dead, contained
 
 
 def _contained(session: Session, media: Sequence[int]) -> Contained:

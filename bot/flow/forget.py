@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -22,6 +22,12 @@ from storage.tables import Comment, PostRow
 log = structlog.get_logger()
 
 
+class Files(Protocol):
+    """Something that holds files by SHA-256."""
+
+    def remove(self, hashes: Collection[str], /) -> None: ...
+
+
 class Stores(Protocol):
     """Where a person may have left something."""
 
@@ -33,6 +39,9 @@ class Stores(Protocol):
 
     @property
     def artifacts(self) -> BlobStore: ...
+
+    @property
+    def runs(self) -> Files: ...
 
     @property
     def optouts(self) -> OptOuts: ...
@@ -58,6 +67,7 @@ def forget(stores: Stores, platform: str, name: str) -> dict[str, Any]:
             )
         stores.optouts.add(session, platform, user_id, now)
         removed = removal.forget(session, platform, user_id, now)
+        stores.runs.remove(removed.originals)  # now: no row will say later whose they were
     return _done(stores, removed, "forgot a person", platform)
 
 
@@ -67,6 +77,7 @@ def forget_post(stores: Stores, platform: str, post_id: str) -> dict[str, Any]:
     with stores.database.write() as session:
         stores.optouts.add_post(session, platform, post_id, now)
         removed = removal.forget_post(session, platform, post_id, now)
+        stores.runs.remove(removed.originals)
     return _done(stores, removed, "forgot a post", platform)
 
 
@@ -92,7 +103,7 @@ def source_deleted(
     return []
 
 
-def drop(stores: Sequence[BlobStore], dead: Sequence[str]) -> None:
+def drop(stores: Iterable[Files], dead: Collection[str]) -> None:
     """Delete files, after the transaction that ended their rows."""
     for store in stores:
         store.remove(dead)

@@ -10,12 +10,13 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
+from sqlmodel import Session
 
 from bot.errors import ModelError, NothingToDo, StorageError, TagechoError
 from bot.flow import photos
@@ -31,7 +32,7 @@ from models.segment.card import card
 from storage import learning
 from storage.blobs import BlobStore
 from storage.database import Database
-from storage.learning import RunState
+from storage.learning import Picture, RunState
 from storage.optouts import OptOuts
 from storage.tables import LearningRun
 
@@ -175,13 +176,15 @@ class Learning:
             if layout is None:
                 layout = self._lay_out(run_id, recipe, folder, turn)
             elif stage == "proof":
-                self._prove(run_id, layout, turn)
+                with self._nobody_left(layout):
+                    self._prove(run_id, layout, turn)
             elif stage == "decision":
                 if not self._decide(run_id, layout):
                     at = STAGES.index("proof")
                     continue
             else:
-                self._train(stage, folder, recipe, turn)
+                with self._nobody_left(layout):
+                    self._train(stage, folder, recipe, turn)
             at += 1
 
     def _enter(self, run_id: int, stage: str, turn: Turn) -> None:
@@ -217,6 +220,7 @@ class Learning:
             "hashtags": len({tag for picture in layout.train for tag in picture.hashtags}),
         }  # fmt: skip
         with self._database.write() as session:
+            self._check_here(session, (*layout.train, *layout.held_out))
             learning.learned_from(session, run_id, authors)
             learning.note(session, run_id, {"data": counts}, images=len(layout.train))
         say(f"{counts['images']} to learn from, {counts['held_out_images']} held out")
@@ -272,10 +276,23 @@ class Learning:
     def _check_people(self, layout: Layout) -> None:
         """Raises Left. Who was held out has taught nothing, and is only no longer asked."""
         with self._database.read() as session:
-            here = learning.still_here(session, self._optouts)
-        gone = sum(picture.sha256 not in here for picture in layout.train)
+            self._check_here(session, layout.train)
+
+    def _check_here(self, session: Session, pictures: Iterable[Picture]) -> None:
+        here = learning.still_here(session, self._optouts)
+        gone = sum(picture.sha256 not in here for picture in pictures)
         if gone:
             raise Left(f"{gone} of the images it learned from were removed meanwhile")
+
+    @contextlib.contextmanager
+    def _nobody_left(self, layout: Layout) -> Iterator[None]:
+        """A photo that is gone because its author is, is no fault of the training."""
+        try:
+            yield
+        except (ModelError, StorageError):
+            with self._database.read() as session:
+                self._check_here(session, (*layout.train, *layout.held_out))
+            raise
 
     def _waiting(self) -> int:
         with self._database.read() as session:

@@ -1,14 +1,16 @@
 """What a run learns from, laid out as folders of small photos, as the trainings read them.
 
-RUN/photos/{train,held_out}/SHA256.jpg, RUN/dataset.json. All of it is removed when the run ends.
+RUN/photos/{train,held_out}/SHA256.jpg, RUN/dataset.json. All of it is removed when the run ends,
+and what is of somebody who leaves at once.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,6 +29,7 @@ QUALITY = 92
 BYTES_EACH = 100_000  # on disk, photo and masks
 BYTES_MORE = 400_000_000  # checkpoints, each written beside the one before
 TRAIN, HELD_OUT = "train", "held_out"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ def lay_out(
     Raises StorageError when the disk is full, NothingToDo when all photos look the same.
     """
     _check_room(folder, len(pictures))
+    shutil.rmtree(folder / "photos", ignore_errors=True)  # of an attempt that may have had others
     kept: list[Picture] = []
     looks: set[bytes] = set()
     for part in (TRAIN, HELD_OUT):
@@ -119,14 +123,26 @@ def clear(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def remove(home: Path, hashes: Iterable[str]) -> int:
-    """Photos and masks of these images in all runs below `home`; returns how many files went."""
-    gone = 0
-    for sha256 in hashes:
-        for path in home.glob(f"runs/*/*/*/{sha256}.*"):
-            path.unlink(missing_ok=True)
-            gone += 1
-    return gone
+class Runs:
+    """What runs that are under way, or were broken off, hold of stored images."""
+
+    def __init__(self, home: Path) -> None:
+        """`home`: of networks and runs."""
+        self._home = home
+
+    def remove(self, hashes: Collection[str]) -> None:
+        """Photos and masks of these images, and the lists that name them: without its list a run
+        that was broken off does not go on. Raises StorageError."""
+        these = set(hashes)
+        try:
+            for path in self._home.glob("runs/*/*/*/*"):
+                if path.name.partition(".")[0] in these:
+                    path.unlink(missing_ok=True)
+            for path in self._home.glob("runs/*/dataset.*"):
+                if not these.isdisjoint(_SHA256.findall(path.read_text("ascii", "replace"))):
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"photo of a run cannot be removed: {error}") from error
 
 
 def writing(path: Path, write: Callable[[Path], object]) -> None:

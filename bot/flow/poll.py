@@ -13,12 +13,11 @@ from sqlmodel import Session, col, select
 
 from bot.errors import NetworkError, RateLimited, StorageError, TargetGone
 from bot.events import Page, Post, TrackKind
-from bot.flow.forget import drop, source_deleted
+from bot.flow.forget import Files, drop, source_deleted
 from bot.flow.ingest import Ingest, Taken
 from bot.flow.policy import Clock, Policy, Track, utc_now
 from bot.flow.trigger import Us
 from bot.platforms.base import Platform
-from storage.blobs import BlobStore
 from storage.database import Database
 from storage.tables import Health, PostRow, PostTrack, TrackState
 from storage.text import storable
@@ -46,7 +45,7 @@ class Poller:
         database: Database,
         ingest: Ingest,
         clock: Clock = utc_now,
-        files: Sequence[BlobStore] = (),
+        files: Sequence[Files] = (),
     ) -> None:
         """`files`: where images of a removed post lie; without it, a later sweep finds them."""
         self._database = database

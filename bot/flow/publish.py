@@ -25,7 +25,7 @@ from bot.errors import (
     Unavailable,
 )
 from bot.events import Author, Mode, Step, StepKind
-from bot.flow.forget import drop, source_deleted
+from bot.flow.forget import Files, drop, source_deleted
 from bot.flow.policy import Clock, Policy, Track, utc_now
 from bot.flow.trigger import Us, still_wanted
 from bot.platforms.base import Platform
@@ -126,7 +126,7 @@ class Publisher:
         us: Us,
         clock: Clock = utc_now,
         sent: Callable[[float], object] = bool,
-        files: Sequence[BlobStore] = (),
+        files: Sequence[Files] = (),
     ) -> None:
         self.database = database
         self._files = files

@@ -22,6 +22,7 @@ from bot.errors import TagechoError
 from bot.events import TrackKind
 from bot.flow.ingest import Ingest, Limits
 from bot.flow.policy import Policy, Track
+from bot.flow.photos import Runs
 from bot.flow.poll import Polled, Poller
 from bot.flow.publish import Publisher, rendered_state
 from bot.flow.reconcile import Reconciler
@@ -139,6 +140,7 @@ class Flow:
         self.database.migrate()
         self.originals = BlobStore(folder / "originals")
         self.artifacts = BlobStore(folder / "artifacts")
+        self.runs = Runs(folder / "models")
         self.optouts = OptOuts(folder / "optout.key")
         with self.database.write() as session:
             self.optouts.open(session, clock())

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlmodel import select
+from sqlmodel import col, select
 
-from bot import cli, learning
+from bot import cli, learning, removal
 from bot.app import ServingStages
 from bot.config import Settings
 from bot.errors import AccountLocked, ModelError, NothingToDo, StorageError, TagechoError
@@ -32,7 +32,7 @@ from bot.status import opened
 from models.store import SHIPPED, Store
 from storage import learning as runs
 from storage.learning import RunState, held_out
-from storage.tables import LearningAuthor, LearningRun, Reply, ReplyState
+from storage.tables import LearningAuthor, LearningRun, MediaRow, PostRow, Reply, ReplyState
 from tests.databases import queue_reply
 from tests.learning import add_photo, fill, people, photo, settings_for
 
@@ -375,6 +375,92 @@ def test_somebody_left_before_the_decision(settings: Settings, plan: Works) -> N
     assert row(settings).state == RunState.CANCELLED
     assert served(settings) == before
     assert Store(settings.data.dir / "models").versions() == []
+
+
+def of_a_person(settings: Settings, user: str) -> tuple[list[str], int]:
+    """SHA-256 of what they posted, and how many files under runs/ name one of these."""
+    with opened(settings) as app, app.database.read() as session:
+        mine = select(MediaRow.sha256).join(PostRow, col(PostRow.id) == col(MediaRow.post))
+        hashes = [sha or "" for sha in session.exec(mine.where(PostRow.author_id == user))]
+    return hashes, named_in_runs(settings, hashes)
+
+
+def named_in_runs(settings: Settings, hashes: list[str]) -> int:
+    files = [p for p in (settings.data.dir / "models/runs").rglob("*") if p.is_file()]
+    return sum(
+        any(sha in path.name or sha in path.read_text(errors="replace") for sha in hashes)
+        for path in files
+    )
+
+
+@pytest.mark.parametrize("out", [False, True])
+def test_who_is_forgotten_leaves_a_broken_off_run_at_once(
+    settings: Settings, plan: Works, out: bool
+) -> None:
+    filled(settings)
+    plan["head"] = ["memory"]
+    refused(settings, ModelError, "killed")
+    someone, another = people(2, out=out)
+    with opened(settings) as app:  # the same bytes, posted by both: their author stays
+        shared = photo("blue", 900)
+        add_photo(app, "s1", someone, ("blue",), shared)
+        add_photo(app, "s2", another, ("blue",), shared)
+    hashes, files = of_a_person(settings, someone)
+    others, others_files = of_a_person(settings, another)
+    assert files > len(hashes) - 1 > 2, "photos, masks and the list"
+    counts = removal.forget(settings, f"instagram/{someone}")
+    assert counts["images"] == len(hashes)
+    assert named_in_runs(settings, hashes) == 0
+    assert named_in_runs(settings, others) == others_files - 1, "all but the list"
+    assert not (settings.data.dir / "models/runs/1/dataset.json").exists()
+    plan["head"] = ["count", "1"]
+    said: list[str] = []
+    assert learning.learn(settings, said.append)["run"] == 2, "nothing goes on that knew them"
+    assert any("run 1 cannot go on" in line for line in said)
+
+
+def test_who_is_forgotten_while_a_run_learns_ends_it(settings: Settings, plan: Works) -> None:
+    """Also somebody held out, whose photo the proof misses."""
+    filled(settings)
+
+    def leave(text: str) -> None:
+        if text.startswith("head: from step"):
+            removal.forget(settings, f"instagram/{people(1, out=True)[0]}")
+
+    with pytest.raises(TagechoError, match="of the images it learned from were removed"):
+        learning.learn(settings, leave)
+    assert row(settings).state == RunState.CANCELLED
+    assert not (settings.data.dir / "models/runs/1/photos").exists()
+
+
+def test_who_is_forgotten_while_photos_are_laid_out(settings: Settings, plan: Works) -> None:
+    filled(settings)
+    lay_out, user = photos.lay_out, people(1, out=False)[0]
+
+    def and_leave(*args: Any, **more: Any) -> photos.Layout:
+        layout = lay_out(*args, **more)
+        with opened(settings) as app, app.database.write() as session:
+            app.optouts.add(session, "instagram", user, utc_now())
+        return layout
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(TagechoError, match="were removed"):
+        patch.setattr(photos, "lay_out", and_leave)
+        learning.learn(settings, quiet)
+    with opened(settings) as app, app.database.read() as session:
+        assert session.exec(select(LearningAuthor)).all() == []
+    assert not (settings.data.dir / "models/runs/1/photos").exists()
+
+
+def test_photos_of_an_attempt_that_was_broken_off_are_no_part_of_the_next(
+    settings: Settings, plan: Works
+) -> None:
+    filled(settings)
+    stray = settings.data.dir / "models/runs/1/photos/train" / f"{'0' * 64}.jpg"
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(photo("red", 1))
+    seen: list[bool] = []
+    learning.learn(settings, lambda text: seen.append(stray.exists()))
+    assert seen[0] and not any(seen[1:])
 
 
 def test_the_time_limit(settings: Settings, plan: Works) -> None:
