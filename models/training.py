@@ -152,7 +152,7 @@ class Progress:
         kept = []
         for line in self.log.read_text(encoding="utf-8").splitlines():
             try:
-                if json.loads(line)["step"] <= done:
+                if done and json.loads(line)["step"] <= done:
                     kept.append(line + "\n")
             except (ValueError, KeyError, TypeError):
                 continue

@@ -70,7 +70,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     add("--size", choices=sorted(SIZES), help="of the ViT: light 192x6 (default), tiny 192x12, "
         "small 384x12")  # fmt: skip
     add("--start", type=Path, help="folder in the hub's layout (facebook/dino-vits16), or a "
-        "checkpoint of ours, that gives the ViT its first weights")  # fmt: skip
+        "checkpoint or segment.onnx of ours, that gives the ViT its first weights")  # fmt: skip
     add("--resume", type=Path, help="checkpoint to go on from, instead of OUT/last.pt")
     _add_selection(parser.add_argument_group("selection of best.pt"))
     _add_machine(parser.add_argument_group("machine"))

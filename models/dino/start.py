@@ -1,4 +1,5 @@
-"""What a training starts from: official weights in the hub's layout, or an earlier checkpoint."""
+"""What a training starts from: official weights in the hub's layout, an earlier checkpoint, or the
+backbone of an exported segmenter."""
 
 from __future__ import annotations
 
@@ -8,16 +9,20 @@ from pathlib import Path
 from models.dino.hub import load_hub, regridded, weight_file
 from models.dino.model import load_teacher
 from models.dino.vit import ViT
+from models.segment.restore import restore
+
+EXPORTED = ".onnx"
 
 
 def load_start(path: Path, grid: int | None = None) -> ViT:
-    """The ViT of a folder (hub's layout) or file (our checkpoint), positions on grid × grid.
+    """The ViT of a folder (hub's layout) or file (our checkpoint, or a segmenter's ONNX file),
+    positions on grid × grid.
 
     WeightsError, ValueError.
     """
     if path.is_dir():
         return load_hub(path, grid)
-    vit = load_teacher(path)
+    vit = restore(path).vit if path.suffix == EXPORTED else load_teacher(path)
     return vit if grid in {None, vit.shape.grid} else regridded(vit, int(grid or 0))
 
 

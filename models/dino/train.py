@@ -5,7 +5,8 @@ torchrun --nproc-per-node 4 -m models.dino.train --device cuda --photos DIR --ou
 
 OUT gets last.pt (started again with the same options, a training goes on from it), log.jsonl,
 curves.png and, with a selection set (--posts, --masks), best.pt: the best by kNN accuracy and NCut
-IoU, never by the loss.
+IoU, never by the loss. What a training starts from (--start) is measured, too: where nothing is
+better, it is the best.
 """
 
 from __future__ import annotations
@@ -88,6 +89,8 @@ def train(
     learner = Learner(recipe, machine.device, bfloat16=machine.bfloat16, start=start)
     done = go_on(learner, resume or out / "last.pt")
     diary = Diary(out, learner, done, rhythm, selection) if rank == 0 else None
+    if diary is not None and start is not None and not done:
+        diary.begin()
     watch = CollapseWatch(recipe.outputs)
     source = Steps(images, recipe, rank, processes)
     pin = machine.device.type == "cuda"
@@ -128,6 +131,11 @@ class Diary:
         scores = [row["score"] for row in read_log(self.log) if "score" in row] if done else []
         self.best = max(scores, default=-1.0)
         self.drawn = 0.0
+
+    def begin(self) -> None:
+        """What the training starts from is the first to be chosen from."""
+        if self.selection is not None:
+            self._select(0, self.selection)
 
     def __call__(self, step: int, figures: dict[str, float]) -> None:
         self.progress(step, **figures)

@@ -2,11 +2,14 @@
 
 python -m models.segment.train --set PHOTOS MASKS WEIGHT [--set ...] --out runs/segment
     [--backbone runs/dino/last.pt] [--start runs/earlier/last.pt --side 224]
+
+--start with an ONNX file goes on from a network that was exported.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,9 +21,12 @@ from torch.nn import functional as F  # noqa: N812
 
 from models.augment import to_batch
 from models.dino.evaluate import load_teacher
+from models.dino.start import EXPORTED
 from models.dino.vit import ViT
 from models.segment.network import SegmentNet
+from models.segment.restore import restore
 from models.segment.samples import Pool, build_pool, draw
+from models.segment.settle import settle
 from models.training import (
     Ema,
     Progress,
@@ -29,6 +35,8 @@ from models.training import (
     read_checkpoint,
     save_checkpoint,
 )
+
+SETTLING = 8  # batches
 
 
 @dataclass(frozen=True)
@@ -119,12 +127,26 @@ def load_network(checkpoint: Path) -> SegmentNet:
     return network
 
 
+def load_start(path: Path, backbone: ViT | None, pictures: Iterable[Tensor]) -> SegmentNet:
+    """The network of a checkpoint or an ONNX file, with this backbone. ValueError.
+
+    `pictures` (B, 3, H, W): what a network without statistics of its own gets them from.
+    """
+    exported = path.suffix == EXPORTED
+    network = restore(path) if exported else load_network(path)
+    if backbone is not None:
+        network.vit.load_state_dict(backbone.state_dict())
+    if exported:
+        settle(network, pictures)
+    return network
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--set", nargs=3, action="append", required=True, dest="sets")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--backbone", type=Path, help="checkpoint of models.dino.train")
-    parser.add_argument("--start", type=Path, help="checkpoint of this module")
+    parser.add_argument("--start", type=Path, help="checkpoint of this module, or segment.onnx")
     parser.add_argument("--steps", type=int, default=Recipe.steps)
     parser.add_argument("--side", type=int, default=Recipe.side)
     parser.add_argument("--rate", type=float, default=Recipe.rate)
@@ -139,8 +161,12 @@ def main() -> None:
         vit_rate=arguments.vit_rate, seed=arguments.seed,
     )  # fmt: skip
     pool = build_pool((Path(p), Path(m), float(w)) for p, m, w in arguments.sets)
-    start = load_network(arguments.start) if arguments.start else None
     backbone = load_teacher(arguments.backbone) if arguments.backbone else None
+    start = None
+    if arguments.start:
+        later = range(recipe.steps, recipe.steps + SETTLING)  # batches that no step learns from
+        pictures = (draw_batch(pool, recipe, step)[0] for step in later)
+        start = load_start(arguments.start, backbone, pictures)
     train(pool, recipe, arguments.out, start=start, backbone=backbone)
 
 

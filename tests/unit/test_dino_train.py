@@ -26,6 +26,7 @@ from models.dino.crops import Steps, batches, draw  # noqa: E402
 from models.dino.curves import draw_curves, read_log  # noqa: E402
 from models.dino.learner import Learner  # noqa: E402
 from models.dino.loss import DinoLoss  # noqa: E402
+from models.dino.model import load_teacher  # noqa: E402
 from models.dino.options import parse  # noqa: E402
 from models.dino.recipe import Recipe  # noqa: E402
 from models.dino.select import Selection, Tagged, ncut_iou, read_posts, read_selection  # noqa: E402
@@ -143,6 +144,22 @@ def test_a_resumed_training_remembers_its_best(tmp_path: Path) -> None:
     later.scores[:2] = []
     dino.train(photos(), TINY, tmp_path, selection=later, rhythm=TWICE)
     assert read_checkpoint(tmp_path / "best.pt")["step"] == 4
+
+
+def test_a_start_that_nothing_betters_is_the_best(tmp_path: Path) -> None:
+    """It is measured once, also when the training is killed before its first checkpoint."""
+    start, scripted = ViT(TINY.shape), Scripted()
+    scripted.scores[1:] = []  # asked a second time, it breaks
+    with pytest.raises(IndexError):
+        dino.train(photos(), TINY, tmp_path, selection=scripted, rhythm=TWICE, start=start)
+    scripted = Scripted()
+    scripted.scores[:] = [0.9, 0.2, 0.5, 0.9, 0.1]
+    dino.train(photos(), TINY, tmp_path, selection=scripted, rhythm=TWICE, start=start)
+    rows = [row["step"] for row in read_log(tmp_path / "log.jsonl") if "knn" in row]
+    assert rows == [0, 2, 4, 6, 8]
+    assert same(load_teacher(tmp_path / "best.pt"), start)
+    whole = dino.train(photos(), TINY, tmp_path / "new", start=start)
+    assert same(load_teacher(tmp_path / "last.pt"), whole), "asking changes nothing"
 
 
 def test_knn_and_ncut_of_a_selection(monkeypatch: pytest.MonkeyPatch) -> None:
