@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from PIL import Image as Pil
@@ -36,31 +38,61 @@ def jpeg(image: Image, quality: int) -> Image:
     return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1], dtype=np.uint8)
 
 
-def degrade(image: Image, scale: int, rng: np.random.Generator, clean: float = 0.35) -> Image:
+class Range(NamedTuple):
+    """How bad it gets: blur in target pixels per unit of scale, grey levels of noise, JPEG."""
+
+    blur: float
+    noise: float
+    quality: int
+
+
+USUAL, HARSH = Range(0.5, 12.0, 40), Range(0.75, 30.0, 30)
+
+
+def degrade(
+    image: Image, scale: int, rng: np.random.Generator, clean: float = 0.35, worst: Range = USUAL
+) -> Image:
     """A random low-resolution version; with probability `clean` only the bicubic reduction."""
     if rng.random() < clean:
         return shrink(image, scale)
     if rng.random() < 0.8:
-        widest = 0.4 * scale + 0.4
+        widest = worst.blur * scale
         sigma_x = rng.uniform(0.2, widest)
         sigma_y = sigma_x if rng.random() < 0.6 else rng.uniform(0.2, widest)
         image = blur(image, sigma_x, sigma_y)
     image = shrink(image, scale, FILTERS[rng.integers(len(FILTERS))])
     if rng.random() < 0.6:
-        image = noise(image, rng.uniform(1, 12), rng, grey=bool(rng.random() < 0.4))
+        image = noise(image, rng.uniform(1, worst.noise), rng, grey=bool(rng.random() < 0.4))
     if rng.random() < 0.8:
-        image = jpeg(image, int(rng.integers(40, 96)))
+        image = jpeg(image, int(rng.integers(worst.quality, 96)))
     return image
+
+
+def real_world(image: Image, scale: int, rng: np.random.Generator) -> Image:
+    """Always blurred, reduced, noised and compressed, each drawn from a wide range.
+
+    The ranges of the first stage of Real-ESRGAN (Wang 2021): sigma 0.2-3 target pixels, three ways
+    to reduce, noise of 1-30 grey levels, grey in 40 %, JPEG 30-95. Without its second stage, its
+    Poisson noise and its generalised kernels, so milder than what that network was trained on.
+    """
+    sigma_x = rng.uniform(0.2, 3)
+    sigma_y = sigma_x if rng.random() < 0.5 else rng.uniform(0.2, 3)
+    small = shrink(blur(image, sigma_x, sigma_y), scale, FILTERS[rng.integers(len(FILTERS))])
+    noisy = noise(small, rng.uniform(1, 30), rng, grey=bool(rng.random() < 0.4))
+    return jpeg(noisy, int(rng.integers(30, 96)))
 
 
 # The fixed damage the figures are measured on: blur in low-resolution pixels, noise in grey levels,
 # JPEG quality.
+REAL_WORLD = "real-world"  # not fixed: drawn for each picture, see `real_world`
 STRENGTHS = {"light": (0.2, 2.0, 80), "degraded": (0.3, 5.0, 60), "heavy": (0.4, 10.0, 40)}
 
 
 def degrade_for_benchmark(image: Image, scale: int, seed: int, strength: str = "degraded") -> Image:
     """Blur, bicubic reduction, noise, JPEG, in this order."""
-    width, sigma, quality = STRENGTHS[strength]
     rng = np.random.default_rng(seed)
+    if strength == REAL_WORLD:
+        return real_world(image, scale, rng)
+    width, sigma, quality = STRENGTHS[strength]
     small = shrink(blur(image, width * scale, width * scale), scale)
     return jpeg(noise(small, sigma, rng, grey=False), quality)

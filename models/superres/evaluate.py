@@ -3,8 +3,9 @@
 python -m models.superres.evaluate --sets DIR [DIR ...] [--weights models/embedded] [--json]
 
 Each folder holds high-resolution references. They are reduced here: `clean` by antialiased bicubic;
-`light`, `degraded` and `heavy` by blur, bicubic, noise and JPEG of the strengths in
-`models.superres.degrade`. `scale` pixels are cut from each border, as is usual.
+`light`, `degraded` and `heavy` by blur, bicubic, noise and JPEG of fixed strengths, `real-world` by
+those drawn from wide ranges, all in `models.superres.degrade`. `scale` pixels are cut from each
+border, as is usual.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from skimage.metrics import structural_similarity
 from models.base import Image, Upscaler
 from models.packs import EMBEDDED
 from models.runtime import Runtime
-from models.superres.degrade import STRENGTHS, degrade_for_benchmark, shrink
+from models.superres.degrade import REAL_WORLD, STRENGTHS, degrade_for_benchmark, shrink
 from models.superres.upscaler import embedded
 
+INPUTS = ("clean", *STRENGTHS, REAL_WORLD)
 Plane = NDArray[np.float64]
 
 
@@ -132,7 +134,9 @@ def main() -> None:
     for scale in arguments.scales:
         upscaler = embedded(scale, runtime, arguments.weights)
         for folder in arguments.sets:
-            rows += [compare(folder, upscaler, reduce) for reduce in ("clean", *STRENGTHS)]
+            rows += [
+                compare(folder, upscaler, reduce) for reduce in ("clean", *STRENGTHS, REAL_WORLD)
+            ]
     text = json.dumps([asdict(row) for row in rows], indent=2) if arguments.json else table(rows)
     sys.stdout.write(text + "\n")
 

@@ -1,7 +1,8 @@
 """Train a super-resolution network on photos.
 
 python -m models.superres.train --photos DIR [DIR ...] --scale 4 --out runs/x4
-    [--clean 0 --depth 12: every input damaged, a deeper network]
+    [--start FILE.onnx: go on from an exported network] [--depth 12: deeper than usual]
+    [--clean 0.3: share of inputs that are only reduced] [--harsh: the others are worse than usual]
 
 The batch of a step is a function of (seed, step), so a run that was killed and resumed ends with
 the same weights as one that was not.
@@ -10,6 +11,7 @@ the same weights as one that was not.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 import time
 from collections.abc import Iterable
@@ -22,8 +24,9 @@ from PIL import Image as Pil
 from torch import Tensor
 
 from models.base import Image
-from models.superres.degrade import degrade
+from models.superres.degrade import HARSH, USUAL, degrade
 from models.superres.network import Compact, shape_of
+from models.superres.start import started
 from models.training import Ema, Progress, cosine, load_checkpoint, photo_paths, save_checkpoint
 
 
@@ -38,6 +41,9 @@ class Recipe:
     seed: int = 0
     clean: float = 0.35  # share of the inputs that are only reduced
     depth: int | None = None  # hidden convolutions; None: as in SHAPES
+    harsh: bool = False  # heavy noise, blur and JPEG, too
+    start: str = ""  # SHA-256 of the exported network it began as; empty: random weights
+    knee: float = 1e-3  # of the loss: errors far below count squared, others as they are
 
 
 def load_targets(paths: Iterable[Path], smallest: int) -> list[Image]:
@@ -61,6 +67,7 @@ def draw_batch(images: list[Image], recipe: Recipe, step: int) -> tuple[Tensor, 
     """(B, 3, patch, patch) inputs and (B, 3, patch·scale, patch·scale) targets in [0, 1]."""
     rng = np.random.default_rng((recipe.seed, step))
     side = recipe.patch * recipe.scale
+    worst = HARSH if recipe.harsh else USUAL
     inputs, targets = [], []
     for _ in range(recipe.batch):
         image = images[rng.integers(len(images))]
@@ -68,7 +75,7 @@ def draw_batch(images: list[Image], recipe: Recipe, step: int) -> tuple[Tensor, 
         left = rng.integers(image.shape[1] - side + 1)
         target = np.rot90(image[top : top + side, left : left + side], int(rng.integers(4)))
         target = np.ascontiguousarray(target[:, ::-1] if rng.random() < 0.5 else target)
-        inputs.append(degrade(target, recipe.scale, rng, recipe.clean))
+        inputs.append(degrade(target, recipe.scale, rng, recipe.clean, worst))
         targets.append(target)
     return to_tensor(inputs), to_tensor(targets)
 
@@ -77,14 +84,21 @@ def to_tensor(images: list[Image]) -> Tensor:
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
 
 
-def charbonnier(got: Tensor, wanted: Tensor) -> Tensor:
-    return torch.sqrt((got - wanted) ** 2 + 1e-6).mean()
+def charbonnier(got: Tensor, wanted: Tensor, knee: float) -> Tensor:
+    return torch.sqrt((got - wanted) ** 2 + knee**2).mean()
 
 
-def train(images: list[Image], recipe: Recipe, out: Path, *, save_every: int = 250) -> Compact:
-    """Train (or go on from `out`/last.pt) and return the averaged network."""
+def train(
+    images: list[Image],
+    recipe: Recipe,
+    out: Path,
+    *,
+    start: Compact | None = None,
+    save_every: int = 250,
+) -> Compact:
+    """Train `start` or a new network (or go on from `out`/last.pt); return the averaged one."""
     torch.manual_seed(recipe.seed)
-    network = Compact(recipe.scale, shape_of(recipe.scale, recipe.depth))
+    network = start or Compact(recipe.scale, shape_of(recipe.scale, recipe.depth))
     network = network.to(memory_format=torch.channels_last)
     ema = Ema(network, 0.999, young=True)
     optimiser = torch.optim.Adam(network.parameters(), betas=(0.9, 0.99))
@@ -96,7 +110,8 @@ def train(images: list[Image], recipe: Recipe, out: Path, *, save_every: int = 2
         for group in optimiser.param_groups:
             group["lr"] = rate
         inputs, targets = draw_batch(images, recipe, step)
-        loss = charbonnier(network(inputs.contiguous(memory_format=torch.channels_last)), targets)
+        got = network(inputs.contiguous(memory_format=torch.channels_last))
+        loss = charbonnier(got, targets, recipe.knee)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"step {step}: the loss is {loss.item()}")
         optimiser.zero_grad(set_to_none=True)
@@ -118,19 +133,29 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--patch", type=int, default=32)
     parser.add_argument("--clean", type=float, default=Recipe.clean)
+    parser.add_argument("--harsh", action="store_true")
     parser.add_argument("--depth", type=int)
+    parser.add_argument("--start", type=Path)
+    parser.add_argument("--rate", type=float, default=Recipe.rate)
+    parser.add_argument("--knee", type=float, default=Recipe.knee)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     recipe = Recipe(
         arguments.scale, steps=arguments.steps, patch=arguments.patch, seed=arguments.seed,
-        clean=arguments.clean, depth=arguments.depth,
+        clean=arguments.clean, depth=arguments.depth, rate=arguments.rate, knee=arguments.knee,
+        harsh=arguments.harsh, start=_sha256(arguments.start),
     )  # fmt: skip
-    started = time.monotonic()
+    begun = time.monotonic()
     images = load_targets(photo_paths(arguments.photos), recipe.patch * recipe.scale)
-    sys.stderr.write(f"{len(images)} photos in {time.monotonic() - started:.0f} s\n")
-    train(images, recipe, arguments.out)
+    sys.stderr.write(f"{len(images)} photos in {time.monotonic() - begun:.0f} s\n")
+    start = arguments.start and started(arguments.start, recipe.scale, recipe.depth)
+    train(images, recipe, arguments.out, start=start)
+
+
+def _sha256(path: Path | None) -> str:
+    return "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 if __name__ == "__main__":

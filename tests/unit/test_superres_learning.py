@@ -16,9 +16,18 @@ pytest.importorskip("cv2", reason="needs the [learn] extra (opencv)")
 from models.export import ExportError, export  # noqa: E402
 from models.packs import embedded_weights  # noqa: E402
 from models.runtime import Runtime  # noqa: E402
-from models.superres.degrade import degrade, degrade_for_benchmark, shrink  # noqa: E402
+from models.superres.degrade import (  # noqa: E402
+    HARSH,
+    REAL_WORLD,
+    USUAL,
+    Range,
+    degrade,
+    degrade_for_benchmark,
+    shrink,
+)
 from models.superres.export import export_network, load_network  # noqa: E402
 from models.superres.network import Compact, Shape  # noqa: E402
+from models.superres.start import started  # noqa: E402
 from models.superres.train import Recipe, draw_batch, load_targets, train  # noqa: E402
 from models.superres.upscaler import TiledUpscaler  # noqa: E402
 from models.training import photo_paths  # noqa: E402
@@ -161,3 +170,69 @@ def test_degradations_keep_size_and_do_harm() -> None:
     clean, harmed = shrink(image, 4), degrade_for_benchmark(image, 4, 0)
     assert np.array_equal(harmed, degrade_for_benchmark(image, 4, 0))
     assert float(np.abs(clean.astype(int) - harmed).mean()) > 2
+
+
+def test_the_real_world_harms_more_than_the_fixed_strengths() -> None:
+    image = photos()[0]
+
+    def harm(strength: str) -> float:
+        clean = shrink(image, 4).astype(int)
+        found = [degrade_for_benchmark(image, 4, seed, strength) for seed in range(20)]
+        return float(np.mean([np.abs(clean - one).mean() for one in found]))
+
+    assert harm("light") < harm("degraded") < harm("heavy") < harm(REAL_WORLD)
+    once = degrade_for_benchmark(image, 4, 3, REAL_WORLD)
+    assert np.array_equal(once, degrade_for_benchmark(image, 4, 3, REAL_WORLD))
+    assert not np.array_equal(once, degrade_for_benchmark(image, 4, 4, REAL_WORLD))
+
+
+def test_a_harsh_recipe_draws_worse_inputs() -> None:
+    grey = np.full((96, 120, 3), 128, np.uint8)  # only noise and JPEG show
+
+    def harm(worst: Range) -> float:
+        small = [degrade(grey, 4, np.random.default_rng(seed), 0.0, worst) for seed in range(60)]
+        return float(np.mean([np.abs(one.astype(int) - 128).mean() for one in small]))
+
+    assert harm(HARSH) > 1.5 * harm(USUAL)
+    recipe = Recipe(scale=4, batch=8, patch=16, clean=0.0)
+    usual, _ = draw_batch(photos(), recipe, 0)
+    harsh, _ = draw_batch(photos(), replace(recipe, harsh=True), 0)
+    assert not torch.equal(usual, harsh)
+
+
+def exported(folder: Path, shape: Shape | None = None) -> tuple[Compact, Path]:
+    torch.manual_seed(2)
+    network = Compact(4, shape)
+    torch.nn.init.normal_(network.body[-1].weight, std=0.05)
+    path = folder / "superres-x4.onnx"
+    export_network(network, path)
+    return network.eval(), path
+
+
+@pytest.mark.parametrize("depth", [None, 8, 10])
+def test_a_network_starts_as_an_exported_one_does(tmp_path: Path, depth: int | None) -> None:
+    network, path = exported(tmp_path)
+    later = started(path, 4, depth).eval()
+    assert later.shape.depth == (depth or 8)
+    x = torch.rand(1, 3, 20, 24)
+    with torch.no_grad():
+        assert torch.allclose(later(x), network(x), atol=1e-5)
+    assert all(parameter.requires_grad for parameter in later.parameters())
+
+
+def test_a_start_of_another_kind_is_refused(tmp_path: Path) -> None:
+    _, deep = exported(tmp_path, Shape(48, 9, 1))
+    with pytest.raises(ValueError, match="10 layers, more than 9"):
+        started(deep, 4)
+    _, narrow = exported(tmp_path, Shape(8, 2, 1))
+    with pytest.raises(ValueError, match="another width or scale"):
+        started(narrow, 4)
+
+
+def test_training_goes_on_from_a_start(tmp_path: Path) -> None:
+    _, path = exported(tmp_path)
+    recipe = Recipe(scale=4, steps=1, batch=1, patch=16, rate=1e-9, start="its hash")
+    trained = train(photos(), recipe, tmp_path / "run", start=started(path, 4))
+    wanted = started(path, 4).state_dict()
+    for name, value in trained.state_dict().items():
+        assert torch.allclose(value, wanted[name], atol=1e-6), name
