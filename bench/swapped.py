@@ -5,7 +5,7 @@ photos/ID.jpg beside it) and TAGECHO_BENCH_OUT=DIR for the contact sheets.
 
 The posts are published on the loopback network, a fifth of them under another hashtag, drawn from
 the hashtags' own frequencies. Then the verbs of a user: `collect` each hashtag, `labels score`,
-`curate`. Red frames on the sheets: swapped.
+`curate`. Red on the sheets: swapped.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from storage.tables import LabelScore, MediaRow, MediaState, PostRow, Verdict
 
 RATE, SEED, SPACING_S = 0.2, 2, 60.0
 POSTS, OUT = "TAGECHO_BENCH_HASHTAGS", "TAGECHO_BENCH_OUT"
-TILE, COLUMNS, ROWS = 96, 12, 8
+TILE, WORD, COLUMNS, ROWS = 96, 12, 12, 8  # px of a photo and of the line below; places
 FIT, LEARNED_FROM = "label_fit", "combined"
 
 
@@ -111,16 +111,18 @@ def judged(app: App, truth: dict[str, bool]) -> list[Judged]:
 
 
 def sheet(app: App, posts: Sequence[Judged], path: Path) -> None:
-    """Some of the posts, drawn at random, in the order drawn."""
-    page = Image.new("RGB", (COLUMNS * TILE, ROWS * TILE), "white")
+    """Some of the posts, drawn at random, each above the hashtag it came with."""
+    page = Image.new("RGB", (COLUMNS * TILE, ROWS * (TILE + WORD)), "white")
     draw = ImageDraw.Draw(page)
     order = np.random.default_rng(0).permutation(len(posts))[: COLUMNS * ROWS]
     for place, number in enumerate(order):
-        left, top = place % COLUMNS * TILE, place // COLUMNS * TILE
+        left, top = place % COLUMNS * TILE, place // COLUMNS * (TILE + WORD)
         with Image.open(app.originals.path(posts[number].sha256)) as photo:
             photo.thumbnail((TILE - 6, TILE - 6))
             page.paste(photo, (left + 3, top + 3))
-        if posts[number].swapped:
+        bad = posts[number].swapped
+        draw.text((left + 3, top + TILE), f"#{posts[number].hashtag}", "red" if bad else "black")
+        if bad:
             draw.rectangle((left, top, left + TILE - 1, top + TILE - 1), outline="red", width=3)
     page.save(path)
 
