@@ -16,8 +16,8 @@ from bot.errors import (
     OutcomeUnknown,
     RateLimited,
     Refused,
+    StorageError,
     TargetGone,
-    Unavailable,
 )
 from bot.events import Remote
 from bot.flow.policy import Clock, utc_now
@@ -68,8 +68,13 @@ class Retractor:
         except LoginRequired as error:
             self._put_off(row, now + pause_after(error), str(error))
             raise
-        except (RateLimited, AuthError, Unavailable) as error:  # of a look: nothing was learnt
+        except (RateLimited, AuthError) as error:
             self._put_off(row, now + pause_after(error), str(error))
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a look that broke: the account has other work
+            later = now + FIRST_PAUSE * 2.0**row.attempts
+            self._put_off(row, later, f"{type(error).__name__}: {error}")
         return True
 
     def _there(self, row: Retraction) -> bool:

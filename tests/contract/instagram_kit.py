@@ -16,7 +16,7 @@ from bot.platforms.instagram import InstagramPlatform
 from bot.platforms.pacing import MemoryLedger, PacedGate
 from bot.platforms.sandbox.server import Sandbox
 
-RATES = dict.fromkeys(("read", "media", "login", "upload", "publish", "comment", "dm"))
+RATES = dict.fromkeys(("read", "media", "login", "upload", "publish", "comment", "dm", "delete"))
 WRITE_PATHS = {
     StepKind.UPLOAD: "/rupload_igphoto/",
     StepKind.POST: "/media/configure/",

@@ -21,8 +21,8 @@ from PIL import Image as Pil
 from bot.errors import TagechoError
 from bot.events import TrackKind
 from bot.flow.ingest import Ingest, Limits
-from bot.flow.policy import Policy, Track
 from bot.flow.photos import Runs
+from bot.flow.policy import Policy, Track
 from bot.flow.poll import Polled, Poller
 from bot.flow.publish import Publisher, rendered_state
 from bot.flow.reconcile import Reconciler

@@ -3,12 +3,14 @@ what does not come back."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlmodel import select
 
+from bot.errors import LoginRequired
 from bot.events import Mode, Receipt, Step, StepKind, TrackKind
 from bot.flow.forget import forget, forget_post
 from bot.flow.policy import Deleted
@@ -148,6 +150,40 @@ def test_too_fast_is_no_attempt(flow: Flow) -> None:
     assert requests(flow) == 1, "nothing is asked while the breaker is open"
     retract(flow, 15)
     assert ([row.state for row in rows(flow)], requests(flow)) == (["done"], 2)
+
+
+@pytest.mark.parametrize("fault", ["login_required", "challenge_required"])
+def test_a_session_that_ended_is_no_attempt(flow: Flow, fault: str) -> None:
+    """The worker hears of one that a login mends; the other waits for a person."""
+    answered(flow)
+    forget(flow, "instagram", "ana")
+    flow.box.faults.add(fault, path=DELETE)
+    with pytest.raises(LoginRequired) if fault == "login_required" else nullcontext():
+        retract(flow)
+    assert [(row.state, row.attempts) for row in rows(flow)] == [("waiting", 0)]
+    flow.gate.resume()
+    flow.platform.login()
+    retract(flow, 65)
+    assert ([row.state for row in rows(flow)], len(deleted(flow))) == (["done"], 1)
+
+
+@pytest.mark.parametrize("fault", ["private_account", "html"])
+def test_a_look_that_tells_nothing_keeps_nothing_back(flow: Flow, fault: str) -> None:
+    """It is put off, the account goes on with its other work, and some day a person is asked."""
+    answered(flow)
+    forget(flow, "instagram", "ana")
+    flow.box.faults.add("drop", path=DELETE)
+    retract(flow)
+    flow.box.faults.add(fault, path="*/info/", count=0)
+    flow.clock.advance(minutes=1)
+    retractor = Retractor(flow.database, flow.platform, flow.clock)
+    assert (retractor.next(), retractor.next()) == (True, False)
+    assert [(row.state, row.attempts) for row in rows(flow)] == [("waiting", 1)]
+    assert requests(flow) == 1, "not sent again without a look"
+    flow.clock.advance(seconds=(PATIENCE + timedelta(hours=1)).total_seconds())
+    retract(flow)
+    [row] = rows(flow)
+    assert (row.state, row.error.startswith("given up: ")) == ("failed", True)
 
 
 def test_a_blocked_deletion_keeps_no_reply_back(flow: Flow) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,33 @@ from sqlalchemy import update
 from bot.app import App
 from bot.config import Settings
 from bot.errors import StorageError
-from bot.flow.policy import utc_now
+from bot.flow.forget import forget
+from bot.flow.policy import Deleted, utc_now
 from bot.flow.render import Renderer
-from bot.worker import RenderWorker, Rules
-from storage.tables import Reply, ReplyState
+from bot.worker import AccountWorker, RenderWorker, Rules
+from storage import retractions
+from storage.tables import Reply, ReplyState, Retraction
 from tests.flow.kit import Flow
 
 
 @pytest.fixture
 def app(flow: Flow, tmp_path: Path) -> Iterator[App]:
     """A service on the flow's own folder."""
-    account = {"platform": "instagram", "username": flow.box.username}
-    made = App(Settings.model_validate({"data": {"dir": tmp_path}, "accounts": {"main": account}}))
+    account = {
+        "platform": "instagram",
+        "username": flow.box.username,
+        "password": flow.box.password,
+        "proxy": flow.box.proxy_url,
+        "ca_file": flow.box.ca_file,
+        "media_hosts": [flow.box.media_host],
+        "request_delay": [0, 0],
+    }
+    pacing = {"delete": "off", "read": "off"}
+    made = App(
+        Settings.model_validate(
+            {"data": {"dir": tmp_path}, "accounts": {"main": account}, "pacing": pacing}
+        )
+    )
     yield made
     made.close()
 
@@ -90,3 +106,77 @@ def test_a_storage_fault_is_no_attempt(
     due_now(app)
     worker.work()
     assert flow.state(post) == ReplyState.AWAITING_APPROVAL
+
+
+@pytest.fixture
+def account(flow: Flow, app: App) -> Iterator[AccountWorker]:
+    made = AccountWorker(app, "main", Rules(app), threading.Event())
+    yield made
+    made.clean_up()
+
+
+def test_an_account_takes_back_what_is_to_be_deleted(
+    flow: Flow, app: App, account: AccountWorker
+) -> None:
+    """Before it polls or fetches anything, once, and not while the kill switch is on."""
+    flow.track()
+    post = flow.asking("ana")
+    flow.run()
+    assert flow.published(post) == 1
+    forget(app, "instagram", "ana")
+    flow.pause()
+    assert account.work(), "looked at, and put off"
+    assert not account.work()
+    assert flow.writes("delete") == []
+    flow.pause(on=False)
+    with app.database.write() as session:
+        session.exec(update(Retraction).values(not_before=utc_now()))
+    assert account.work()
+    [write] = flow.writes("delete")
+    assert flow.box.world.posts[int(write["ids"]["pk"])].deleted
+    with app.database.read() as session:
+        assert [row.state for row in retractions.listing(session)] == ["done"]
+    assert not account.work()
+    assert len(flow.writes("delete")) == 1
+
+
+def test_an_account_whose_session_ends_while_it_deletes_logs_in_again(
+    flow: Flow, app: App, account: AccountWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow.track()
+    flow.asking("ana")
+    flow.run()
+    forget(app, "instagram", "ana")
+    flow.box.faults.add("login_required", write="delete")
+    assert not account.work()
+    assert not account.ready
+    monkeypatch.setattr("bot.worker.LOGIN_PAUSE", 0.0)
+    account._next_login = 0.0
+    with app.database.write() as session:
+        session.exec(update(Retraction).values(not_before=utc_now()))
+    assert account.work()
+    assert account.ready
+    assert len(flow.writes("delete")) == 1
+
+
+def test_photos_in_a_run_go_with_a_post_deleted_at_its_source(
+    flow: Flow, app: App, account: AccountWorker
+) -> None:
+    flow.track()
+    post = flow.asking("ana")
+    flow.poll()
+    flow.render()
+    due_now(app)
+    [sha256] = [path.name for path in app.originals.root.glob("??/??/*")]
+    photo = app.settings.data.dir / "models" / "runs" / "1" / "photos" / "train" / f"{sha256}.jpg"
+    photo.parent.mkdir(parents=True)
+    photo.touch()
+    flow.box.world.delete(post.pk)
+    account._rules.now = replace(
+        account._rules.now,
+        policy=replace(flow.policy, deleted_posts=Deleted.REMOVE),
+        tracks=flow.tracks,
+    )
+    assert account.work()
+    assert flow.reply(post) is None
+    assert not photo.exists()

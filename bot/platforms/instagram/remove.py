@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from bot.errors import Refused, TargetGone, TargetPrivate, Unavailable
+from bot.errors import Refused, TargetGone, Unavailable
 from bot.events import Remote
 from bot.platforms.instagram.parse import pk_of
 from bot.platforms.instagram.session import Session
@@ -107,7 +107,7 @@ class Remover:
             at = cursor
             try:
                 found, cursor = self._session.call("read", what, partial(page, cursor=at))
-            except (TargetGone, TargetPrivate):
+            except TargetGone:
                 return False  # what it was under is gone, and it with that
             if found:
                 return True
