@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import threading
 import warnings
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -307,8 +309,21 @@ def encode_png(image: Image, alpha: NDArray[np.uint8] | None = None) -> bytes:
 
 
 def png_mask(mask: Mask) -> bytes:
-    """(H, W) bool -> 8-bit grey PNG with 0 and 255."""
-    return _png(PIL.Image.fromarray(mask.astype(np.uint8) * 255))
+    """(H, W) bool -> 8-bit grey PNG with 0 and 255.
+
+    Without filters of lines, of which Pillow tries all: written and read in half the time.
+    """
+    height, width = mask.shape
+    lines = np.zeros((height, width + 1), dtype=np.uint8)  # a line begins with its filter, 0
+    lines[:, 1:] = mask.astype(np.uint8) * 255
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(lines.tobytes(), 1)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    checked = kind + data
+    return struct.pack(">I", len(data)) + checked + struct.pack(">I", zlib.crc32(checked))
 
 
 def _png(image: PIL.Image.Image) -> bytes:

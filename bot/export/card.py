@@ -23,6 +23,7 @@ class Summary:
     hashtags: Counter[str] = field(default_factory=Counter)
     fits: Counter[str] = field(default_factory=Counter)  # hashtags with a probability of ≥ 0.5
     masks: int = 0
+    networks: set[str] = field(default_factory=set)  # that drew them
     smallest: tuple[int, int] = (0, 0)
     largest: tuple[int, int] = (0, 0)
     first: str = ""  # when the oldest and the newest were taken
@@ -37,6 +38,8 @@ class Summary:
         self.smallest = min(self.smallest if self.items > 1 else size, size, key=_area)
         self.largest = max(self.largest, size, key=_area)
         values = example.values
+        if network := values.get("mask_model"):
+            self.networks.add(network)
         tags = values.get("hashtags", [])
         fits = values.get("probabilities") or [None] * len(tags)
         for tag, probability in zip(tags, fits, strict=True):
@@ -76,7 +79,7 @@ def card(plan: Plan, kind: str, summary: Summary, splits: dict[str, str]) -> str
             f"- query `{json.dumps(plan.facts['query'], ensure_ascii=False, sort_keys=True)}`",
             f"- splits by author and by near duplicate, seed {plan.facts['seed']}; "
             f"{plan.facts['left_out']} images were left out because they would have lain in two",
-            *(f"- {what}: `{', '.join(found)}`" for what, found in _models(plan)),
+            *(f"- {what}: `{', '.join(found)}`" for what, found in _models(plan, summary)),
             "",
             "A hashtag says what its author wanted it to say, which need not be in the picture; "
             "`probabilities` tell how well it fits what a network sees there. People, places and "
@@ -128,8 +131,12 @@ def _columns(plan: Plan) -> list[str]:
     return [*lines, "", "In `metadata.jsonl` lists are JSON text, since its readers guess.", ""]
 
 
-def _models(plan: Plan) -> list[tuple[str, list[str]]]:
-    return sorted(plan.facts["models"].items())
+def _models(plan: Plan, summary: Summary) -> list[tuple[str, list[str]]]:
+    """Of masks what drew those written, which need not be the ones the snapshot knows."""
+    models = {what: found for what, found in plan.facts["models"].items() if what != "mask"}
+    if summary.networks:
+        models["mask"] = sorted(summary.networks)
+    return sorted(models.items())
 
 
 def _plain(text: str) -> str:

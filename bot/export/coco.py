@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from bot.export.examples import Example, Plan
 from bot.export.files import shut
-from bot.export.masks import box, polygons, run_lengths
+from bot.export.outlines import polygons
 
 KINDS = ("instances", "polygons")  # run lengths are exact; polygons leave out holes
 
@@ -42,17 +42,18 @@ class Coco:
             mask_name = f"masks/{example.split}/{example.stem}.png"
             (self._folder / mask_name).write_bytes(example.drawn.png)
             values["mask_file_name"] = mask_name
+            runs = example.drawn.runs
             annotation = {
                 "id": number,
                 "image_id": number,
                 "category_id": example.category + 1,
-                "bbox": list(box(example.mask)),
-                "area": int(example.mask.sum()),
+                "bbox": list(runs.box),
+                "area": runs.area,
                 "iscrowd": 0,
             }
-            shapes = {"instances": run_lengths, "polygons": polygons}
+            shapes = {"instances": runs.rle, "polygons": polygons(runs)}
             for kind, file in files.items():
-                file.annotation(annotation | {"segmentation": shapes[kind](example.mask)})
+                file.annotation(annotation | {"segmentation": shapes[kind]})
         return values
 
     def close(self) -> list[Path]:

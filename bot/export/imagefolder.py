@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from bot.export.examples import Example, Plan
 from bot.export.files import shut
-from bot.export.masks import polygons, run_lengths
+from bot.export.outlines import polygons
 
 NAME = "metadata.jsonl"
 
@@ -68,6 +68,6 @@ class ImageFolder:
         (folder / name).write_bytes(drawn.png)
         return {
             "mask_file_name": name,
-            "mask_rle": run_lengths(drawn.mask),
-            "mask_polygons": json.dumps(polygons(drawn.mask)),
+            "mask_rle": drawn.runs.rle,
+            "mask_polygons": json.dumps(polygons(drawn.runs)),
         }

@@ -9,7 +9,7 @@ from typing import Any
 from bot.errors import UsageError
 from bot.export.examples import Example, Plan
 from bot.export.files import shut
-from bot.export.masks import polygons, run_lengths
+from bot.export.outlines import polygons
 
 GROUP = 32_000_000  # bytes of images in one row group: what is in memory at a time, per split
 ROWS = 1000  # images in one row group
@@ -90,8 +90,8 @@ def _mask(example: Example) -> dict[str, Any]:
     name = f"{example.stem}.png"
     return {
         "mask": {"bytes": example.drawn.png, "path": name},
-        "mask_rle": run_lengths(example.mask),
-        "mask_polygons": polygons(example.mask),
+        "mask_rle": example.drawn.runs.rle,
+        "mask_polygons": polygons(example.drawn.runs),
         "mask_file_name": name,
     }
 

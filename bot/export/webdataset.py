@@ -13,7 +13,7 @@ from typing import Any
 
 from bot.export.examples import Example, Plan
 from bot.export.files import shut
-from bot.export.masks import polygons, run_lengths
+from bot.export.outlines import polygons
 
 LARGEST = 1_000_000_000  # bytes of images in one tar
 
@@ -42,8 +42,8 @@ class WebDataset:
             in_tar = f"{example.stem}.mask.png"
             values["mask_file_name"] = f"{name}/{in_tar}"
             inside["mask_file_name"] = in_tar
-            inside["mask_rle"] = run_lengths(drawn.mask)
-            inside["mask_polygons"] = polygons(drawn.mask)
+            inside["mask_rle"] = drawn.runs.rle
+            inside["mask_polygons"] = polygons(drawn.runs)
         _put(tar, example.file, example.data)
         _put(tar, f"{example.stem}.json", json.dumps(inside, ensure_ascii=False).encode())
         if mask:

@@ -11,9 +11,9 @@ from typing import Any
 
 from bot.export.examples import Example, Plan
 from bot.export.files import shut
-from bot.export.masks import polygons, run_lengths
+from bot.export.outlines import polygons
+from bot.export.runs import Runs
 from bot.splits import NAMES
-from models.base import Mask
 
 
 class Yolo:
@@ -35,8 +35,8 @@ class Yolo:
         image, mask = f"images/{name}{example.suffix}", f"masks/{name}.png"
         (self._folder / image).write_bytes(example.data)
         (self._folder / mask).write_bytes(example.drawn.png)
-        (self._folder / f"labels/{name}.txt").write_text(self._label(example, example.mask))
-        line = {"file_name": image, "rle": run_lengths(example.mask)}
+        (self._folder / f"labels/{name}.txt").write_text(self._label(example, example.drawn.runs))
+        line = {"file_name": image, "rle": example.drawn.runs.rle}
         self._lines.write(json.dumps(line) + "\n")
         return {"file_name": image, **example.values, "mask_file_name": mask}
 
@@ -52,10 +52,10 @@ class Yolo:
     def abort(self) -> None:
         shut(self._lines)
 
-    def _label(self, example: Example, found: Mask) -> str:
+    def _label(self, example: Example, runs: Runs) -> str:
         size = (example.width, example.height)
         lines = []
-        for polygon in polygons(found):
+        for polygon in polygons(runs):
             points = [f"{min(max(v / size[i % 2], 0), 1):.6f}" for i, v in enumerate(polygon)]
             lines.append(" ".join([str(example.category), *points]))
         return "\n".join(lines) + "\n"

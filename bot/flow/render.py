@@ -166,6 +166,7 @@ class Renderer:
             made.append(found.mask)
             coverage = float(found.mask.mean())
             return png_mask(found.mask), {
+                "version": segmenter.version,  # a dataset says which network drew its masks
                 "confidence": round(found.confidence, 4),
                 "coverage": round(coverage, 4),
             }

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sqlmodel import select
 
 from bot.app import ServingStages
 from bot.config import Settings
 from bot.events import Mode
 from bot.flow.render import Renderer
-from storage.tables import Reply, ReplyState
+from storage.tables import Artifact, Reply, ReplyState
 from tests.flow.kit import Flow, opened
 
 
@@ -57,12 +58,16 @@ def test_a_retry_computes_nothing_twice(flow: Flow) -> None:
     flow.render()
     first, calls = flow.reply(post), list(flow.stages.calls)
     assert calls == ["superres", "segment", "compose"]
+    assert first is not None and first.mask_sha256
+    with flow.database.read() as session:
+        kept = session.exec(select(Artifact).where(Artifact.stage == "segment")).one()
+    assert (kept.sha256, kept.facts["version"]) == (first.mask_sha256, "middle-1")
     with flow.database.write() as session:
         session.get_one(Reply, flow.reply_id(post)).state = ReplyState.QUEUED
     flow.render()
     again = flow.reply(post)
     assert flow.stages.calls == calls
-    assert first is not None and again is not None
+    assert again is not None
     assert again.after_sha256 == first.after_sha256 and again.facts["segment"]["cached"]
 
 

@@ -111,9 +111,15 @@ def judge(app: App, media: int, *checks: str, original: int | None = None) -> No
             )
 
 
-def mask(app: App, media: int, size: tuple[int, int] = SIZE, version: str = "seg-1") -> None:
-    """As a rendered reply leaves one behind."""
-    data = png_mask(disc(size))
+def mask(
+    app: App,
+    media: int,
+    size: tuple[int, int] = SIZE,
+    version: str = "seg-1",
+    data: bytes | None = None,
+) -> None:
+    """As a rendered reply leaves one behind: a disc, or this PNG."""
+    data = data or png_mask(disc(size))
     sha256 = app.artifacts.put(data)
     with app.database.write() as session:
         source = session.get_one(MediaRow, media).sha256 or ""

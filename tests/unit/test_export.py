@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as Pil
-from sqlmodel import select
+from sqlmodel import col, select
 
 from bot import datasets as names
 from bot import export as exporting
@@ -236,6 +236,9 @@ def test_missing_masks_are_computed_once_and_kept(
     run(stored, tmp_path / "c", masks=True)
     assert newer.runs == 12
     assert {one["mask_model"] for one in records(tmp_path / "c")} == {"seg-2"}
+    card = {name: (tmp_path / name / "README.md").read_text() for name in "ac"}
+    assert "- mask: `seg-1`" in card["a"] and "seg-2" not in card["a"]
+    assert "- mask: `seg-2`" in card["c"] and "seg-1" not in card["c"]
 
 
 def test_a_computed_mask_is_forgotten_with_its_image(
@@ -260,6 +263,26 @@ def test_yolo_needs_masks_and_leaves_out_what_has_none(stored: Settings, tmp_pat
     with pytest.raises(UsageError, match="--masks"):
         export(stored, "bare", Options("yolo", tmp_path / "no"))
     assert not (tmp_path / "no").exists()
+
+
+def test_a_mask_of_the_photos_size_is_the_stored_file(settings: Settings, tmp_path: Path) -> None:
+    with opened(settings) as app:
+        for n, size in enumerate(((64, 48), (128, 96))):
+            (media,) = put(app, f"p{n}", f"u{n}")
+            file = io.BytesIO()  # not as we would write it
+            Pil.fromarray(disc(size)).convert("L").save(file, "PNG", optimize=True)
+            mask(app, media, data=file.getvalue())
+        with app.database.read() as session:
+            rows = session.exec(select(Artifact).order_by(col(Artifact.key))).all()
+        kept = [app.artifacts.get(row.sha256) for row in rows]
+    names.create(settings, NAME, {"any_hashtags": ["hoodie"]}, replace=False)
+    run(settings, tmp_path / "out")
+    files = {one["post_id"]: one["mask_file_name"] for one in records(tmp_path / "out")}
+    same, smaller = ((tmp_path / "out" / files[post]).read_bytes() for post in ("p0", "p1"))
+    assert same == kept[0]
+    assert smaller != kept[1]
+    with Pil.open(io.BytesIO(smaller)) as image:
+        assert image.size == (64, 48)
 
 
 def test_masks_whose_file_is_gone_are_counted(stored: Settings, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""Run lengths and polygons, judged by pycocotools."""
+"""Runs, run lengths and polygons of masks, judged by pycocotools and scipy."""
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_fill_holes, gaussian_filter, label
 
-from bot.export.masks import Drawn, box, polygons, run_lengths
+from bot.export.masks import Drawn
+from bot.export.outlines import TOLERANCE, polygons
+from bot.export.runs import Runs
 from models.base import Mask
 from models.images import decode, png_mask
 
@@ -21,6 +24,8 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
 coco = pytest.importorskip("pycocotools.mask", reason="pycocotools of the dev extra")
+SMALL = arrays.arrays(np.bool_, st.tuples(st.integers(1, 17), st.integers(1, 17)))
+BLANK = np.zeros((90, 120), dtype=np.bool_)
 
 
 def blob(seed: int, height: int, width: int) -> Mask:
@@ -29,24 +34,125 @@ def blob(seed: int, height: int, width: int) -> Mask:
     return np.asarray(gaussian_filter(noise, 9) > 0.01)
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
-@given(arrays.arrays(np.bool_, st.tuples(st.integers(1, 17), st.integers(1, 17))))
+def having(*places: tuple[slice, slice], holes: tuple[tuple[slice, slice], ...] = ()) -> Mask:
+    mask = BLANK.copy()
+    for place in places:
+        mask[place] = True
+    for hole in holes:
+        mask[hole] = False
+    return mask
+
+
+def outlines(mask: Mask) -> list[list[float]]:
+    return polygons(Runs.of(mask))
+
+
+def drawn(found: list[list[float]], mask: Mask) -> Mask:
+    """The polygons as pixels."""
+    return np.asarray(coco.decode(coco.merge(coco.frPyObjects(found, *mask.shape))), dtype=np.bool_)
+
+
+def likeness(mask: Mask) -> float:
+    """IoU of its polygons and of what they stand for, the mask without holes."""
+    mine, filled = drawn(outlines(mask), mask), binary_fill_holes(mask)
+    return float((mine & filled).sum() / (mine | filled).sum())
+
+
+def corners(polygon: list[float]) -> set[tuple[float, float]]:
+    return set(zip(polygon[::2], polygon[1::2], strict=True))
+
+
+@hypothesis_settings(max_examples=100, deadline=None)
+@given(SMALL)
 def test_run_lengths_are_those_of_pycocotools(mask: Mask) -> None:
-    mine = run_lengths(mask)
+    runs = Runs.of(mask)
     theirs = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
-    assert mine == {"size": list(theirs["size"]), "counts": theirs["counts"].decode()}
-    assert (coco.decode(mine) == mask).all()
+    assert runs.rle == {"size": list(theirs["size"]), "counts": theirs["counts"].decode()}
+    assert (coco.decode(runs.rle) == mask).all()
+    assert runs.area == coco.area(theirs)
+    if mask.any():
+        assert list(runs.box) == coco.toBbox(theirs).tolist()
+
+
+@hypothesis_settings(max_examples=100, deadline=None)
+@given(SMALL)
+def test_every_part_has_its_polygon(mask: Mask) -> None:
+    """Parts whose pixels touch at a corner only are two, as for scipy; holes have none."""
+    found = outlines(mask)
+    parts, count = label(mask)
+    assert len(found) == count
+    height, width = mask.shape
+    for polygon in found:
+        assert len(polygon) >= 6
+        assert all(0 <= x <= width and 0 <= y <= height for x, y in corners(polygon))
+        inside = [near(parts, x, y) for x, y in corners(polygon)]
+        assert set.intersection(*inside), "its corners lie along one part"
+
+
+def near(parts: Any, x: float, y: float) -> set[int]:
+    """Parts with a pixel around a corner, or on a side of the middle of an edge."""
+    rows, columns = ({int(np.ceil(v)) - 1, int(np.floor(v))} for v in (y, x))
+    found = set()
+    for row, column in itertools.product(rows, columns):
+        if 0 <= row < parts.shape[0] and 0 <= column < parts.shape[1] and parts[row, column]:
+            found.add(int(parts[row, column]))
+    return found
 
 
 @pytest.mark.parametrize(("height", "width"), [(480, 640), (301, 97)])
 def test_polygons_and_run_lengths_of_photo_sized_masks(height: int, width: int) -> None:
     mask = blob(3, height, width)
-    assert (coco.decode(run_lengths(mask)) == mask).all()
-    outlines = polygons(mask)
-    assert all(0 <= value <= max(height, width) for one in outlines for value in one)
-    drawn = coco.decode(coco.merge(coco.frPyObjects(outlines, height, width))).astype(bool)
-    filled = without_holes(mask)
-    assert (drawn & filled).sum() / (drawn | filled).sum() > 0.97
+    assert (coco.decode(Runs.of(mask).rle) == mask).all()
+    assert likeness(mask) > 0.97
+
+
+def test_no_point_of_the_outline_is_far_from_the_polygon() -> None:
+    rows, columns = np.mgrid[:300, :400]
+    angle = np.arctan2(rows - 150, columns - 200)
+    mask = np.hypot(rows - 150, columns - 200) < 100 + 12 * np.sin(9 * angle)
+    (polygon,) = outlines(mask)
+    points = np.array(polygon).reshape(-1, 2) @ [1, 1j]
+    ends = np.roll(points, -1)
+    y, x = np.nonzero(mask[1:] != mask[:-1])
+    middles = x + 0.5 + 1j * (y + 1)
+    along = ((middles[:, None] - points) / (ends - points)).real.clip(0, 1)
+    away = abs(middles[:, None] - points - along * (ends - points)).min(axis=1)
+    assert away.max() <= TOLERANCE + 1e-9
+    assert len(points) < len(middles) / 5
+
+
+def test_several_objects_each_with_its_outline() -> None:
+    mask = having(np.s_[5:25, 10:40], np.s_[5:25, 60:100], np.s_[50:80, 30:90])
+    found = sorted(outlines(mask), key=lambda one: (min(one[1::2]), min(one[::2])))
+    boxes = [(min(p[::2]), min(p[1::2]), max(p[::2]), max(p[1::2])) for p in found]
+    right = [(10, 5, 40, 25), (60, 5, 100, 25), (30, 50, 90, 80)]
+    assert np.abs(np.subtract(boxes, right)).max() <= TOLERANCE
+    assert likeness(mask) > 0.97
+    runs = Runs.of(mask)
+    assert runs.box == (10, 5, 90, 75)
+    assert runs.area == mask.sum()
+
+
+def test_holes_are_filled_and_what_lies_in_them_is_a_part() -> None:
+    ring = np.s_[10:80, 10:110]
+    hole, island = np.s_[20:70, 20:100], np.s_[40:50, 50:70]
+    mask = having(ring, holes=(hole,))
+    assert len(outlines(mask)) == 1
+    assert likeness(mask) > 0.98
+    mask[island] = True
+    assert len(outlines(mask)) == 2
+    runs = Runs.of(mask)
+    assert (coco.decode(runs.rle) == mask).all()
+    assert runs.area == 70 * 100 - 50 * 80 + 10 * 20
+
+
+@pytest.mark.parametrize("place", [np.s_[3:4, 7:40], np.s_[9:60, 5:6], np.s_[0:1, 0:120]])
+def test_what_is_thin_keeps_its_corners(place: tuple[slice, slice]) -> None:
+    (one,) = outlines(having(np.s_[40:80, 50:100], place))[:1]
+    rows, columns = place
+    assert corners(one) >= set(
+        itertools.product((columns.start, columns.stop), (rows.start, rows.stop))
+    )
 
 
 @pytest.mark.parametrize("where", [(0, 0), (4, 6), (2, 3)])
@@ -54,19 +160,23 @@ def test_a_single_pixel_is_a_polygon(where: tuple[int, int]) -> None:
     mask = np.zeros((5, 7), dtype=np.bool_)
     mask[where] = True
     row, column = where
-    (one,) = polygons(mask)
-    assert (min(one[::2]), min(one[1::2])) == (column, row)
-    assert (max(one[::2]), max(one[1::2])) == (column + 1, row + 1)
-    assert box(mask) == (column, row, 1, 1)
+    (one,) = outlines(mask)
+    assert corners(one) == set(itertools.product((column, column + 1), (row, row + 1)))
+    assert len(one) == 8
+    assert Runs.of(mask).box == (column, row, 1, 1)
+    assert Runs.of(mask).area == 1
 
 
 def test_nothing_and_everything() -> None:
-    assert polygons(np.zeros((4, 4), dtype=np.bool_)) == []
-    full = np.ones((4, 6), dtype=np.bool_)
+    nothing = Runs.of(BLANK)
+    assert polygons(nothing) == []
+    assert nothing.area == 0
+    assert not coco.decode(nothing.rle).any()
+    full = Runs.of(np.ones((90, 120), dtype=np.bool_))
+    assert (full.box, full.area) == ((0, 0, 120, 90), 90 * 120)
+    assert coco.decode(full.rle).all()
     (one,) = polygons(full)
-    drawn = coco.decode(coco.merge(coco.frPyObjects([one], 4, 6)))
-    assert drawn.sum() >= 22
-    assert box(full) == (0, 0, 6, 4)
+    assert drawn([one], ~BLANK).mean() > 0.98
 
 
 def test_a_mask_at_another_size() -> None:
@@ -77,9 +187,3 @@ def test_a_mask_at_another_size() -> None:
     assert small.mask.shape == (100, 150)
     assert abs(small.mask.mean() - mask.mean()) < 0.01
     assert ((decode(small.png).pixels[..., 0] >= 128) == small.mask).all()
-
-
-def without_holes(mask: Mask) -> Any:
-    from scipy.ndimage import binary_fill_holes
-
-    return binary_fill_holes(mask)
