@@ -31,9 +31,9 @@ from bot.flow.render import Renderer
 from bot.health import HealthServer
 from bot.locks import Check
 from bot.nightly import Background
-from bot.observe import REPLIES, TRACK_OK
+from bot.observe import REPLIES, RETRACTIONS, TRACK_OK
 from bot.worker import AccountWorker, RenderWorker, Rules, Worker
-from storage import outbox
+from storage import outbox, retractions
 from storage.tables import Health, Reply, ReplyState, TrackState
 
 log = structlog.get_logger()
@@ -222,6 +222,7 @@ class Daemon:
             late = select(Reply.id).where(col(Reply.state).in_(waiting), Reply.expires_at <= now)
             overtime = session.exec(late.limit(1)).first() is not None
             states = outbox.states(session)
+            deletions = retractions.states(session)
             health = session.exec(select(TrackState.track, TrackState.health)).all()
             missed = [t for t in tracks if overdue(session, [t], now - t.every - MISSED)]
         for track in missed:  # the scheduler's own thread may have stumbled over a full disk
@@ -234,6 +235,8 @@ class Daemon:
                 log.info("expired", replies=expired)
         for state, count in states.items():
             REPLIES.labels(state).set(count)
+        for state, count in deletions.items():
+            RETRACTIONS.labels(state).set(count)
         for key, state in health:
             if key in self._rules.tracks:
                 TRACK_OK.labels(key).set(state != Health.FAILING)

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 from bot import config
 from bot.config import Settings
-from bot.errors import AuthError, ConfigError, ModelError, StorageError
+from bot.errors import AuthError, ConfigError, ModelError, NetworkError, StorageError
 
 FREE_BYTES = 1_000_000_000
 EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)  # a clock before this has never been set
@@ -46,7 +46,7 @@ def examine(path: Path) -> list[Finding]:
     except ConfigError as error:
         return [*findings, Finding("config", False, str(error), error.exit_code)]
     findings.append(Finding("config", True, f"{path}: {len(settings.tracks)} tracks"))
-    findings += [_disk(settings), _database(settings), _weights(settings)]
+    findings += [_disk(settings), *_database(settings), _weights(settings)]
     for name in settings.accounts:
         findings.append(_account(settings, name))
     return findings
@@ -82,15 +82,28 @@ def _disk(settings: Settings) -> Finding:
     return Finding("disk", fine, text, StorageError.exit_code)
 
 
-def _database(settings: Settings) -> Finding:
-    from bot.app import App  # noqa: PLC0415
+def _database(settings: Settings) -> Iterator[Finding]:
+    from bot.status import opened  # noqa: PLC0415
+    from storage import retractions  # noqa: PLC0415
 
     try:
-        App(settings).close()
+        with opened(settings) as app, app.database.read() as session:
+            deletions = retractions.states(session)
     except StorageError as error:
-        return Finding("database", False, str(error), error.exit_code)
+        yield Finding("database", False, str(error), error.exit_code)
+        return
     kind = "PostgreSQL" if settings.data.url else "SQLite"
-    return Finding("database", True, f"{kind}, schema up to date")
+    yield Finding("database", True, f"{kind}, schema up to date")
+    yield _deletions(deletions)
+
+
+def _deletions(states: Mapping[str, int]) -> Finding:
+    """What somebody who was forgotten may still see of us."""
+    failed, waiting = states["failed"], states["waiting"]
+    if failed:
+        text = f"{failed} could not be made: see tagecho forget --status, then forget --retry"
+        return Finding("deletions", False, text, NetworkError.exit_code)
+    return Finding("deletions", True, f"{waiting} wait for the running service")
 
 
 def _weights(settings: Settings) -> Finding:

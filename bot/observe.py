@@ -36,6 +36,9 @@ TRIGGERS = Counter("tagecho_triggers", "Replies queued", ["track"], registry=REG
 POLLS = Counter("tagecho_polls", "Polls by outcome", ["track", "outcome"], registry=REGISTRY)
 FAULTS = Counter("tagecho_faults", "Unexpected errors", ["worker"], registry=REGISTRY)
 REPLIES = Gauge("tagecho_replies", "Replies by state", ["state"], registry=REGISTRY)
+RETRACTIONS = Gauge(
+    "tagecho_retractions", "Deletions on the network by state", ["state"], registry=REGISTRY
+)
 RENDER = Histogram(
     "tagecho_render_seconds",
     "Time to render a reply",

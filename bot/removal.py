@@ -11,11 +11,13 @@ from filelock import FileLock
 
 from bot.app import App
 from bot.config import Settings
+from bot.config.fields import PLATFORMS
+from bot.errors import UsageError
 from bot.flow import forget as flow
 from bot.flow.policy import utc_now
 from bot.status import opened
 from bot.targets import PersonTarget, parse
-from storage import labels, retractions
+from storage import dataset, labels, retractions
 from storage.vectors import VectorIndex
 
 _LISTS = ("snapshots", "exports", "models")
@@ -33,6 +35,7 @@ def forget(settings: Settings, target: str) -> dict[str, Any]:
     """Counts of what was removed, and lists of what had it. Raises UsageError, NothingToDo."""
     wanted = parse(target)
     with opened(settings) as app:
+        _check_platform(app, wanted.platform)
         if isinstance(wanted, PersonTarget):
             found = flow.forget(app, wanted.platform, wanted.name)
         else:
@@ -59,7 +62,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         )
         for row in rows
     ]
-    return "\n".join(shown or ["nothing was ever to be deleted"])
+    return "\n".join(line.rstrip() for line in shown or ["nothing was ever to be deleted"])
 
 
 def lines(found: dict[str, Any]) -> Iterator[str]:
@@ -74,6 +77,16 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
     for one in found["models"]:
         model = one["model"] or "(none came out)"
         yield f"model {model}: learning run {one['run']}, {one['state']}"
+
+
+def _check_platform(app: App, platform: str) -> None:
+    """Those we work on, and those somebody was imported from. Raises UsageError."""
+    with app.database.read() as session:
+        if platform not in PLATFORMS and not dataset.has_platform(session, platform):
+            raise UsageError(
+                f"there is nobody of a platform {platform!r}: say PLATFORM/USER, for example "
+                f"{PLATFORMS[0]}/somebody"
+            )
 
 
 def _forget_vectors(app: App) -> None:

@@ -14,6 +14,8 @@ _LINK = re.compile(
 _CODE = re.compile(r"([a-z]+)/(?:p|reel|tv)/([\w-]+)/?", re.ASCII)
 _ID = re.compile(r"([a-z]+):post:([\w.-]+)")
 _PERSON = re.compile(r"([a-z]+)/@?([^/\s]+)")
+_NUMBER = re.compile(r"(\d{1,20})(?:_\d+)?", re.ASCII)
+INSTAGRAM = "instagram"
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _LETTERS = 11  # of a shortcode; what follows in a private account's links is no part of the id
 
@@ -37,19 +39,29 @@ def parse(text: str) -> PersonTarget | PostTarget:
     """
     text = text.strip()
     if found := _LINK.fullmatch(text):
-        return PostTarget("instagram", post_id(found[1]))
+        return PostTarget(INSTAGRAM, post_id(found[1]))
     if found := _CODE.fullmatch(text):
-        if found[1] != "instagram":
+        if found[1] != INSTAGRAM:
             raise UsageError(f"only instagram has shortcodes; name it as {found[1]}:post:ID")
         return PostTarget(found[1], post_id(found[2]))
     if found := _ID.fullmatch(text):
-        return PostTarget(found[1], found[2])
+        return PostTarget(found[1], _checked(found[1], found[2]))
     if "://" not in text and (found := _PERSON.fullmatch(text)):
-        return PersonTarget(found[1], found[2])
+        name = found[2].lower() if found[1] == INSTAGRAM else found[2]
+        return PersonTarget(found[1], name)
     raise UsageError(
         "name a person as PLATFORM/USER, for example instagram/somebody, "
         "and a post by its address, as instagram/p/SHORTCODE or as instagram:post:ID"
     )
+
+
+def _checked(platform: str, remote_id: str) -> str:
+    """Instagram's is a number; an app may show its author's behind it."""
+    if platform != INSTAGRAM:
+        return remote_id
+    if not (found := _NUMBER.fullmatch(remote_id)):
+        raise UsageError(f"{remote_id!r} is no id of a post: name its number, or its address")
+    return found[1]
 
 
 def post_id(shortcode: str) -> str:

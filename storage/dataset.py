@@ -263,6 +263,12 @@ def find_author(session: Session, platform: str, name: str) -> str | None:
     return session.exec(statement).first()
 
 
+def has_platform(session: Session, platform: str) -> bool:
+    """Whether anybody of it is known."""
+    someone = select(AuthorRow.user_id).where(AuthorRow.platform == platform)
+    return session.exec(someone.limit(1)).first() is not None
+
+
 def counts(session: Session) -> dict[str, int]:
     """Posts, and images by state."""
     result = {"posts": session.exec(select(func.count()).select_from(PostRow)).one()}

@@ -8,7 +8,7 @@ import hmac
 import os
 import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -63,12 +63,15 @@ class OptOuts:
         statement = select(OptOut.digest).where(OptOut.digest.in_(digests))  # type: ignore[attr-defined]
         return {digests[digest] for digest in session.exec(statement)}
 
-    def add_post(self, session: Session, platform: str, post_id: str, now: datetime) -> None:
-        """Keep this post out from now on, whoever lists it."""
-        digest = self._post_digest(platform, post_id)
-        if session.get(OptOut, digest) is None:
-            session.add(OptOut(digest=digest, created=now))
-            session.flush()
+    def add_posts(
+        self, session: Session, platform: str, post_ids: Iterable[str], now: datetime
+    ) -> None:
+        """Keep these posts out from now on, whoever lists them."""
+        for post_id in post_ids:
+            digest = self._post_digest(platform, post_id)
+            if session.get(OptOut, digest) is None:
+                session.add(OptOut(digest=digest, created=now))
+        session.flush()
 
     def unwelcome(self, session: Session, platform: str, posts: Mapping[str, str]) -> set[str]:
         """Those of `posts` (post id → its author's user id) that are to be kept out."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
+from sqlalchemy import func
 from sqlmodel import Session, col, select, update
 
 from bot.events import Remote, StepKind
@@ -119,6 +120,12 @@ def again(session: Session, now: datetime) -> int:
         .where(col(Retraction.state) == State.FAILED)
         .values(state=State.WAITING, attempts=0, not_before=now, created=now, finished=None)
     ).rowcount
+
+
+def states(session: Session) -> dict[str, int]:
+    """How many there are in each state, also in those without any."""
+    statement = select(Retraction.state, func.count()).group_by(col(Retraction.state))
+    return dict.fromkeys(State, 0) | dict(session.exec(statement).all())
 
 
 def listing(session: Session, states: Iterable[State] = tuple(State)) -> list[Retraction]:

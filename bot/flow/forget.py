@@ -66,6 +66,11 @@ def forget(stores: Stores, platform: str, name: str) -> dict[str, Any]:
                 "with the numeric user id they are kept out all the same"
             )
         stores.optouts.add(session, platform, user_id, now)
+        # An export may name their posts and hide who they are, under a key that is no more.
+        theirs = select(PostRow.post_id).where(
+            PostRow.platform == platform, PostRow.author_id == user_id
+        )
+        stores.optouts.add_posts(session, platform, session.exec(theirs).all(), now)
         removed = removal.forget(session, platform, user_id, now)
         stores.runs.remove(removed.originals)  # now: no row will say later whose they were
     return _done(stores, removed, "forgot a person", platform)
@@ -75,7 +80,7 @@ def forget_post(stores: Stores, platform: str, post_id: str) -> dict[str, Any]:
     """The same for one post. One that was never collected is kept out all the same."""
     now = utc_now()
     with stores.database.write() as session:
-        stores.optouts.add_post(session, platform, post_id, now)
+        stores.optouts.add_posts(session, platform, [post_id], now)
         removed = removal.forget_post(session, platform, post_id, now)
         stores.runs.remove(removed.originals)
     return _done(stores, removed, "forgot a post", platform)

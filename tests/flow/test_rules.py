@@ -8,15 +8,19 @@ from threading import Event
 from typing import Any
 
 import structlog
+from prometheus_client import generate_latest
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from bot.app import App
 from bot.config import Settings, parse
 from bot.daemon import Daemon
+from bot.events import Remote
 from bot.flow.policy import utc_now
+from bot.observe import REGISTRY
 from bot.platforms.sandbox.server import Sandbox
 from bot.worker import AccountWorker, Rules
+from storage import retractions
 from storage.tables import Reply
 from tests.flow.kit import Flow
 
@@ -107,6 +111,24 @@ def test_keeping_house_waits_for_nobody_who_writes(tmp_path: Path, flow: Flow) -
         session.exec(update(Reply).values(expires_at=utc_now()))
     daemon._keep_house()
     assert flow.state(post) == "expired"
+    daemon.app.close()
+
+
+def test_deletions_are_counted_by_state_for_metrics(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("")
+    daemon, now = Daemon(path, Settings.model_validate({"data": {"dir": tmp_path}})), utc_now()
+    with daemon.app.database.write() as session:
+        for number in "123":
+            retractions.add(session, "instagram", "main", Remote.POST, number, now)
+        retractions.finish(session, 1, retractions.State.FAILED, now, "still there")
+    for failed, waiting in ((1.0, 2.0), (0.0, 3.0)):
+        daemon._keep_house()
+        shown = generate_latest(REGISTRY).decode()
+        assert f'tagecho_retractions{{state="failed"}} {failed}' in shown
+        assert f'tagecho_retractions{{state="waiting"}} {waiting}' in shown
+        with daemon.app.database.write() as session:
+            retractions.again(session, now)
     daemon.app.close()
 
 

@@ -22,6 +22,8 @@ from skimage import data
 
 from bot import cli
 from bot.config import load
+from bot.events import Remote
+from storage import retractions
 from storage.database import Database
 from storage.tables import Control, Reply, ReplyState, ReplyStep, StepState
 
@@ -399,6 +401,77 @@ def test_forget_somebody_never_seen(tagecho: Run) -> None:
     assert tagecho("forget", "nobody").code == 2
     # The numeric id is enough to keep a person out, even one never collected.
     assert json.loads(tagecho("forget", "instagram/4711", "--json").out)["posts"] == 0
+
+
+def failed_deletion(database: Database) -> None:
+    now = datetime.now(UTC)
+    with database.write() as session:
+        for kind, remote_id in ((Remote.POST, "42"), (Remote.COMMENT, "17/43")):
+            assert retractions.add(session, "instagram", "main", kind, remote_id, now)
+        retractions.finish(session, 1, retractions.State.FAILED, now, "still there: 403")
+
+
+def test_what_is_to_be_deleted_is_listed_and_tried_again(tagecho: Run, database: Database) -> None:
+    nothing = tagecho("forget", "--status")
+    assert (nothing.code, nothing.out) == (0, "nothing was ever to be deleted\n")
+    assert json.loads(tagecho("forget", "--status", "--json").out) == []
+    failed_deletion(database)
+    assert tagecho("forget", "--status").out.splitlines() == [
+        "failed   main post 42 still there: 403",
+        "waiting  main comment 17/43",
+    ]
+    listed = json.loads(tagecho("forget", "--status", "--json").out)
+    assert [(row["state"], row["remote_id"], row["attempts"]) for row in listed] == [
+        ("failed", "42", 0),
+        ("waiting", "17/43", 0),
+    ]
+    for _ in range(2):
+        again = json.loads(tagecho("forget", "--retry", "--json").out)
+        assert [row["state"] for row in again] == ["waiting", "waiting"]
+    with database.read() as session:
+        assert {row.not_before <= datetime.now(UTC) for row in retractions.listing(session)} == {
+            True
+        }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("instagram/a", "--status"),
+        ("instagram/a", "--retry"),
+        ("nobody",),
+        ("",),
+        ("instagram/",),
+        ("@somebody",),
+        ("tiktok/somebody",),
+        ("tiktok:post:1",),
+        ("instagram:post:",),
+        ("instagram:post:abc",),
+        ("https://example.org/p/Cabc/",),
+        ("https://www.instagram.com/stories/a/1/",),
+        ("https://www.instagram.com/p/",),
+        ("instagram/a b",),
+    ],
+)
+def test_forget_says_what_it_cannot_read(tagecho: Run, arguments: tuple[str, ...]) -> None:
+    result = tagecho("forget", *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert "name" in result.err or "PLATFORM/USER" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_doctor_sees_what_could_not_be_deleted(
+    tagecho: Run, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAGECHO_ACCOUNTS__MAIN__PASSWORD", "correct horse")
+    assert "deletions: 0 wait" in tagecho("doctor").out
+    failed_deletion(database)
+    result = tagecho("doctor")
+    assert (result.code, "FAIL deletions: 1 could not be made" in result.out) == (5, True)
+    tagecho("forget", "--retry")
+    again = tagecho("doctor")
+    assert (again.code, "deletions: 2 wait" in again.out) == (0, True)
 
 
 def test_doctor_names_what_a_person_must_do(

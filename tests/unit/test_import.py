@@ -21,7 +21,8 @@ from bot import datasets as names
 from bot.config import Settings
 from bot.errors import NothingToDo, UsageError
 from bot.export import Options, export
-from bot.flow.forget import forget
+from bot.export.fields import DEFAULT
+from bot.flow.forget import forget, forget_post
 from bot.importing import files, posts, take
 from bot.status import opened
 from storage.tables import AuthorRow, BlobRow, MediaRow, PostHashtag, PostRow, PostTrack
@@ -227,12 +228,12 @@ def test_people_who_opted_out_stay_out(settings: Settings, folder: Path) -> None
 # --- our own exports -----------------------------------------------------------------------------
 
 
-def exported(settings: Settings, out: Path) -> Path:
+def exported(settings: Settings, out: Path, fields: str = DEFAULT) -> Path:
     with opened(settings) as app:
         for n in range(6):
             put(app, f"p{n}", f"u{n % 3}", ("hoodie", "red"), caption="a #hoodie")
     names.create(settings, "h", {"any_hashtags": ["hoodie"]}, replace=False)
-    export(settings, "h", Options("imagefolder", out))
+    export(settings, "h", Options("imagefolder", out, fields=fields))
     return out
 
 
@@ -263,6 +264,32 @@ def test_a_pseudonym_is_no_way_back_in(settings: Settings, tmp_path: Path) -> No
     report = take(settings, out, "back")
     assert (report.posts, report.kept_out, report.known) == (0, 2, 4)
     assert len(rows(settings, PostRow)) == 4
+
+
+def test_a_post_that_was_forgotten_stays_out_and_the_rest_comes_back(
+    settings: Settings, tmp_path: Path
+) -> None:
+    out = exported(settings, tmp_path / "out")
+    with opened(settings) as app:
+        forget_post(app, "instagram", "p1")
+    report = take(settings, out, "back")
+    assert (report.posts, report.kept_out, report.known) == (0, 1, 5)
+    assert "p1" not in {row.post_id for row in rows(settings, PostRow)}
+
+
+@pytest.mark.parametrize("fields", ["default", "default,user_id,username"])
+def test_no_way_back_when_the_dataset_of_the_export_is_gone(
+    settings: Settings, tmp_path: Path, fields: str
+) -> None:
+    """Its key is gone with it: nobody can tell any more whose pseudonyms those are."""
+    out = exported(settings, tmp_path / "out", fields)
+    with opened(settings) as app:
+        forget(app, "instagram", "u1")
+    names.remove(settings, "h", frozen=True)
+    report = take(settings, out, "back")
+    assert (report.posts, report.kept_out, report.known, report.problems) == (0, 2, 4, [])
+    people = {row.user_id for row in rows(settings, AuthorRow)}
+    assert people == {"u0", "u2"}
 
 
 def test_a_changed_file_is_not_what_was_exported(settings: Settings, tmp_path: Path) -> None:

@@ -22,6 +22,13 @@ def test_a_shortcode_is_its_posts_number(number: int) -> None:
 def test_people() -> None:
     assert parse("instagram/@some.name") == PersonTarget("instagram", "some.name")
     assert parse("instagram/p") == PersonTarget("instagram", "p")
+    assert parse(" instagram/Some.Name ") == PersonTarget("instagram", "some.name")
+    assert parse("other/Some") == PersonTarget("other", "Some")
+
+
+def test_the_id_of_a_post() -> None:
+    assert parse("instagram:post:17_5") == PostTarget("instagram", "17")
+    assert parse("other:post:a-1") == PostTarget("other", "a-1")
 
 
 @given(st.text(max_size=40))
@@ -32,7 +39,9 @@ def test_anything_else_is_a_mistake_said(text: str) -> None:
         assert "name" in str(error)
 
 
-@pytest.mark.parametrize("text", ["", "nobody", "https://www.instagram.com/stories/a/1/", "x/p/A"])
+@pytest.mark.parametrize(
+    "text", ["", "nobody", "https://www.instagram.com/stories/a/1/", "x/p/A", "instagram:post:x"]
+)
 def test_what_names_nothing(text: str) -> None:
     with pytest.raises(UsageError):
         parse(text)
