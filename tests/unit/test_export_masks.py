@@ -133,6 +133,13 @@ def test_several_objects_each_with_its_outline() -> None:
     assert runs.area == mask.sum()
 
 
+def test_a_ring_that_begins_at_a_peg_has_no_corner_twice() -> None:
+    mask = having(np.s_[40:45, 10:11], np.s_[10:80, 11:60])
+    (one,) = outlines(mask)
+    assert 2 * len(corners(one)) == len(one)
+    assert likeness(mask) > 0.97
+
+
 def test_holes_are_filled_and_what_lies_in_them_is_a_part() -> None:
     ring = np.s_[10:80, 10:110]
     hole, island = np.s_[20:70, 20:100], np.s_[40:50, 50:70]
