@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from bot.nightly import running
 from bot.sets import MaskSet
 from bot.status import opened
 from models.base import Segmenter, WeightsError
-from models.store import Store, open_segmenter
+from models.store import SHIPPED, Store, open_segmenter
 from storage import learning
 from storage.learning import RunState
 from storage.tables import LearningRun
@@ -39,6 +40,13 @@ class StoredNetworks:
 
     def in_service(self) -> Segmenter:
         return _known(lambda: open_segmenter(self.store.weights(), self.runtime))
+
+    def starts(self) -> list[str]:
+        current = _known(lambda: self.store.pointer).current
+        return list(dict.fromkeys([current, SHIPPED]))
+
+    def copy(self, version: str, to: Path) -> None:
+        _known(lambda: shutil.copyfile(self.store.weights(version).path, to))
 
     def candidate(self, export: Path) -> Segmenter:
         return _known(lambda: open_segmenter(self.store.weights_in(export), self.runtime))
@@ -143,6 +151,7 @@ def recipe_of(settings: Settings) -> Recipe:
         batch=said.batch,
         mask_steps=said.mask_steps,
         threads=said.threads,
+        start=said.start,
     )
 
 
@@ -156,7 +165,10 @@ def summary(run: LearningRun) -> dict[str, Any]:
         "images": run.images,
         "started": run.started,
         "finished": run.finished,
-        **{key: run.facts.get(key) for key in ("data", "evidence", "in_service", "seconds")},
+        **{
+            key: run.facts.get(key)
+            for key in ("data", "start", "evidence", "in_service", "seconds")
+        },
     }
 
 

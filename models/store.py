@@ -19,10 +19,12 @@ import numpy as np
 
 from models.base import Segmenter, WeightsError
 from models.packs import Weights, embedded_weights
+from models.promotion import SHIPPED
 from models.runtime import Runtime
 from models.segment.segmenter import OnnxSegmenter
 
-SHIPPED = "embedded"  # the version that was not learned here
+__all__ = ["SHIPPED", "Pointer", "Store", "learned", "open_segmenter"]
+
 NAME = "segment"
 FILES = ("segment.onnx", "manifest.json", "card.md")
 LICENCE = "see card"

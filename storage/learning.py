@@ -27,6 +27,7 @@ from storage.tables import (
 )
 
 ALL = "all"  # in place of the names of checks
+TAUGHT = "taught"  # among the facts of a run: of how many people, when it learned from them
 
 
 class RunState(StrEnum):
@@ -135,6 +136,31 @@ def learned_from(session: Session, run_id: int, authors: Iterable[str]) -> None:
     for author in sorted(set(authors)):
         platform, _, user_id = author.partition("/")
         session.merge(LearningAuthor(run=run_id, platform=platform, user_id=user_id))
+    session.flush()
+    note(session, run_id, {TAUGHT: len(taught(session, run_id))})
+
+
+def taught(session: Session, run_id: int) -> set[str]:
+    """PLATFORM/USER_ID of those whose images a run learned from, but who was forgotten."""
+    rows = session.exec(select(LearningAuthor).where(LearningAuthor.run == run_id))
+    return {f"{row.platform}/{row.user_id}" for row in rows}
+
+
+def teachers_gone(session: Session, optouts: OptOuts, run: LearningRun) -> int:
+    """How many of those whose images a run learned from were forgotten, or opted out, since."""
+    known: dict[str, set[str]] = {}
+    for author in taught(session, run.id or 0):
+        platform, _, user_id = author.partition("/")
+        known.setdefault(platform, set()).add(user_id)
+    there = sum(len(ids - optouts.among(session, name, ids)) for name, ids in known.items())
+    before = run.facts.get(TAUGHT, run.facts.get("data", {}).get("authors", 0))
+    return max(0, int(before) - there)
+
+
+def made(session: Session, version: str) -> LearningRun | None:
+    """The newest run that this network came out of."""
+    statement = select(LearningRun).where(LearningRun.model_version == version)
+    return session.exec(statement.order_by(col(LearningRun.id).desc())).first()
 
 
 def unfinished(session: Session) -> LearningRun | None:

@@ -47,13 +47,13 @@ def masks(folder: Path, part: str) -> None:
         Pil.fromarray(mask.astype(np.uint8) * 255).save(out / f"{path.stem}.png")
 
 
-def export(folder: Path, threshold: float = 0.02) -> None:
-    """The shipped network, a byte longer, with another threshold: other masks, same vectors."""
+def export(folder: Path, threshold: float = 0.02, fields: int = 1) -> None:
+    """The shipped network, a little longer, with another threshold: other masks, same vectors."""
     out = folder / "export"
     out.mkdir(exist_ok=True)
     shutil.copyfile(EMBEDDED / "segment.onnx", out / "segment.onnx")
     with (out / "segment.onnx").open("ab") as file:
-        file.write(b"\x32\x00")  # an empty field of the format: read and forgotten
+        file.write(b"\x32\x00" * fields)  # empty ones of the format: read and forgotten
     entry = json.loads((EMBEDDED / "manifest.json").read_text())["segment"]
     entry["sha256"] = hashlib.sha256((out / "segment.onnx").read_bytes()).hexdigest()
     entry["facts"] |= {"threshold": threshold, "least_confidence": 0, "least_area": 0}

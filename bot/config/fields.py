@@ -43,6 +43,7 @@ from models.official.catalogue import names
 PLATFORMS = ("instagram",)
 DELETED_POSTS = ("keep", "metadata", "remove")
 UPSCALERS = ("embedded", *names("upscaler"))
+LEARNING_STARTS = ("in-service", "scratch")
 SEGMENTERS = ("learned", "embedded", *names("segmenter"))
 REFINERS = ("off", *names("refiner"))
 LEVELS = ("debug", "info", "warning", "error")
@@ -318,6 +319,7 @@ UpscalerPack = Annotated[str, _choice(*UPSCALERS)]
 DeletedPosts = Annotated[str, _choice(*DELETED_POSTS)]
 SegmenterPack = Annotated[str, _choice(*SEGMENTERS)]
 RefinerPack = Annotated[str, _choice(*REFINERS)]
+LearningStart = Annotated[str, _choice(*LEARNING_STARTS)]
 Tile = Annotated[int, BeforeValidator(_no_bool), Field(ge=32, le=2048)]
 TilePad = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=512)]
 Mirror = Annotated[str, PlainValidator(_mirror)]

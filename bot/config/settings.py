@@ -147,6 +147,7 @@ class Learn(Section):
     at: fields.TimeOfDay = time(3)  # in the time zone of the replies
     after_posts: fields.Count = 0
     leave_out: fields.Checks = ("all",)  # verdicts
+    start: fields.LearningStart = "in-service"
     least_images: fields.Some = 500
     most_images: fields.Some = 4000
     dino_steps: fields.Some = 900

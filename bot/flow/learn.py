@@ -1,4 +1,5 @@
-"""Learning from the own stream: photos → DINO → pseudo-masks → head → export → proof → decision.
+"""Learning from the own stream: photos → start → DINO → pseudo-masks → head → export → proof →
+decision.
 
 Each stage leaves its files in RUN/ and its name in the run's row, so a run that was killed goes on
 where it was. The network in service changes at the very end, by one call, or not at all.
@@ -21,13 +22,13 @@ from sqlmodel import Session
 from bot.errors import ModelError, NothingToDo, StorageError, TagechoError
 from bot.flow import photos
 from bot.flow.child import Child, Say, TimeLimit, Turn
-from bot.flow.photos import Layout
+from bot.flow.photos import START, Layout
 from bot.flow.policy import Clock, utc_now
 from bot.flow.prove import Corrected, prove
-from bot.flow.training import Recipe, commands
+from bot.flow.training import IN_SERVICE, Recipe, commands
 from bot.niced import command
 from models.base import Segmenter
-from models.promotion import Decision, Evidence, Paired, decide
+from models.promotion import SHIPPED, Decision, Evidence, Paired, decide
 from models.segment.card import card
 from storage import learning
 from storage.blobs import BlobStore
@@ -37,7 +38,7 @@ from storage.optouts import OptOuts
 from storage.tables import LearningRun
 
 log = structlog.get_logger()
-STAGES = ("photos", "dino", "masks", "head", "export", "proof", "decision")
+STAGES = ("photos", "start", "dino", "masks", "head", "export", "proof", "decision")
 ATTEMPTS = 5  # times a stage may be begun before the run is given up
 INTERRUPTED = "interrupted"
 _FULL = ("no space left on device", "errno 28", "disk quota exceeded")
@@ -49,6 +50,12 @@ class Networks(Protocol):
     def in_service(self) -> Segmenter: ...
 
     def candidate(self, export: Path) -> Segmenter: ...
+
+    def starts(self) -> list[str]:
+        """Versions that a run may begin with, the best first."""
+
+    def copy(self, version: str, to: Path) -> None:
+        """Its ONNX file."""
 
     def keep(self, export: Path, card: str) -> str:
         """Store an exported network; its version."""
@@ -157,7 +164,7 @@ class Learning:
             return ""
         try:
             layout = photos.read_layout(self._folder(run.id or 0))
-            self._check_people(layout)
+            self._check_people(run.id or 0, layout)
         except (StorageError, Left) as error:
             return str(error)
         return ""
@@ -175,6 +182,8 @@ class Learning:
             turn.wait()
             if layout is None:
                 layout = self._lay_out(run_id, recipe, folder, turn)
+            elif stage == "start":
+                self._choose_start(run_id, recipe, folder, turn)
             elif stage == "proof":
                 with self._nobody_left(layout):
                     self._prove(run_id, layout, turn)
@@ -226,6 +235,44 @@ class Learning:
         say(f"{counts['images']} to learn from, {counts['held_out_images']} held out")
         return layout
 
+    def _choose_start(self, run_id: int, recipe: Recipe, folder: Path, turn: Turn) -> None:
+        """Copy what the run begins with into its folder; nothing, for random weights."""
+        say = self._prefixed("start")
+        (folder / START).unlink(missing_ok=True)
+        chosen = ""
+        for version in self._networks.starts() if recipe.start == IN_SERVICE else ():
+            why = self._begin_with(version, run_id, recipe, folder, turn)
+            if not why:
+                chosen = version
+                break
+            (folder / START).unlink(missing_ok=True)
+            say(f"not from {version}: {why}")
+        say(f"from {chosen or 'random weights'}")
+        with self._database.write() as session:
+            learning.note(session, run_id, {"start": chosen})
+
+    def _begin_with(
+        self, version: str, run_id: int, recipe: Recipe, folder: Path, turn: Turn
+    ) -> str:
+        """Why the run cannot; empty when it does. Then it learned from all that this one did."""
+        self._networks.copy(version, folder / START)
+        try:
+            self._train("start", folder, recipe, turn)
+        except BrokenOff:
+            raise
+        except ModelError as error:
+            return str(error)
+        if version == SHIPPED:
+            return ""
+        with self._database.write() as session:
+            before = learning.made(session, version)
+            if before is None:
+                return "nobody knows whom it learned from"
+            if gone := learning.teachers_gone(session, self._optouts, before):
+                return f"{gone} of the people it learned from left"
+            learning.learned_from(session, run_id, learning.taught(session, before.id or 0))
+        return ""
+
     def _train(self, stage: str, folder: Path, recipe: Recipe, turn: Turn) -> None:
         for module, arguments in commands(stage, folder, recipe):
             argv = command(self._terms.nice, signal.SIGKILL, module, arguments)
@@ -252,7 +299,7 @@ class Learning:
 
     def _decide(self, run_id: int, layout: Layout) -> bool:
         """False when another network came into service since the figures were taken."""
-        self._check_people(layout)
+        self._check_people(run_id, layout)
         facts = self._row(run_id).facts
         decision = decide(_evidence(facts["evidence"]))
         if facts["in_service"] != (now := self._networks.in_service().version):
@@ -273,10 +320,15 @@ class Learning:
 
     # --- small things ------------------------------------------------------------------------
 
-    def _check_people(self, layout: Layout) -> None:
+    def _check_people(self, run_id: int, layout: Layout) -> None:
         """Raises Left. Who was held out has taught nothing, and is only no longer asked."""
         with self._database.read() as session:
             self._check_here(session, layout.train)
+            run = session.get_one(LearningRun, run_id)
+            if gone := learning.teachers_gone(session, self._optouts, run):
+                raise Left(
+                    f"{gone} of the people whom it, or its start, learned from left meanwhile"
+                )
 
     def _check_here(self, session: Session, pictures: Iterable[Picture]) -> None:
         here = learning.still_here(session, self._optouts)

@@ -1,7 +1,7 @@
 """What a run learns from, laid out as folders of small photos, as the trainings read them.
 
-RUN/photos/{train,held_out}/SHA256.jpg, RUN/dataset.json. All of it is removed when the run ends,
-and what is of somebody who leaves at once.
+RUN/photos/{train,held_out}/SHA256.jpg, RUN/photos/train/posts.jsonl, RUN/dataset.json. All of it is
+removed when the run ends, and what is of somebody who leaves at once.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import PIL.Image
 
 from bot.errors import NothingToDo, StorageError
 from bot.flow.child import Say, Turn
+from bot.flow.hashtags import telling
 from models.base import Image, ImageRejected
 from models.images import decode
 from storage.blobs import BlobStore
@@ -29,6 +30,8 @@ QUALITY = 92
 BYTES_EACH = 100_000  # on disk, photo and masks
 BYTES_MORE = 400_000_000  # checkpoints, each written beside the one before
 TRAIN, HELD_OUT = "train", "held_out"
+POSTS = Path("photos", TRAIN, "posts.jsonl")  # in the folder of a run
+START = "start.onnx"  # there, too: what the run begins with
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -91,6 +94,10 @@ def lay_out(
         tuple(p for p in kept if part_of(p) == TRAIN),
         tuple(p for p in kept if part_of(p) == HELD_OUT),
     )
+    stands_for = _stands_for(layout.train)
+    if stands_for:
+        lines = "".join(json.dumps(row) + "\n" for row in stands_for)
+        writing(folder / POSTS, lambda path: path.write_text(lines))
     rows = [asdict(picture) for picture in kept]
     writing(folder / "dataset.json", lambda path: path.write_text(json.dumps(rows)))
     return layout
@@ -118,7 +125,7 @@ def clear(folder: Path) -> None:
     """Keep the logs and curves of a run, remove all that is, or was made from, a photo."""
     for name in ("photos", "masks", "export"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for pattern in ("dataset.json", "*/*.pt", "*/*.part", "*.part"):
+    for pattern in ("dataset.json", START, "*/*.pt", "*/*.part", "*.part"):
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
 
@@ -138,7 +145,8 @@ class Runs:
             for path in self._home.glob("runs/*/*/*/*"):
                 if path.name.partition(".")[0] in these:
                     path.unlink(missing_ok=True)
-            for path in self._home.glob("runs/*/dataset.*"):
+            lists = (*self._home.glob("runs/*/dataset.*"), *self._home.glob(f"runs/*/{POSTS}"))
+            for path in lists:
                 if not these.isdisjoint(_SHA256.findall(path.read_text("ascii", "replace"))):
                     path.unlink(missing_ok=True)
         except OSError as error:
@@ -153,6 +161,27 @@ def writing(path: Path, write: Callable[[Path], object]) -> None:
         partial.replace(path)
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _stands_for(pictures: Sequence[Picture]) -> list[dict[str, str]]:
+    """The hashtag that each photo stands for, its commonest telling one, where there are several;
+    `models.dino.train --posts` chooses its checkpoint by them.
+
+    Of the photos to learn from, all: DINO sees no hashtag, so it cannot have learned them by heart,
+    and a photo's neighbours are asked only where they are of other people. Whom the proof asks has
+    no part in it. Authors are numbers; the sign keeps a hashtag from being one that is dropped.
+    """
+    carriers = telling({p.post: p.hashtags for p in pictures}.values())
+    people: dict[str, int] = {}
+    rows = []
+    for picture in pictures:
+        own = [tag for tag in picture.hashtags if tag in carriers]
+        if own:
+            author = str(people.setdefault(picture.author, len(people)))
+            tag = max(own, key=lambda tag: (carriers[tag], tag))
+            rows.append({"id": picture.sha256, "author": author, "hashtag": f"#{tag}"})
+    several = len(people) > 1 and len({row["hashtag"] for row in rows}) > 1
+    return rows if several else []
 
 
 def _save(image: Image, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -13,6 +12,7 @@ from scipy import sparse
 
 from bot.errors import ModelError, StorageError
 from bot.flow.child import Say, Turn
+from bot.flow.hashtags import telling
 from bot.flow.photos import Layout
 from models.base import Image, Mask, Segmentation, Segmenter
 from models.metrics.knn import neighbours, votes
@@ -21,7 +21,6 @@ from models.segment.measure import Labelled, iou
 from storage.learning import Picture
 
 MOST_KNOWN, MOST_ASKED = 2000, 1000  # photos, the newest: more would only take longer
-FEW_POSTS = 5  # a hashtag of fewer posts cannot be learned; one of over half of them tells nothing
 Vectors = NDArray[np.float32]
 
 
@@ -100,12 +99,11 @@ def right_ones(
     vectors: dict[str, Vectors], known: Sequence[Picture], asked: Sequence[Picture]
 ) -> list[float]:
     """1 or 0 per post of `asked`: is the hashtag that its 20 nearest posts of `known` vote for one
-    of its own? A post is the mean of its images. Only hashtags of at least FEW_POSTS and at most
-    half of the known posts count, and posts that carry one of these."""
+    of its own? A post is the mean of its images. Only telling hashtags of the known posts count,
+    and posts that carry one of these."""
     train, train_tags = _posts(vectors, known)
     test, test_tags = _posts(vectors, asked)
-    carriers = Counter(tag for tags in train_tags for tag in tags)
-    names = sorted(t for t, n in carriers.items() if FEW_POSTS <= n <= len(train) / 2)
+    names = sorted(telling(train_tags))
     if not names or not len(test):
         return []
     tags = np.array([[n in own for n in names] for own in train_tags + test_tags], np.float64)

@@ -5,24 +5,26 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from models.promotion import CORRECTED, FEWEST, GAIN, MARGIN
+from models.promotion import CORRECTED, FEWEST, GAIN, MARGIN, SHIPPED
 
 
 def card(run: int, facts: dict[str, Any], decision: str, command: str) -> str:
-    """`facts` of the run: data, recipe, evidence, new, in_service."""
+    """`facts` of the run: data, recipe, evidence, new, in_service, start."""
     data, evidence = facts.get("data", {}), facts.get("evidence", {})
+    start = facts.get("start") or ""
     rows = [_row(name, evidence.get(name)) for name in ("knn", "agreement", "corrected")]
     return f"""# {facts.get("new", "segment")}
 
 Finds the main object of a picture; mask and image embedding in one ONNX file. Learned by run {run}
 on this installation's own stream, after {facts.get("in_service", "?")}.
+It began with {start or "random weights"}.
 
 ## Data
 {data.get("images", "?")} stored images of {data.get("authors", "?")} people, with
 {data.get("hashtags", "?")} hashtags; {data.get("held_out_images", "?")} images of
 {data.get("held_out_authors", "?")} other people were held out. Left out: quarantined images, near
 duplicates, images with a verdict that the recipe names, deleted posts, people who opted out. No
-label of a person was trained on.
+label of a person was trained on.{_before(start)}
 
 ## Licence
 The images belong to the people who posted them, and no licence was asked for: whether this network
@@ -48,6 +50,12 @@ its interval above 0; with {CORRECTED} corrected masks IoU on those decides. Bel
 ## Known failures
 Unknown. Nobody has looked at its masks yet: `tagecho segment photos/ --out masks/` shows them.
 """
+
+
+def _before(start: str) -> str:
+    if start in ("", SHIPPED):
+        return ""
+    return f"\nWhat {start} learned from, it learned from as well."
 
 
 def _row(name: str, figure: dict[str, Any] | None) -> str:

@@ -93,12 +93,15 @@ def test_the_section(tmp_path: Path) -> None:
     assert said.models.segmenter == "learned"
     path.write_text('[learn]\nat = ""\n')
     assert config.load(path).learn.at is None
-    path.write_text('[learn]\nat = "25:00"\nnice = 20\n[models]\nupscaler = "learned"\n')
+    path.write_text(
+        '[learn]\nat = "25:00"\nnice = 20\nstart = "new"\n[models]\nupscaler = "learned"\n'
+    )
     with pytest.raises(ConfigError) as error:
         config.load(path)
     assert "config.toml:2: learn.at" in str(error.value)
     assert "config.toml:3: learn.nice" in str(error.value)
-    assert "config.toml:5: models.upscaler" in str(error.value)
+    assert "config.toml:4: learn.start" in str(error.value)
+    assert "config.toml:6: models.upscaler" in str(error.value)
 
 
 def gone(pid: int) -> bool:

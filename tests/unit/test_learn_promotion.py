@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.promotion import CORRECTED, FEWEST, GAIN, MARGIN, Evidence, Paired, decide, paired
+from models.promotion import (
+    CORRECTED,
+    FEWEST,
+    GAIN,
+    MARGIN,
+    SHIPPED,
+    Evidence,
+    Paired,
+    decide,
+    paired,
+)
 from models.segment.card import card
 
 
@@ -119,6 +129,7 @@ def test_the_card_says_what_was_measured() -> None:
         "evidence": CLEARLY.as_dict(),
         "new": "segment-new.1",
         "in_service": "segment-old.1",
+        "start": "segment-older",
     }
     text = card(7, facts, "because", "tagecho learn")
     for heading in ("Data", "Licence", "Recipe", "Figures", "Known failures"):
@@ -127,3 +138,7 @@ def test_the_card_says_what_was_measured() -> None:
         assert word in text
     assert "| agreement | 200 | 0.500 | 0.530 | +0.030 | +0.010 to +0.500 |" in text
     assert "| corrected | 0 | – |" in text
+    assert "It began with segment-older." in text
+    assert "What segment-older learned from, it learned from as well." in text
+    assert "learned from as well" not in card(7, facts | {"start": SHIPPED}, "because", "learn")
+    assert "It began with random weights." in card(7, facts | {"start": ""}, "because", "learn")

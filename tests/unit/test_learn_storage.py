@@ -11,6 +11,7 @@ from bot.events import Author, Media
 from storage import dataset, learning
 from storage.database import Database
 from storage.dataset import Fetched
+from storage.forget import forget
 from storage.learning import RunState, learnable, still_here
 from storage.optouts import OptOuts
 from storage.tables import (
@@ -115,7 +116,7 @@ def test_a_run_and_its_authors(database: Database) -> None:
         found = learning.unfinished(session)
         assert found is not None
         assert (found.id, found.stage, found.newest_post) == (run, "dino", newest)
-        assert found.facts == {"recipe": {"dino_steps": 3}, "begun": 1}
+        assert found.facts == {"recipe": {"dino_steps": 3}, "begun": 1, "taught": 2}
         rows = session.exec(select(LearningAuthor)).all()
         assert {(r.platform, r.user_id) for r in rows} == {("instagram", "u1"), ("other", "a/b")}
         assert learning.new_posts(session, newest) == 0
@@ -127,3 +128,31 @@ def test_a_run_and_its_authors(database: Database) -> None:
         assert learning.new_posts(session, newest) == 1
         assert [r.state for r in learning.runs(session)] == ["kept_out"]
         assert session.get_one(LearningRun, run).finished == NOW
+
+
+def test_which_of_those_it_learned_from_are_gone(database: Database, optouts: OptOuts) -> None:
+    with database.write() as session:
+        run = learning.begin(session, {}, NOW).id or 0
+        learning.learned_from(session, run, ["instagram/u1", "instagram/u2", "instagram/u3"])
+        learning.learned_from(session, run, ["instagram/u3", "other/u1"])  # what its start knew
+        learning.note(session, run, model_version="segment-1")
+        assert learning.teachers_gone(session, optouts, session.get_one(LearningRun, run)) == 0
+        optouts.add(session, "instagram", "u2", NOW)
+    with database.write() as session:
+        forget(session, "instagram", "u1")
+        made = learning.made(session, "segment-1")
+        assert made is not None
+        assert learning.taught(session, run) == {"instagram/u2", "instagram/u3", "other/u1"}
+        assert learning.teachers_gone(session, optouts, made) == 2
+        assert learning.made(session, "segment-2") is None
+
+
+def test_a_run_from_before_they_were_counted(database: Database, optouts: OptOuts) -> None:
+    with database.write() as session:
+        run = learning.begin(session, {}, NOW)
+        session.add(LearningAuthor(run=run.id or 0, platform="instagram", user_id="u1"))
+        run.facts = {"data": {"authors": 1}}
+        session.flush()
+        assert learning.teachers_gone(session, optouts, run) == 0
+        forget(session, "instagram", "u1")
+        assert learning.teachers_gone(session, optouts, run) == 1
