@@ -178,7 +178,7 @@ class Curation(Section):
     max_aspect: fields.Bound = Threshold(2.5)
     max_frames: fields.Bound = Threshold(1)
     max_screenshot: fields.Bound = Threshold(0.42)
-    min_label_fit: fields.Bound = Threshold(0.2)
+    min_label_fit: fields.Bound = Threshold(0.4)
 
 
 class Pacing(Section):
