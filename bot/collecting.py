@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from bot.app import App, account_of, limits_of, our_names, tracks_of
+from bot.app import App, account_of, limits_of, our_names, policy_of, tracks_of
 from bot.config import Settings
 from bot.errors import LoginRequired
 from bot.events import Post, TrackKind
 from bot.flow.collect import Collector, Summary, Want
+from bot.flow.forget import gone_at_source
 from bot.flow.ingest import Ingest
-from bot.flow.policy import Track
+from bot.flow.policy import Track, utc_now
 from bot.flow.trigger import Us
 from bot.platforms.base import Platform
 from bot.progress import progress
@@ -48,9 +49,14 @@ def collect(settings: Settings, target: Target, want: Want) -> Summary:
 def _collect(app: App, target: Target, want: Want) -> Summary:
     platform = app.platform(target.account)
     curator = app.curator if app.settings.curation.at_ingest else None
-    ingest = Ingest(
-        app.database, app.originals, app.optouts, limits_of(app.settings), curator=curator
-    )
+    treat = policy_of(app.settings).deleted_posts
+
+    def gone(row_id: int, why: str) -> None:
+        files = (app.originals, app.artifacts, app.runs)
+        gone_at_source(app.database, files, row_id, treat, utc_now(), why)
+
+    limits = limits_of(app.settings)
+    ingest = Ingest(app.database, app.originals, app.optouts, limits, curator=curator, gone=gone)
     try:
         us = Us(platform.login(), names=our_names(app.settings, platform.name))
         track = track_of(app.settings, target)

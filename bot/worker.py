@@ -13,6 +13,7 @@ import structlog
 
 from bot.app import App, limits_of, our_names, policy_of, tracks_of
 from bot.errors import LoginRequired, StorageError, TagechoError
+from bot.flow.forget import gone_at_source
 from bot.flow.ingest import Ingest, Limits
 from bot.flow.policy import Policy, Track, utc_now
 from bot.flow.poll import Poller
@@ -103,6 +104,7 @@ class AccountWorker(Worker):
             rules.now.limits,
             alive=self.alive,
             curator=app.curator if app.settings.curation.at_ingest else None,
+            gone=self._source_gone,
         )
         self._files = (app.originals, app.artifacts, app.runs)
         self._poller = Poller(app.database, self._ingest, files=self._files)
@@ -128,7 +130,7 @@ class AccountWorker(Worker):
         rules = self._rules.now
         try:
             return (
-                Reconciler(self._app.database, platform).next(rules.policy)
+                Reconciler(self._app.database, platform, files=self._files).next(rules.policy)
                 or self._publish(platform, us, rules)
                 or Retractor(self._app.database, platform).next()
                 or self._poll_one(platform, us, rules)
@@ -208,6 +210,10 @@ class AccountWorker(Worker):
             POLLS.labels(track.key, "gap" if polled.gap else "ok").inc()
             POSTS.labels(track.key).inc(polled.taken.new)
             TRIGGERS.labels(track.key).inc(polled.taken.triggers)
+
+    def _source_gone(self, row_id: int, why: str) -> None:
+        treat = self._rules.now.policy.deleted_posts
+        gone_at_source(self._app.database, self._files, row_id, treat, utc_now(), why)
 
     def _retry_media(self, platform: Platform) -> bool:
         """The images of one post, so that whatever else is due comes before the next."""

@@ -108,6 +108,21 @@ def source_deleted(
     return []
 
 
+def gone_at_source(
+    database: Database,
+    files: Iterable[Files],
+    row_id: int,
+    treat: Deleted,
+    now: datetime,
+    why: str,
+) -> None:
+    """`source_deleted` in a transaction of its own, files included."""
+    with database.write() as session:
+        dead = source_deleted(session, row_id, treat, now, why)
+    drop(files, dead)
+    log.info("source deleted", post=row_id, reason=why)
+
+
 def drop(stores: Iterable[Files], dead: Collection[str]) -> None:
     """Delete files, after the transaction that ended their rows."""
     for store in stores:

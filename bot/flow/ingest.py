@@ -16,7 +16,7 @@ from datetime import timedelta
 import structlog
 from sqlmodel import Session, select
 
-from bot.errors import RateLimited, Refused, StorageError, Unavailable
+from bot.errors import RateLimited, Refused, StorageError, TargetGone, Unavailable
 from bot.events import Media, MediaKind, Post
 from bot.flow.curation import Curator
 from bot.flow.policy import Clock, Policy, Track, utc_now
@@ -91,8 +91,10 @@ class Ingest:
         downloads: int = 4,
         alive: Callable[[], None] = lambda: None,
         curator: Curator | None = None,
+        gone: Callable[[int, str], object] = lambda _row, _why: None,
     ) -> None:
-        """`alive` is called whenever something that may take long has come to its end.
+        """`alive` is called whenever something that may take long has come to its end; `gone` with
+        the row of a post that is no more at its source, and what the platform said.
 
         Without a `curator`, images are neither measured nor judged.
         """
@@ -103,6 +105,7 @@ class Ingest:
         self._clock = clock
         self.alive = alive
         self._curator = curator
+        self._gone = gone
         self._pool = ThreadPoolExecutor(downloads, thread_name_prefix="download")
 
     def take(
@@ -129,7 +132,7 @@ class Ingest:
         missing = [media for media, of in due if of.id == post.id]
         tried = 0
         try:
-            for media, image in self._retry(platform, post.post_id, missing):
+            for media, image in self._retry(platform, post, missing):
                 self._settle(media, image)
                 self.alive()
                 tried += 1
@@ -328,7 +331,7 @@ class Ingest:
         )
 
     def _retry(
-        self, platform: Platform, post_id: str, missing: Sequence[MediaRow]
+        self, platform: Platform, row_of: PostRow, missing: Sequence[MediaRow]
     ) -> Iterator[tuple[MediaRow, Fetched]]:
         """Where the images were at first; they move, so for those that failed the post is read
         again, once. Raises RateLimited."""
@@ -342,10 +345,12 @@ class Ingest:
         if not failed:
             return
         try:
-            post = platform.post(post_id)
+            post = platform.post(row_of.post_id)
         except (Unavailable, Refused) as error:
             state = MediaState.PENDING if isinstance(error, Unavailable) else MediaState.GONE
             yield from ((row, _failed(image.media, state, str(error))) for row, image in failed)
+            if isinstance(error, TargetGone):
+                self._gone(row_of.id or 0, str(error))
             return
         now = {media.index: media for media in post.media}
         for row, image in failed:

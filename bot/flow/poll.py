@@ -13,7 +13,7 @@ from sqlmodel import Session, col, select
 
 from bot.errors import NetworkError, RateLimited, StorageError, TargetGone
 from bot.events import Page, Post, TrackKind
-from bot.flow.forget import Files, drop, source_deleted
+from bot.flow.forget import Files, gone_at_source
 from bot.flow.ingest import Ingest, Taken
 from bot.flow.policy import Clock, Policy, Track, utc_now
 from bot.flow.trigger import Us
@@ -145,17 +145,11 @@ class Poller:
             try:
                 platform.post(post_id)
             except TargetGone as error:
-                self.deleted(row_id, post_id, policy, str(error))
+                now, treat = self._clock(), policy.deleted_posts
+                gone_at_source(self._database, self._files, row_id, treat, now, str(error))
             except (NetworkError, RateLimited) as error:  # the poll itself has worked
                 log.info("not looked for", post=post_id, reason=str(error))
                 return
-
-    def deleted(self, row_id: int, post_id: str, policy: Policy, why: str) -> None:
-        """A deletion at the source: as the operator chose, and nothing answers it any more."""
-        with self._database.write() as session:
-            dead = source_deleted(session, row_id, policy.deleted_posts, self._clock(), why)
-        drop(self._files, dead)
-        log.info("source deleted", post=post_id)
 
     def _record_failure(self, track: Track, error: Exception) -> None:
         with self._database.write() as session:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
 from sqlmodel import Session, col, select
 
-from bot.errors import AuthError, LoginRequired, RateLimited
-from bot.events import Reading, Receipt, Verdict
+from bot.errors import AuthError, LoginRequired, NetworkError, RateLimited, TargetGone
+from bot.events import Reading, Receipt, StepKind, Verdict
+from bot.flow.forget import Files, gone_at_source
 from bot.flow.policy import Clock, Policy, utc_now
 from bot.flow.publish import as_step, known_author, pause_after
 from bot.platforms.base import Platform
@@ -25,10 +27,18 @@ MAX_SENDS = 2  # of one write without a person: what was absent twice may be sen
 class Reconciler:
     """Settles unknown writes of one account. Belongs to the account's thread."""
 
-    def __init__(self, database: Database, platform: Platform, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        database: Database,
+        platform: Platform,
+        clock: Clock = utc_now,
+        files: Sequence[Files] = (),
+    ) -> None:
+        """`files`: where images of a removed post lie."""
         self._database = database
         self._platform = platform
         self._clock = clock
+        self._files = files
 
     def next(self, policy: Policy) -> bool:
         """Read back the write whose reading is due longest. False when there is none."""
@@ -40,6 +50,7 @@ class Reconciler:
             reply, row = due[0]
             rows = steps.of_reply(session, reply.id or 0, row.way)
             author = known_author(session, reply)
+        lost = False
         outputs: dict[str, str] = {}
         for earlier in rows[: row.seq]:
             outputs |= earlier.outputs
@@ -55,8 +66,21 @@ class Reconciler:
         except Exception as error:  # noqa: BLE001 - whatever went wrong, nothing was learnt
             log.warning("reading failed", reply=reply.id, error=str(error))
             reading = Reading(Verdict.UNKNOWN, detail=f"{type(error).__name__}: {error}")
+            lost = isinstance(error, TargetGone) and row.kind == StepKind.COMMENT
         self._conclude(reply, row, reading, policy)
+        if lost and reply.post is not None:
+            self._look_for_source(reply.source_post, reply.post, policy)
         return True
+
+    def _look_for_source(self, post_id: str, row_id: int, policy: Policy) -> None:
+        """Comments that cannot be read may be closed to us: the post itself is asked for."""
+        try:
+            self._platform.post(post_id)
+        except TargetGone as error:
+            treat, now = policy.deleted_posts, self._clock()
+            gone_at_source(self._database, self._files, row_id, treat, now, str(error))
+        except (NetworkError, RateLimited, AuthError) as error:
+            log.info("source not looked for", post=post_id, error=str(error))
 
     def _postpone(self, row: ReplyStep, error: RateLimited | AuthError) -> None:
         """Nobody was asked, or nobody may be: that is no reading."""

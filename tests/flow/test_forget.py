@@ -12,7 +12,8 @@ from sqlmodel import select
 
 from bot.errors import LoginRequired
 from bot.events import Mode, Receipt, Step, StepKind, TrackKind
-from bot.flow.forget import forget, forget_post
+from bot.flow.forget import forget, forget_post, gone_at_source
+from bot.flow.ingest import Ingest, Limits
 from bot.flow.policy import Deleted
 from bot.flow.poll import Poller
 from bot.flow.publish import Publisher
@@ -350,3 +351,60 @@ def test_posts_deleted_at_the_source(flow: Flow, treat: Deleted, seen_by: str) -
         assert (media[0].state, files(flow)) == ("stored", before)
     else:
         assert (media[0].state, media[0].sha256, files(flow)) == ("gone", None, 0)
+
+
+def deleted_posts(flow: Flow) -> list[bool]:
+    """Of every stored post: is it marked?"""
+    with flow.database.read() as session:
+        return [row.deleted_at is not None for row in session.exec(select(PostRow))]
+
+
+@pytest.mark.parametrize("treat", list(Deleted))
+def test_noticed_when_a_missing_image_is_looked_for(flow: Flow, treat: Deleted) -> None:
+    def gone(row_id: int, why: str) -> None:
+        gone_at_source(flow.database, (flow.originals,), row_id, treat, flow.clock(), why)
+
+    flow.ingest = Ingest(
+        flow.database, flow.originals, flow.optouts, Limits(), flow.clock, gone=gone
+    )
+    flow.poller = Poller(flow.database, flow.ingest, flow.clock)
+    flow.track()
+    pictures = [served(flow.box, f"a{n}", jpeg((1080, 1080), (n, 9, 9))) for n in range(2)]
+    flow.box.faults.add("server_error", "*/m/u/a1*", count=0)
+    post = flow.asking("ana", kind="album", pictures=pictures)
+    flow.poll()
+    assert files(flow) == 1
+    flow.clock.advance(minutes=1)
+    flow.box.faults.add("server_error", "*/info/")
+    assert flow.ingest.retry_pending(flow.platform) == 1
+    assert deleted_posts(flow) == [False], "no answer is no deletion"
+    flow.box.world.delete(post.pk)
+    flow.clock.advance(minutes=1)
+    assert flow.ingest.retry_pending(flow.platform) == 1
+    flow.clock.advance(hours=9)
+    assert flow.ingest.retry_pending(flow.platform) == 0, "nothing is asked for again"
+    assert deleted_posts(flow) == ([] if treat is Deleted.REMOVE else [True])
+    assert files(flow) == (treat is Deleted.KEEP)
+    assert flow.state(post) == ("" if treat is Deleted.REMOVE else "cancelled")
+
+
+@pytest.mark.parametrize("really", [True, False])
+def test_noticed_when_a_comment_in_doubt_is_looked_for(flow: Flow, really: bool) -> None:
+    """Where only the comments cannot be read, the post stays, and so does our reply."""
+    flow.track()
+    flow.using(comment="look, {author}", deleted_posts=Deleted.REMOVE)
+    post = flow.asking("ana")
+    flow.poll()
+    flow.render()
+    flow.box.faults.add("drop", write="comment")
+    flow.publish()
+    assert flow.published(post) == 1
+    if really:
+        flow.box.world.delete(post.pk)
+    else:
+        flow.box.faults.add("not_found", "*/comments/", count=0)
+    flow.clock.advance(minutes=5)
+    flow.reconcile()
+    assert deleted_posts(flow) == ([] if really else [False])
+    retract(flow)
+    assert len(deleted(flow)) == really

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import update
+from sqlmodel import select
 
 from bot.app import App
 from bot.config import Settings
@@ -19,7 +21,7 @@ from bot.flow.policy import Deleted, utc_now
 from bot.flow.render import Renderer
 from bot.worker import AccountWorker, RenderWorker, Rules
 from storage import retractions
-from storage.tables import Reply, ReplyState, Retraction
+from storage.tables import PostRow, Reply, ReplyState, Retraction
 from tests.flow.kit import Flow
 
 
@@ -180,3 +182,22 @@ def test_photos_in_a_run_go_with_a_post_deleted_at_its_source(
     assert account.work()
     assert flow.reply(post) is None
     assert not photo.exists()
+
+
+def test_an_account_notices_a_deletion_while_it_looks_for_an_image(
+    flow: Flow, app: App, account: AccountWorker
+) -> None:
+    flow.track()
+    flow.box.faults.add("server_error", "*/m/u/*", count=0)
+    post = flow.asking("ana")
+    flow.poll()
+    flow.box.world.delete(post.pk)
+    with app.database.write() as session:
+        session.exec(update(PostRow).values(first_seen=utc_now() - timedelta(hours=1)))
+    policy = replace(flow.policy, deleted_posts=Deleted.REMOVE)
+    account._rules.now = replace(account._rules.now, policy=policy, tracks=flow.tracks)
+    account._next_retry = 0.0
+    assert account.work()
+    with app.database.read() as session:
+        assert session.exec(select(PostRow)).all() == []
+    assert flow.reply(post) is None
