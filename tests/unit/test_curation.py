@@ -296,7 +296,7 @@ def test_poor_label_fit(settings: Settings) -> None:
     assert list(found) == [(misfits, "label_fit")]
     verdict = found[misfits, "label_fit"]
     assert verdict.score == 0.05 and verdict.reason.startswith("#sunset 0.05")
-    assert verdict.version == "net-1 0.2"
+    assert verdict.version == "net-1 0.4"
     with stored(settings) as app, app.database.write() as session:
         for row in session.exec(select(LabelScore).where(LabelScore.hashtag == "sunset")):
             row.probability, row.model_version = 0.9, "net-2"
