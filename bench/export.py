@@ -55,17 +55,17 @@ def photos() -> list[bytes]:
     return made
 
 
-def mask() -> bytes:
+def mask(waves: int) -> bytes:
     """An object with a wavy outline."""
     rows, columns = np.mgrid[: SIZE[1], : SIZE[0]]
     y, x = rows - SIZE[1] / 2, columns - SIZE[0] / 2
-    edge = 300 + 25 * np.sin(9 * np.arctan2(y, x))
+    edge = 300 + 25 * np.sin(waves * np.arctan2(y, x))
     return png_mask(np.hypot(x, y) < edge)
 
 
 def fill(app: App) -> int:
     """Posts of four pictures. Returns the bytes of all."""
-    some, drawn, size = photos(), mask(), 0
+    some, drawn, size = photos(), [mask(waves) for waves in range(3, 20)], 0
     for post in range(IMAGES // 4):
         media = tuple(Media(i, f"https://m/{post}/{i}") for i in range(4))
         images = []
@@ -82,9 +82,10 @@ def fill(app: App) -> int:
         with app.database.write() as session:
             dataset.add(session, stored, images, NOW)
             if "masked" in tags:
-                sha256 = app.artifacts.put(drawn)
+                data = drawn[post % len(drawn)]
+                sha256 = app.artifacts.put(data)
                 for image in images:
-                    blobs.link(session, sha256, len(drawn), "image/png", NOW)
+                    blobs.link(session, sha256, len(data), "image/png", NOW)
                     session.add(
                         Artifact(
                             key=f"{image.sha256}",

@@ -104,6 +104,7 @@ def _read(app: App, sha256: str, version: str) -> Drawn:
     data = app.artifacts.get(sha256)
     try:
         with PIL.Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-            return Drawn(np.asarray(image.convert("L")) >= 128, data, version)
+            grey = image if image.mode == "L" else image.convert("L")  # a copy, of a million pixels
+            return Drawn(np.asarray(grey) >= 128, data, version)
     except (OSError, ValueError) as error:
         raise StorageError(f"mask {sha256[:12]} cannot be read: {error}") from error
