@@ -571,10 +571,8 @@ def of_a_person(settings: Settings, user: str) -> tuple[list[str], int]:
 
 def named_in_runs(settings: Settings, hashes: list[str]) -> int:
     files = [p for p in (settings.data.dir / "models/runs").rglob("*") if p.is_file()]
-    return sum(
-        any(sha in path.name or sha in path.read_text(errors="replace") for sha in hashes)
-        for path in files
-    )
+    texts = [path.name.encode() + b"\n" + path.read_bytes() for path in files]
+    return sum(any(sha.encode() in text for sha in hashes) for text in texts)
 
 
 @pytest.mark.parametrize("out", [False, True])
