@@ -1,6 +1,7 @@
 """Export a trained checkpoint to ONNX.
 
 python -m models.superres.export --checkpoint runs/x4/last.pt --to models/embedded
+    [--name superres-x4-damaged --limit 4 1.3]
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 import torch
 
 from models.export import export, register
+from models.superres.damage import Damage
 from models.superres.network import Compact, shape_of
 from models.training import read_checkpoint
 
@@ -25,11 +27,19 @@ def load_network(checkpoint: Path) -> Compact:
     return network.eval()
 
 
-def export_network(network: Compact, path: Path) -> float:
-    """Write the ONNX file and its manifest entry; returns the largest difference to torch."""
+def export_network(network: Compact, path: Path, limit: Damage | None = None) -> float:
+    """Write the ONNX file and its manifest entry; returns the largest difference to torch.
+
+    `limit`: of a network for damaged pictures, the damage above which it is picked.
+    """
     examples = [torch.rand(1, 3, *size) for size in ((64, 48), (32, 96), (2, 2))]
     worst = export(network, examples, path, ["enlarged"], {2: "height", 3: "width"})
-    facts = {"scale": network.scale, "reach": network.reach, "fold": network.shape.fold}
+    facts: dict[str, float] = {
+        "scale": network.scale,
+        "reach": network.reach,
+        "fold": network.shape.fold,
+    }
+    facts |= {} if limit is None else limit._asdict()
     register(path, "Apache-2.0", facts)
     return worst
 
@@ -39,10 +49,18 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--to", type=Path, required=True)
     parser.add_argument("--name", help="default: superres-xSCALE")
+    parser.add_argument(
+        "--limit",
+        type=float,
+        nargs=2,
+        metavar=("NOISE", "BLOCKS"),
+        help="a network for pictures with more damage than that",
+    )
     arguments = parser.parse_args()
     network = load_network(arguments.checkpoint)
     path = arguments.to / f"{arguments.name or f'superres-x{network.scale}'}.onnx"
-    worst = export_network(network, path)
+    limit = Damage(*arguments.limit) if arguments.limit else None
+    worst = export_network(network, path, limit)
     sys.stderr.write(f"{path}: largest difference to torch {worst:.1e}\n")
 
 

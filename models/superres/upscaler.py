@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.base import Image, WeightsError
+from models.base import Image, Upscaler, WeightsError
 from models.packs import EMBEDDED, Weights, embedded_weights
 from models.runtime import Runtime
+from models.superres.damage import Damage
+from models.superres.picked import PickedUpscaler
 from models.superres.tiles import Tiles, to_image, to_input, up_to
 
+DAMAGED = "superres-x4-damaged"
 WINDOW = 256  # the largest side that goes through the network at once, in pixels
 
 
@@ -31,8 +34,16 @@ class TiledUpscaler(Tiles):
         return to_image(y)
 
 
-def embedded(scale: int, runtime: Runtime, folder: Path = EMBEDDED) -> TiledUpscaler:
-    """The upscaler we ship. Raises WeightsError for a scale we have no network for."""
+def embedded(scale: int, runtime: Runtime, folder: Path = EMBEDDED) -> Upscaler:
+    """The upscaler we ship: for ×4 one of two, picked by the picture's damage.
+
+    Raises WeightsError for a scale we have no network for.
+    """
     if scale not in (2, 4):
         raise WeightsError(f"no network enlarges ×{scale}; there are ×2 and ×4")
-    return TiledUpscaler(embedded_weights(f"superres-x{scale}", folder), runtime)
+    clean = TiledUpscaler(embedded_weights(f"superres-x{scale}", folder), runtime)
+    if scale == 2:
+        return clean
+    weights = embedded_weights(DAMAGED, folder)
+    limit = Damage(float(weights.facts["noise"]), float(weights.facts["blocks"]))
+    return PickedUpscaler(clean, TiledUpscaler(weights, runtime), limit)

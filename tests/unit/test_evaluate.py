@@ -271,7 +271,7 @@ def test_the_shipped_networks_are_listed(tagecho: Callable[..., tuple[int, str, 
     code, out, _ = tagecho("list", "--json")
     rows = {row["name"]: row for row in json.loads(out) if row["pack"] == "embedded"}
     assert code == 0
-    assert rows.keys() >= {"segment", "superres-x2", "superres-x4"}
+    assert rows.keys() >= {"segment", "superres-x2", "superres-x4", "superres-x4-damaged"}
     assert rows["segment"]["stage"] == "segmenter"
     assert rows["superres-x4"]["stage"] == "upscaler"
     for name, row in rows.items():
@@ -300,7 +300,8 @@ def test_damaged_weights_end_with_7(
     assert code == 7
     assert "FAIL segment  segment.onnx is damaged" in out
     assert "FAIL superres-x2  superres-x2.onnx: No such file" in out
-    assert "ok   superres-x4" in out
+    assert "ok   superres-x4\n" in out
+    assert "ok   superres-x4-damaged" in out
     (folder / "manifest.json").write_text("{")
     code, _, err = tagecho("list")
     assert (code, "manifest.json: cannot be read" in err) == (7, True)

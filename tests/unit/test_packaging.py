@@ -77,6 +77,7 @@ def test_the_wheel_is_complete(wheel: Path, check_wheel: ModuleType) -> None:
         "models/embedded/segment.onnx",
         "models/embedded/superres-x2.onnx",
         "models/embedded/superres-x4.onnx",
+        "models/embedded/superres-x4-damaged.onnx",
         "storage/migrations/env.py",
         "storage/migrations/versions/0001_the_first_schema.py",
     } <= shipped

@@ -13,7 +13,7 @@ from models.base import WeightsError
 from models.packs import EMBEDDED, embedded_weights, load_segmenter, load_upscaler
 from models.runtime import Runtime
 
-NAMES = ("segment", "superres-x2", "superres-x4")
+NAMES = ("segment", "superres-x2", "superres-x4", "superres-x4-damaged")
 
 
 @pytest.fixture
