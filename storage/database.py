@@ -106,7 +106,9 @@ def alembic_config(connection: Connection | None = None) -> Config:
 def _configure_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    # What is deleted is overwritten: some builds of SQLite leave it readable in free pages.
+    kept = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+    for pragma in kept:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -120,10 +120,12 @@ def test_sqlite_syncs_every_commit_and_keeps_foreign_keys(tmp_path: Path) -> Non
     with database.engine.connect() as connection:
         pragmas = [
             connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
-        ]
+            for name in (
+                "journal_mode", "synchronous", "foreign_keys", "busy_timeout", "secure_delete"
+            )
+        ]  # fmt: skip
     database.close()
-    assert pragmas == ["wal", 2, 1, 30000]
+    assert pragmas == ["wal", 2, 1, 30000, 1]
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
