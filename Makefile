@@ -28,6 +28,10 @@ run: .venv/run.stamp ## The demonstration: a network on this machine, the servic
 
 install: .venv/run.stamp ## What the service needs, in .venv; then .venv/bin/tagecho --help
 
+# Where several workers share few cores, the threads of BLAS would only wait for each other.
+test test-fast: export OMP_NUM_THREADS ?= 1
+test test-fast: export OPENBLAS_NUM_THREADS ?= 1
+
 test: .venv/test.stamp ## All tests; installs what they need, torch included
 	$(PY) -m pytest $(WORKERS) $(ARGS)
 

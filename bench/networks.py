@@ -26,6 +26,7 @@ from models.runtime import Runtime
 
 CASES = [
     ("upscale", 4, (96, 96)), ("upscale", 4, (320, 320)), ("upscale", 4, (270, 480)),
+    ("upscale damaged", 4, (96, 96)), ("upscale damaged", 4, (320, 320)),
     ("upscale", 2, (320, 320)), ("upscale", 2, (700, 700)),
     ("segment", 1, (320, 320)), ("segment", 1, (448, 448)), ("segment", 1, (1350, 1080)),
 ]  # fmt: skip
@@ -56,8 +57,11 @@ def resident() -> float:
 def measure(kind: str, scale: int, size: tuple[int, int], threads: int, runs: int) -> dict:
     image, runtime = picture(*size), Runtime(threads, idle_seconds=0)
     height, width = size
+    if kind == "upscale damaged":  # noise picks the other network
+        grain = np.random.default_rng(1).normal(0, 15, image.shape)
+        image = np.clip(image + grain, 0, 255).astype(np.uint8)
     original = Pil.fromarray(image)
-    if kind == "upscale":
+    if kind.startswith("upscale"):
         work = load_upscaler("embedded", scale, runtime)
         enlarged = (width * scale, height * scale)
         plain = timed(lambda: original.resize(enlarged, Pil.Resampling.BICUBIC), runs)
@@ -95,7 +99,7 @@ def main() -> None:
         command += ["--threads", str(arguments.threads), "--runs", str(arguments.runs)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         row = json.loads(done.stdout)
-        name = f"superres-x{scale}" if kind == "upscale" else "segment"
+        name = kind.replace("upscale", f"superres-x{scale}").replace(" ", "-")
         print(
             f"| {name} | {height}×{width} | {row['median'] * 1e3:.0f} | {row['p95'] * 1e3:.0f} "
             f"| {row['ratio']:.0f} | {row['before']:.0f} → {row['loaded']:.0f}, {row['peak']:.0f}, "
