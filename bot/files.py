@@ -18,6 +18,7 @@ from models.base import ImageRejected, Prompt
 from models.compose import WITHOUT_MASK, composer, styles
 from models.fit import fit_feed
 from models.images import Decoded, decode, encode_jpeg, encode_png, png_mask
+from models.superres.picked import PickedUpscaler
 
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".avif", ".bmp"}
 
@@ -41,9 +42,11 @@ def upscale(paths: list[Path], out: Path, scale: int, settings: Settings) -> Rep
         alpha = image.alpha
         if alpha is None:
             return encode_png(upscaler(image.pixels))
-        # The network knows RGB; three equal channels make it enlarge alpha with the same edges.
-        large = upscaler(np.repeat(alpha[:, :, None], 3, axis=2))[:, :, 1]
-        return encode_png(upscaler(image.pixels), alpha=large)
+        # The network knows RGB; three equal channels make it enlarge alpha with the same edges, as
+        # long as it is the one that the colours picked.
+        picked = upscaler.pick(image.pixels) if isinstance(upscaler, PickedUpscaler) else upscaler
+        large = picked(np.repeat(alpha[:, :, None], 3, axis=2))[:, :, 1]
+        return encode_png(picked(image.pixels), alpha=large)
 
     return _run(paths, out, ".png", work, settings)
 

@@ -35,10 +35,11 @@ def forget(settings: Settings, target: str) -> dict[str, Any]:
     """Counts of what was removed, and lists of what had it. Raises UsageError, NothingToDo."""
     wanted = parse(target)
     with opened(settings) as app:
-        _check_platform(app, wanted.platform)
         if isinstance(wanted, PersonTarget):
+            _check_platform(app, wanted.platform, wanted.name)
             found = flow.forget(app, wanted.platform, wanted.name)
         else:
+            _check_platform(app, wanted.platform)
             found = flow.forget_post(app, wanted.platform, wanted.post_id)
         _forget_vectors(app)
     return found
@@ -79,8 +80,13 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"model {model}: learning run {one['run']}, {one['state']}"
 
 
-def _check_platform(app: App, platform: str) -> None:
-    """Those we work on, and those somebody was imported from. Raises UsageError."""
+def _check_platform(app: App, platform: str, name: str = "") -> None:
+    """Those we work on, and those somebody was imported from; an id is kept out of any other, too.
+
+    Raises UsageError.
+    """
+    if name.isdigit():
+        return
     with app.database.read() as session:
         if platform not in PLATFORMS and not dataset.has_platform(session, platform):
             raise UsageError(

@@ -6,6 +6,7 @@ removed when the run ends, and what is of somebody who leaves at once.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -28,6 +29,7 @@ from storage.learning import Picture, held_out
 SIDE = 448  # px, short side at most about twice this: more than any network here looks at
 QUALITY = 92
 BYTES_EACH = 100_000  # on disk, photo and masks
+LOOKS = 5  # at folders that change meanwhile
 BYTES_MORE = 400_000_000  # checkpoints, each written beside the one before
 TRAIN, HELD_OUT = "train", "held_out"
 POSTS = Path("photos", TRAIN, "posts.jsonl")  # in the folder of a run
@@ -142,15 +144,22 @@ class Runs:
         that was broken off does not go on. Raises StorageError."""
         these = set(hashes)
         try:
-            for path in self._home.glob("runs/*/*/*/*"):
+            for path in self._files("*/*/*"):
                 if path.name.partition(".")[0] in these:
                     path.unlink(missing_ok=True)
-            lists = (*self._home.glob("runs/*/dataset.*"), *self._home.glob(f"runs/*/{POSTS}"))
-            for path in lists:
-                if not these.isdisjoint(_SHA256.findall(path.read_text("ascii", "replace"))):
-                    path.unlink(missing_ok=True)
+            for path in (*self._files("dataset.*"), *self._files(str(POSTS))):
+                with contextlib.suppress(FileNotFoundError):
+                    if not these.isdisjoint(_SHA256.findall(path.read_text("ascii", "replace"))):
+                        path.unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(f"photo of a run cannot be removed: {error}") from error
+
+    def _files(self, pattern: str) -> list[Path]:
+        """Of all runs. A run that ends while we look takes its files with it: look again."""
+        for _ in range(LOOKS):
+            with contextlib.suppress(FileNotFoundError):
+                return list(self._home.glob(f"runs/*/{pattern}"))
+        raise StorageError(f"{self._home / 'runs'} changes too fast to be looked through")
 
 
 def writing(path: Path, write: Callable[[Path], object]) -> None:

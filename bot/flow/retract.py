@@ -33,6 +33,7 @@ MAX_ATTEMPTS = 5  # deletions sent
 PATIENCE = timedelta(days=14)  # for an account that is kept from deleting, or from looking
 FIRST_PAUSE = timedelta(seconds=20)  # doubled from one attempt to the next
 PAUSED = timedelta(minutes=1)
+LONGEST = timedelta(hours=6)  # between looks that fail
 
 
 class Retractor:
@@ -73,8 +74,9 @@ class Retractor:
         except StorageError:
             raise
         except Exception as error:  # noqa: BLE001 - a look that broke: the account has other work
-            later = now + FIRST_PAUSE * 2.0**row.attempts
-            self._put_off(row, later, f"{type(error).__name__}: {error}")
+            self._put_off(
+                row, now + _patient(now - row.created), f"{type(error).__name__}: {error}"
+            )
         return True
 
     def _there(self, row: Retraction) -> bool:
@@ -112,3 +114,8 @@ class Retractor:
         tell("retraction", retraction=row.id, kind=row.kind, state=state.value, reason=why)
         with self._database.write() as session:
             retractions.finish(session, row.id or 0, state, self._clock(), why)
+
+
+def _patient(waited: timedelta) -> timedelta:
+    """Until the next look: ever longer, for a look costs a read and counts as no attempt."""
+    return min(max(PAUSED, waited / 4), LONGEST)

@@ -9,8 +9,9 @@ filter or not at all, and segmented; masks are compared at the size of the origi
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -57,7 +58,7 @@ def found(segmenter: Segmenter, picture: Image, shape: tuple[int, ...]) -> Mask:
 
 
 def measure(
-    book: Book, items: Sequence[Labelled], segmenter: Segmenter, enlargers: dict[int, Enlarge]
+    book: Book, items: Sequence[Labelled], segmenter: Segmenter, enlargers: Mapping[int, Enlarge]
 ) -> None:
     """Whatever is missing in `book`; `enlargers` by scale."""
     for side, scale in PLANS:
@@ -108,8 +109,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cv2.setNumThreads(1)
     runtime = Runtime(threads=1)
     segmenter = OnnxSegmenter(embedded_weights("segment", options.weights), runtime)
-    enlargers: dict[int, Enlarge] = {scale: embedded(scale, runtime) for scale in (2, 4)}
-    book = Book(options.out / "superres" / segmenter.version)
+    enlargers = {scale: embedded(scale, runtime, options.weights) for scale in (2, 4)}
+    used = "\n".join([segmenter.version, *(network.version for network in enlargers.values())])
+    book = Book(options.out / "superres" / hashlib.sha256(used.encode()).hexdigest()[:12])
     measure(book, chosen(options.masks, options.limit), segmenter, enlargers)
     sys.stdout.write("\n".join(table(book)) + "\n")
 

@@ -110,15 +110,15 @@ def restore(path: Path, shape: Shape | None = None) -> SegmentNet:
 
 def disagreement(network: SegmentNet, path: Path, side: int, pictures: int = 2) -> float:
     """The largest difference between a network and a file, on random pictures of side × side."""
-    served, runtime, worst = Served(network).eval(), Runtime(threads=1), 0.0
+    served, runtime, apart = Served(network).eval(), Runtime(threads=1), [0.0]
     rng = np.random.default_rng(0)
     for _ in range(pictures):
         picture = rng.random((1, 3, side, side), np.float32)
         with torch.no_grad():
             ours = served(torch.from_numpy(picture))
         for mine, theirs in zip(ours, runtime.run(path, {"image": picture}), strict=True):
-            worst = max(worst, float(np.abs(mine.numpy() - theirs).max()))
-    return worst
+            apart.append(float(np.abs(mine.numpy() - theirs).max()))
+    return float(np.max(apart))  # NaN when there is one, which `max` would pass over
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from models.base import Image
 
 BLOCK = 8  # px, JPEG's
+FEWEST = 4  # blocks in a row whose edges can be told from chance
 SHARE = 25  # per cent of the blocks that are taken for flat: texture is no noise
 # On a Gaussian the mask's mean absolute answer is 6·sqrt(2/pi) standard deviations.
 _GAIN = np.sqrt(np.pi / 2) / 6
@@ -53,11 +54,12 @@ def blockiness(luma: Plane) -> float:
     """How much larger the steps from one column to the next are where JPEG's blocks meet.
 
     After Wang, Bovik & Evans, "Blind measurement of blocking artifacts", ICIP 2000, without the
-    Fourier transform. Sees only a grid that begins at the left edge. 1 when tiny or even.
+    Fourier transform. Sees only a grid that begins at the left edge. 1 for fewer than FEWEST blocks
+    in a row, where it would be chance, and for an even picture.
     """
     steps = np.abs(np.diff(luma, axis=1)).mean(0)
     whole = len(steps) // BLOCK * BLOCK
-    if whole == 0:
+    if whole < FEWEST * BLOCK:
         return 1.0
     profile = steps[:whole].reshape(-1, BLOCK).mean(0)
     usual = float(np.median(profile[:-1]))

@@ -39,14 +39,14 @@ def jpeg(image: Image, quality: int) -> Image:
 
 
 class Range(NamedTuple):
-    """How bad it gets: blur in target pixels per unit of scale, grey levels of noise, JPEG."""
+    """How bad it gets: blur in target pixels for ×2 and ×4, grey levels of noise, JPEG."""
 
-    blur: float
+    blur: dict[int, float]
     noise: float
     quality: int
 
 
-USUAL, HARSH = Range(0.5, 12.0, 40), Range(0.75, 30.0, 30)
+USUAL, HARSH = Range({2: 1.2, 4: 2.0}, 12.0, 40), Range({2: 1.5, 4: 3.0}, 30.0, 30)
 
 
 def degrade(
@@ -56,7 +56,7 @@ def degrade(
     if rng.random() < clean:
         return shrink(image, scale)
     if rng.random() < 0.8:
-        widest = worst.blur * scale
+        widest = worst.blur[scale]
         sigma_x = rng.uniform(0.2, widest)
         sigma_y = sigma_x if rng.random() < 0.6 else rng.uniform(0.2, widest)
         image = blur(image, sigma_x, sigma_y)

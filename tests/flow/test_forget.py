@@ -181,6 +181,11 @@ def test_a_look_that_tells_nothing_keeps_nothing_back(flow: Flow, fault: str) ->
     assert (retractor.next(), retractor.next()) == (True, False)
     assert [(row.state, row.attempts) for row in rows(flow)] == [("waiting", 1)]
     assert requests(flow) == 1, "not sent again without a look"
+    looks = 0
+    for _ in range(12 * 24):  # a day in steps of five minutes
+        flow.clock.advance(minutes=5)
+        looks += retractor.next()
+    assert 2 < looks < 30, "ever more rarely: each costs a read of the account's"
     flow.clock.advance(seconds=(PATIENCE + timedelta(hours=1)).total_seconds())
     retract(flow)
     [row] = rows(flow)

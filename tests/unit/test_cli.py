@@ -461,6 +461,12 @@ def test_forget_says_what_it_cannot_read(tagecho: Run, arguments: tuple[str, ...
     assert "Traceback" not in result.err
 
 
+def test_an_id_is_kept_out_of_a_platform_nobody_is_of_any_more(tagecho: Run) -> None:
+    """An export of theirs may still be imported some day."""
+    assert tagecho("forget", "flickr/12345", "--json").code == 0
+    assert tagecho("forget", "flickr/somebody", "--json").code == 2
+
+
 def test_doctor_sees_what_could_not_be_deleted(
     tagecho: Run, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,34 @@ def test_what_is_of_somebody_who_left_goes_from_the_list_as_well(tmp_path: Path)
     assert len(selection(layout)) == 10
     photos.Runs(tmp_path).remove([layout.train[0].sha256])
     assert not selection(layout)
+
+
+def test_a_run_that_ends_meanwhile_takes_nothing_from_forgetting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files may go between being found and being read."""
+    posts = [(KNOWN[n % 3], ("red" if n < 5 else "blue",)) for n in range(10)]
+    layout = laid_out(tmp_path, posts)
+    found, read = Path.glob, Path.read_text
+    looks = []
+
+    def vanishing(path: Path, pattern: str) -> Iterator[Path]:
+        looks.append(pattern)
+        if len(looks) == 1:
+            raise FileNotFoundError(path)
+        return found(path, pattern)
+
+    def gone(path: Path, *arguments: str) -> str:
+        if path.name.startswith("dataset."):
+            path.unlink()
+        return read(path, *arguments)
+
+    monkeypatch.setattr(Path, "glob", vanishing)
+    monkeypatch.setattr(Path, "read_text", gone)
+    photo = layout.photo(layout.train[0])
+    photos.Runs(tmp_path).remove([layout.train[0].sha256])
+    assert not photo.exists()
+    assert len(looks) > 3
 
 
 def test_dino_reads_what_was_written(tmp_path: Path) -> None:

@@ -59,6 +59,15 @@ def test_the_shipped_network_comes_back() -> None:
     assert not network.training
 
 
+def test_a_number_that_is_none_is_a_disagreement(tiny: tuple[SegmentNet, Path]) -> None:
+    _, path = tiny
+    network = restore(path, TINY)
+    with torch.no_grad():
+        for value in network.parameters():
+            value.fill_(float("nan"))
+    assert np.isnan(disagreement(network, path, 64))
+
+
 def test_a_fresh_export_comes_back_layer_by_layer(tiny: tuple[SegmentNet, Path]) -> None:
     network, path = tiny
     found = restore(path, TINY)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as Pil
 from skimage import data
 
+from bot import files
+from bot.config import Settings
 from models.base import Image
 from models.packs import embedded_weights, load_upscaler
 from models.runtime import Runtime
@@ -69,6 +72,16 @@ def test_an_even_picture_has_no_damage(shape: tuple[int, int]) -> None:
     assert damage(np.full((*shape, 3), 77, np.uint8)) == Damage(0.0, 1.0)
 
 
+@pytest.mark.parametrize("side", [12, 16, 24, 32])
+def test_small_pictures_show_no_blocks_by_chance(side: int) -> None:
+    """Smooth and undamaged: with one or two blocks in a row, chance would call a third damaged."""
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        few = Pil.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        smooth = np.asarray(few.resize((side, side), Pil.Resampling.BICUBIC))
+        assert damage(smooth).blocks < 1.3, seed
+
+
 class Fixed:
     scale = 2
 
@@ -92,6 +105,26 @@ def test_the_damage_picks() -> None:
     assert picked(jpeg(photo, 20)).min() == 2
     with pytest.raises(ValueError, match="no pair"):
         PickedUpscaler(Fixed(1), Fixed(2, 4), Damage(4.0, 1.3))
+
+
+def test_transparency_goes_through_the_network_that_the_colours_picked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    class Asked(Fixed):
+        def __call__(self, image: Image) -> Image:
+            asked.append(self.value)
+            return super().__call__(image)
+
+    picked = PickedUpscaler(Asked(1), Asked(2), Damage(4.0, 1.3))
+    monkeypatch.setattr(files.ServingStages, "upscaler", lambda _self, _scale: picked)
+    flat = np.full((64, 64, 3), 128, np.uint8)
+    for name, colours in (("clean", flat), ("noisy", noisy(flat, 25))):
+        alpha = np.full((64, 64, 1), 90, np.uint8)
+        Pil.fromarray(np.concatenate([colours, alpha], 2)).save(tmp_path / f"{name}.png")
+        files.upscale([tmp_path / f"{name}.png"], tmp_path / "out", 2, Settings())
+    assert asked == [1, 1, 2, 2]
 
 
 def test_the_shipped_pair_smooths_noise_and_leaves_a_clean_picture_to_the_other() -> None:
