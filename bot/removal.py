@@ -12,11 +12,11 @@ from filelock import FileLock
 from bot.app import App
 from bot.config import Settings
 from bot.config.fields import PLATFORMS
-from bot.errors import UsageError
+from bot.errors import NothingToDo, UsageError
 from bot.flow import forget as flow
 from bot.flow.policy import utc_now
 from bot.status import opened
-from bot.targets import PersonTarget, parse
+from bot.targets import INSTAGRAM, PersonTarget, parse
 from storage import dataset, labels, retractions
 from storage.vectors import VectorIndex
 
@@ -37,12 +37,25 @@ def forget(settings: Settings, target: str) -> dict[str, Any]:
     with opened(settings) as app:
         if isinstance(wanted, PersonTarget):
             _check_platform(app, wanted.platform, wanted.name)
-            found = flow.forget(app, wanted.platform, wanted.name)
+            found = _forget_person(app, wanted)
         else:
             _check_platform(app, wanted.platform)
             found = flow.forget_post(app, wanted.platform, wanted.post_id)
         _forget_vectors(app)
     return found
+
+
+def _forget_person(app: App, person: PersonTarget) -> dict[str, Any]:
+    """As the name is written, and else in lower case: Instagram's have no other, imported ones may.
+
+    Raises NothingToDo.
+    """
+    try:
+        return flow.forget(app, person.platform, person.name)
+    except NothingToDo:
+        if person.platform != INSTAGRAM or person.name == person.name.lower():
+            raise
+        return flow.forget(app, person.platform, person.name.lower())
 
 
 def deletions(settings: Settings, *, retry: bool) -> list[dict[str, Any]]:

@@ -47,8 +47,7 @@ def parse(text: str) -> PersonTarget | PostTarget:
     if found := _ID.fullmatch(text):
         return PostTarget(found[1], _checked(found[1], found[2]))
     if "://" not in text and (found := _PERSON.fullmatch(text)):
-        name = found[2].lower() if found[1] == INSTAGRAM else found[2]
-        return PersonTarget(found[1], name)
+        return PersonTarget(found[1], found[2])
     raise UsageError(
         "name a person as PLATFORM/USER, for example instagram/somebody, "
         "and a post by its address, as instagram/p/SHORTCODE or as instagram:post:ID"

@@ -25,7 +25,7 @@ from bot.config import load
 from bot.events import Remote
 from storage import retractions
 from storage.database import Database
-from storage.tables import Control, Reply, ReplyState, ReplyStep, StepState
+from storage.tables import AuthorName, AuthorRow, Control, Reply, ReplyState, ReplyStep, StepState
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """\
@@ -459,6 +459,24 @@ def test_forget_says_what_it_cannot_read(tagecho: Run, arguments: tuple[str, ...
     assert (result.code, result.out) == (2, "")
     assert "name" in result.err or "PLATFORM/USER" in result.err
     assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("known", "named"), [("some.body", "Some.Body"), ("Im.Ported", "Im.Ported")]
+)
+def test_a_person_is_found_however_the_name_is_written(
+    tagecho: Run, database: Database, known: str, named: str
+) -> None:
+    seen = datetime.now(UTC)
+    row = AuthorRow(
+        platform="instagram", user_id="7", username=known, first_seen=seen, last_seen=seen
+    )
+    with database.write() as session:
+        session.add(row)
+        session.flush()
+        session.add(AuthorName(platform="instagram", user_id="7", username=known, first_seen=seen))
+    assert tagecho("forget", f"instagram/{named}").code == 0
+    assert tagecho("forget", f"instagram/{named}").code == 8, "nobody of that name is left"
 
 
 def test_an_id_is_kept_out_of_a_platform_nobody_is_of_any_more(tagecho: Run) -> None:

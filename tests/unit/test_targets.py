@@ -22,7 +22,7 @@ def test_a_shortcode_is_its_posts_number(number: int) -> None:
 def test_people() -> None:
     assert parse("instagram/@some.name") == PersonTarget("instagram", "some.name")
     assert parse("instagram/p") == PersonTarget("instagram", "p")
-    assert parse(" instagram/Some.Name ") == PersonTarget("instagram", "some.name")
+    assert parse(" instagram/Some.Name ") == PersonTarget("instagram", "Some.Name")
     assert parse("other/Some") == PersonTarget("other", "Some")
 
 
