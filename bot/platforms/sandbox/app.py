@@ -20,6 +20,7 @@ Send = Callable[[Message], Awaitable[None]]
 _ROUTES = [*login.routes.all, *reading.routes.all, *publishing.routes.all, *direct.routes.all]
 _MEDIA_HOSTS = (".cdninstagram.com", ".fbcdn.net")
 _MAX_BODY = 32 * 1024 * 1024
+_NEWS_S = 0.2
 _FLUSH_S = 0.1  # time for a first half to leave before its connection is cut
 _LEAVE_S = 2.0
 
@@ -153,6 +154,8 @@ async def _hang(fault: Fault, receive: Receive) -> bool:
             if deadline is not None and time.monotonic() >= deadline:
                 break
             await asyncio.sleep(0.02)
+        # Who gave up just before the release has left, even if the news is still on its way here.
+        await asyncio.wait([gone], timeout=_NEWS_S)
         return not gone.done()
     finally:
         gone.cancel()
