@@ -15,37 +15,51 @@ from pathlib import Path
 import torch
 
 from models.base import WeightsError
-from models.dino.model import load_teacher
-from models.dino.select import Tagged, embed, held_out, read_posts, read_selection
+from models.dino.select import Selection, read_selection
 from models.dino.start import load_start
 from models.dino.vit import ViT
 
-__all__ = ["Tagged", "embed", "held_out", "load_teacher", "read_posts"]
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """What is asked of everybody who looks at a backbone's features."""
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("--posts", type=Path, required=True, help="photos lie below its folder")
+    made.add_argument("--checkpoint", type=Path, help="ours, or a folder in the hub's layout")
+    made.add_argument("--limit", type=int, default=100_000, help="photos")
+    made.add_argument("--side", type=int, default=96, help="px the photos are squeezed to")
+    made.add_argument("--threads", type=int, default=1)
+    return made
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--posts", type=Path, required=True, help="photos lie below its folder")
-    parser.add_argument("--masks", type=Path, help="photos/ID.jpg and labels/ID.png: NCut IoU too")
-    parser.add_argument("--ids", type=Path, help="file that names the masks to use")
-    parser.add_argument("--checkpoint", type=Path, help="ours, or a folder in the hub's layout")
-    parser.add_argument("--held-out", action="store_true", help="the fifth of authors left out")
-    parser.add_argument("--limit", type=int, default=100_000, help="photos for kNN")
-    parser.add_argument("--side", type=int, default=96, help="px the photos are squeezed to")
-    parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+def opened(
+    asked: argparse.Namespace,
+    masks: Path | None = None,
+    ids: Path | None = None,
+    *,
+    unseen: bool = False,
+) -> tuple[ViT, Selection]:
+    """The backbone, untrained without a checkpoint, and the photos. SystemExit with the reason."""
+    torch.set_num_threads(asked.threads)
     torch.manual_seed(0)
     try:
         selection = read_selection(
-            arguments.posts, arguments.masks, arguments.ids,
-            limit=arguments.limit, side=arguments.side, unseen=arguments.held_out,
-        )  # fmt: skip
-        vit = load_start(arguments.checkpoint) if arguments.checkpoint else ViT()
+            asked.posts, masks, ids, limit=asked.limit, side=asked.side, unseen=unseen
+        )
+        vit = load_start(asked.checkpoint) if asked.checkpoint else ViT()
     except (OSError, ValueError, WeightsError) as error:
         sys.exit(f"error: {error}")
     if selection is None:
-        sys.exit(f"error: no posts in {arguments.posts}")
+        sys.exit(f"error: no posts in {asked.posts}")
+    return vit, selection
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--masks", type=Path, help="photos/ID.jpg and labels/ID.png: NCut IoU too")
+    options.add_argument("--ids", type=Path, help="file that names the masks to use")
+    options.add_argument("--held-out", action="store_true", help="the fifth of authors left out")
+    asked = options.parse_args()
+    vit, selection = opened(asked, asked.masks, asked.ids, unseen=asked.held_out)
     figures = selection.measure(vit)
     counts = Counter(post.hashtag for post in selection.posts)
     commonest = max(counts.values()) / counts.total()

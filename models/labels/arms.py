@@ -8,16 +8,10 @@ service makes on outlines, here on the backbone's features.
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
-import torch
-
-from models.base import WeightsError
-from models.dino.select import Features, embed, read_selection
-from models.dino.start import load_start
-from models.dino.vit import ViT
+from models.dino.evaluate import opened, parser
+from models.dino.select import Features, embed
 from models.labels.fits import Method
 from models.labels.noise import SEEDS, Detection, detect
 
@@ -26,25 +20,9 @@ SHOWN = {Method.KNN: "knn", Method.PROBE: "probe", Method.OUTLINE: "kernel"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--posts", type=Path, required=True, help="photos lie below its folder")
-    parser.add_argument("--checkpoint", type=Path, help="ours, or a folder in the hub's layout")
-    parser.add_argument("--limit", type=int, default=100_000, help="photos")
-    parser.add_argument("--side", type=int, default=96, help="px the photos are squeezed to")
-    parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    torch.manual_seed(0)
-    try:
-        chosen = read_selection(
-            arguments.posts, None, None, limit=arguments.limit, side=arguments.side
-        )
-        vit = load_start(arguments.checkpoint) if arguments.checkpoint else ViT()
-    except (OSError, ValueError, WeightsError) as error:
-        sys.exit(f"error: {error}")
-    if chosen is None:
-        sys.exit(f"error: no posts in {arguments.posts}")
-    features = embed(vit.eval(), chosen.photos, arguments.side)
+    asked = parser(__doc__).parse_args()
+    vit, chosen = opened(asked)
+    features = embed(vit.eval(), chosen.photos, asked.side)
     hashtags = [post.hashtag for post in chosen.posts]
     authors = [post.author for post in chosen.posts]
     sys.stdout.write(f"{len(hashtags)} photos, means of {len(SEEDS)} swappings\n")

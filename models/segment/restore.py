@@ -11,78 +11,42 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
-import onnx
 import torch
-from google.protobuf.message import DecodeError
-from numpy.typing import NDArray
-from onnx import numpy_helper
 from torch import Tensor, nn
 
 from models.base import WeightsError
 from models.dino.vit import Shape
+from models.exported import Array, Constants, Layer
 from models.runtime import Runtime
 from models.segment.network import SegmentNet, Served
 from models.segment.settle import statistics
 
 TOLERANCE = 1e-4  # the largest difference between the file and what was restored from it
 POSITIONS = "network.vit.positions"
-RENAMING = {"Identity", "Cast"}
 
-Array = NDArray[np.float32]
 Kind = TypeVar("Kind", bound=nn.Module)
 Norms = dict[nn.Module, nn.BatchNorm2d]  # by the convolution before
 
 
-class Layer(NamedTuple):
-    weight: Array
-    bias: Array
-
-
-class File:
-    """The constants of an ONNX file, in the order in which they are used. ValueError."""
+class File(Constants):
+    """Of a segmenter. ValueError."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            graph = onnx.load(path).graph
-        except (OSError, DecodeError) as error:
-            raise ValueError(f"it cannot be read as ONNX: {error}") from error
-        self._nodes = list(graph.node)
-        self._stored = {tensor.name: tensor for tensor in graph.initializer}
-        self._same = {n.output[0]: n.input[0] for n in self._nodes if n.op_type in RENAMING}
-        sizes = [d.dim_value for i in graph.input for d in i.type.tensor_type.shape.dim]
+        super().__init__(path)
+        sizes = [d.dim_value for i in self.graph.input for d in i.type.tensor_type.shape.dim]
         if len(sizes) != 4 or sizes[:2] != [1, 3] or sizes[2] != sizes[3] or not sizes[3]:
             raise ValueError(f"its input is {sizes}, not one square picture")
         self.side = int(sizes[3])
-
-    def constant(self, name: str) -> Array | None:
-        """None for what is computed."""
-        while name in self._same:
-            name = self._same[name]
-        found = self._stored.get(name)
-        return None if found is None else numpy_helper.to_array(found).astype(np.float32)
-
-    def used(self, kind: str) -> Iterator[tuple[str, list[Array]]]:
-        """The output of each node of this kind that uses constants, and these."""
-        for node in self._nodes:
-            if node.op_type == kind:
-                found = [value for n in node.input if (value := self.constant(n)) is not None]
-                if found:
-                    yield node.output[0], found
-
-    def layers(self, kind: str) -> list[Layer]:
-        """Convolutions or layer norms."""
-        return [Layer(values[0], values[1]) for _, values in self.used(kind) if len(values) == 2]
 
     def linear(self) -> list[Layer]:
         """Their bias is added by a node of its own."""
         biases = {
             name: bias
-            for node in self._nodes
+            for node in self.graph.node
             if node.op_type == "Add"
             for name, other in (node.input, reversed(node.input))
             if (bias := self.constant(other)) is not None

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from models.augment import to_batch
-from models.dino.evaluate import load_teacher
+from models.dino.model import load_teacher
 from models.dino.start import EXPORTED
 from models.dino.vit import ViT
 from models.segment.network import SegmentNet

@@ -12,7 +12,7 @@ from bot.errors import OutcomeUnknown, Refused, TagechoError, TargetGone
 from bot.events import Post, Remote, StepKind
 from bot.platforms.instagram import InstagramPlatform
 from bot.platforms.sandbox.server import Sandbox
-from tests.contract.instagram_kit import OpenGate, account, ready, settled
+from tests.contract.instagram_kit import OpenGate, ready, settled
 from tests.contract.test_instagram_errors import ROWS
 
 KINDS = {
@@ -36,22 +36,6 @@ EXPECTED = {fault: (read, write) for fault, read, write in ROWS}
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     with Sandbox(tmp_path_factory.mktemp("sandbox")) as made:
         yield made
-
-
-@pytest.fixture
-def gate() -> OpenGate:
-    return OpenGate()
-
-
-@pytest.fixture
-def platform(
-    box: Sandbox, gate: OpenGate, request: pytest.FixtureRequest, no_foreign_ca: None
-) -> Iterator[InstagramPlatform]:
-    hangs = "hang" in getattr(request.node, "callspec").params.values()  # noqa: B009
-    with account(box, gate=gate, timeout=1.0 if hangs else 15.0) as made:
-        made.login()
-        yield made
-        box.faults.clear()
 
 
 @pytest.fixture

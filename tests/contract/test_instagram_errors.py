@@ -80,24 +80,6 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def gate() -> OpenGate:
-    return OpenGate()
-
-
-@pytest.fixture
-def platform(
-    box: Sandbox, gate: OpenGate, request: pytest.FixtureRequest
-) -> Iterator[InstagramPlatform]:
-    """Logged in. Where the network hangs, the timeout is short enough to wait for."""
-    callspec = getattr(request.node, "callspec", None)
-    hangs = callspec is not None and "hang" in callspec.params.values()
-    with account(box, gate=gate, timeout=1.0 if hangs else 15.0) as made:
-        made.login()
-        yield made
-        box.faults.clear()
-
-
-@pytest.fixture
 def source(box: Sandbox, platform: InstagramPlatform) -> Post:
     return new_source(box, platform)
 

@@ -16,10 +16,11 @@ pytest.importorskip("cv2", reason="needs the [learn] extra (opencv)")
 from models.dino import crops  # noqa: E402
 from models.dino import train as dino  # noqa: E402
 from models.dino.collapse import Collapsed, CollapseWatch, spread  # noqa: E402
-from models.dino.evaluate import embed, load_teacher  # noqa: E402
 from models.dino.head import Head  # noqa: E402
 from models.dino.loss import DinoLoss  # noqa: E402
+from models.dino.model import load_teacher  # noqa: E402
 from models.dino.recipe import SIZES, Recipe  # noqa: E402
+from models.dino.select import embed  # noqa: E402
 from models.dino.vit import Shape, ViT, bicubic  # noqa: E402
 from tests.dino import TINY, photos, plain_photos  # noqa: E402
 
