@@ -70,7 +70,7 @@ lock: .venv/bin/uv ## Resolve the dependencies anew (ARGS="--upgrade" for the ne
 
 clean: ## Remove .venv, caches and builds; data/ stays
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	find bot models storage bench tests -name __pycache__ -prune -exec rm -rf {} +
+	find bot models storage research bench tests -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/uv: | .venv/run.stamp
 	$(PY) -m pip install --quiet --disable-pip-version-check "uv>=0.9"

@@ -27,7 +27,7 @@ from skimage import data as bundled
 from bench.network import network
 from bench.service import TRACK, service
 from bench.table import Row, rss_mb, show, timed
-from models.images import decode
+from models.images.codec import decode
 from models.quality.duplicate import SAME, similarity
 from models.quality.index import HashIndex
 from models.quality.measure import Measured, measure

@@ -21,14 +21,14 @@ import numpy as np
 from PIL import Image
 
 from bench.table import Row, peak_rss_mb, show
-from bot import datasets, snapshots
-from bot.app import App
 from bot.config import Settings
 from bot.config.settings import Data
-from bot.events import Author, Media, Post
-from bot.export import FORMATS, Options, export
-from bot.status import opened
-from models.images import png_mask
+from bot.core.events import Author, Media, Post
+from bot.dataset import snapshots
+from bot.dataset.export import FORMATS, Options, export
+from bot.service.app import App, opened
+from bot.verbs import datasets
+from models.images.codec import png_mask
 from storage import blobs, dataset
 from storage.dataset import Fetched
 from storage.tables import Artifact, MediaState

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Pil
 
-from models.packs import load_segmenter, load_upscaler
-from models.runtime import Runtime
+from models.serving.packs import load_segmenter, load_upscaler
+from models.serving.runtime import Runtime
 
 CASES = [
     ("upscale", 4, (96, 96)), ("upscale", 4, (320, 320)), ("upscale", 4, (270, 480)),

@@ -13,13 +13,14 @@ from pathlib import Path
 import PIL.Image
 
 from bench.table import Row, peak_rss_mb, quantile, rss_mb, show, timed
-from bot.app import App, ServingStages
 from bot.config import Data, Settings
-from bot.events import Author, Media, Post
-from bot.flow.policy import Policy, utc_now
+from bot.core.clock import utc_now
+from bot.core.events import Author, Media, Post
+from bot.flow.policy import Policy
 from bot.flow.render import Renderer
-from bot.observe import configure_logs
 from bot.platforms.sandbox.photos import Gallery
+from bot.service.app import App, ServingStages
+from bot.service.observe import configure_logs
 from storage import dataset, outbox
 from storage.dataset import Fetched
 from storage.tables import MediaState, Reply

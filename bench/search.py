@@ -24,7 +24,7 @@ from sqlalchemy import delete, insert, text
 from sqlmodel import col
 
 from bench.table import Row, rss_mb, show
-from bot.likeness import Likeness
+from bot.verbs.likeness import Likeness
 from models.resemblance import Space
 from storage import search, texts, tokens
 from storage.database import Database

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from bench.network import HASHTAG
 from bot import config
-from bot.app import App
-from bot.events import TrackKind
+from bot.core.events import TrackKind
 from bot.flow.ingest import Ingest, Limits
 from bot.flow.policy import Policy, Track
 from bot.flow.poll import Poller
 from bot.flow.trigger import Us
-from bot.observe import configure_logs
 from bot.platforms.base import Platform
+from bot.service.app import App
+from bot.service.observe import configure_logs
 
 CONFIG = """
 [data]

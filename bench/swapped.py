@@ -28,9 +28,8 @@ from sqlmodel import col, select
 
 from bench.service import CONFIG
 from bot import config
-from bot.app import App
-from bot.sets import TaggedPhoto, tagged_photos
-from bot.status import opened
+from bot.dataset.evaluation import TaggedPhoto, tagged_photos
+from bot.service.app import App, opened
 from models.labels.noise import swapped
 from models.metrics.ranking import auroc
 from storage.tables import LabelScore, MediaRow, MediaState, PostRow, Verdict

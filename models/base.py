@@ -22,7 +22,7 @@ class WeightsError(Exception):
 
 
 class ImageRejected(Exception):
-    """Bytes that are no image we handle. `reason` is a short stable word (see models.images)."""
+    """Bytes that are no image we handle. `reason` is a short stable word (`models.images`)."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)

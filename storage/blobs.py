@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sqlmodel import Session, select
 
-from bot.errors import StorageError
+from bot.core.errors import StorageError
 from storage.tables import BlobRow
 
 _PARTIAL = ".put-"  # a file that is being written, or was when the power went

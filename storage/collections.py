@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from bot.events import Comment as Said
+from bot.core.events import Comment as Said
 from storage.tables import Collection, Comment, PostRow, PostTrack
 from storage.text import storable
 

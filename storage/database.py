@@ -22,7 +22,7 @@ from sqlalchemy.exc import (
 )
 from sqlmodel import Session
 
-from bot.errors import StorageError
+from bot.core.errors import StorageError
 
 _PATIENCE = 30  # seconds a writer waits for another one
 _WRITERS = 0x7A9EC40  # PostgreSQL's advisory lock of whoever writes

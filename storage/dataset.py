@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import func
 from sqlmodel import Session, col, or_, select
 
-from bot.events import Author, Media, Post, UserTag
+from bot.core.events import Author, Media, Post, UserTag
 from storage import blobs, texts
 from storage.tables import (
     AuthorName,

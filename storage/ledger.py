@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlmodel import Session, select
 
-from bot import events
+from bot.core import events
 from storage.database import Database
 from storage.tables import Breaker, Bucket
 from storage.text import storable

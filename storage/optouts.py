@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlmodel import Session, select
 
-from bot.errors import StorageError
+from bot.core.errors import StorageError
 from storage.tables import Control, OptOut
 
 _CHECK = "optout-key-check"

@@ -13,8 +13,8 @@ from sqlalchemy import func
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, or_, select, update
 
-from bot.errors import UsageError
-from bot.events import Receipt
+from bot.core.errors import UsageError
+from bot.core.events import Receipt
 from storage import steps
 from storage.tables import Reply, ReplyEvent, ReplyState, ReplyStep, StepState
 from storage.text import storable

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from bot.errors import UsageError
+from bot.core.errors import UsageError
 from storage.dataset import MAX_NAME
 
 CHECKS = (  # the verdicts of `tagecho curate`

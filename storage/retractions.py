@@ -13,7 +13,7 @@ from enum import StrEnum
 from sqlalchemy import func
 from sqlmodel import Session, col, select, update
 
-from bot.events import Remote, StepKind
+from bot.core.events import Remote, StepKind
 from storage.tables import Reply, ReplyStep, Retraction, StepState
 from storage.text import storable
 

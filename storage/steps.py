@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlmodel import Session, col, func, select, update
 
-from bot.events import Receipt, StepKind
+from bot.core.events import Receipt, StepKind
 from storage import retractions
 from storage.tables import Reply, ReplyState, ReplyStep, StepState
 from storage.text import storable

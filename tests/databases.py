@@ -23,7 +23,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
-from bot.events import Author, Media, Post
+from bot.core.events import Author, Media, Post
 from storage import outbox
 from storage.database import Database
 

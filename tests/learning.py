@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pil
 
-from bot.app import App
 from bot.config import Settings
 from bot.config.settings import Data, Learn, Models
-from bot.events import Author, Media
+from bot.core.events import Author, Media
+from bot.service.app import App
 from storage import dataset
 from storage.dataset import Fetched
 from storage.learning import held_out

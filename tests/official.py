@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from models.base import Image
-from models.official.catalogue import CATALOGUE, File
-from models.official.shelf import Record, Shelf, sum_of
+from models.serving.catalogue import CATALOGUE, File
+from models.serving.shelf import Record, Shelf, sum_of
 
 SPREAD = 0.5  # of random weights: enough for answers that depend on what was asked
 

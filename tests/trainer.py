@@ -34,9 +34,9 @@ def masks(folder: Path, part: str) -> None:
     import numpy as np
     from PIL import Image as Pil
 
-    from models.packs import embedded_weights
-    from models.runtime import Runtime
     from models.segment.segmenter import OnnxSegmenter
+    from models.serving.packs import embedded_weights
+    from models.serving.runtime import Runtime
 
     export(folder)
     segmenter = OnnxSegmenter(embedded_weights("segment", folder / "export"), Runtime(1))

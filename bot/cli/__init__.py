@@ -1,6 +1,6 @@
 """The command line: verbs only, the work is behind them. Heavy imports stand inside the commands.
 
-Data goes to stdout, messages to stderr. Exit codes are those of `bot.errors`.
+Data goes to stdout, messages to stderr. Exit codes are those of `bot.core.errors`.
 """
 
 from __future__ import annotations
@@ -11,18 +11,23 @@ import sys
 import typer
 
 from bot.cli import (
-    collecting,
-    curation,
+    collect,
+    curate,
     datasets,
+    demo,
+    doctor,
+    forget,
     images,
-    learning,
+    learn,
+    login,
     networks,
+    pause,
     replies,
+    run,
     search,
-    service,
     tracks,
 )
-from bot.errors import TagechoError
+from bot.core.errors import TagechoError
 
 app = typer.Typer(
     name="tagecho",
@@ -39,23 +44,23 @@ app = typer.Typer(
     """,
 )
 for verb in (
-    service.run,
-    service.demo,
-    service.rehearse,
-    service.check,
-    service.doctor,
-    service.pause,
-    service.resume,
-    service.login,
-    service.forget,
-    learning.learn,
-    curation.curate,
-    curation.stats,
+    run.run,
+    demo.demo,
+    demo.rehearse,
+    doctor.check,
+    doctor.doctor,
+    pause.pause,
+    pause.resume,
+    login.login,
+    forget.forget,
+    learn.learn,
+    curate.curate,
+    curate.stats,
     images.upscale,
     images.segment,
     images.compose,
-    collecting.collect,
-    collecting.suggest,
+    collect.collect,
+    collect.suggest,
     datasets.export,
     search.search,
 ):

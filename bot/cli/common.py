@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bot.errors import UsageError
+from bot.core.errors import UsageError
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration file.", envvar="TAGECHO_CONFIG")
@@ -46,8 +46,8 @@ def prepare(path: Path) -> Any:
 
 
 def log_to(settings: Any, level: str, folder: Path | None = None) -> None:
-    from bot.app import secrets_of
-    from bot.observe import configure_logs
+    from bot.service.app import secrets_of
+    from bot.service.observe import configure_logs
 
     configure_logs(level, settings.log.format, secrets=secrets_of(settings), folder=folder)
 

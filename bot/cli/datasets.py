@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bot.cli.common import CONFIG, Config, Json, prepare, print_json, say
-from bot.errors import UsageError
+from bot.core.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: named queries over what was collected.")
 snapshots = typer.Typer(no_args_is_help=True, help="Snapshots: datasets frozen.")
@@ -45,7 +45,7 @@ def dataset_create(
     json: Json = False,
 ) -> None:
     """Name a query; says what it finds now. One that tracks feed needs no creating."""
-    from bot import datasets
+    from bot.verbs import datasets
 
     values: dict[str, Any] = {
         "any_hashtags": hashtag or [],
@@ -69,7 +69,7 @@ def dataset_create(
 @app.command("list")
 def dataset_list(config: Config = CONFIG, json: Json = False) -> None:
     """Every dataset, what it finds now, and its snapshots."""
-    from bot import datasets
+    from bot.verbs import datasets
 
     rows = datasets.listing(prepare(config))
     if json:
@@ -85,7 +85,7 @@ def dataset_list(config: Config = CONFIG, json: Json = False) -> None:
 @app.command("show")
 def dataset_show(name: Name, config: Config = CONFIG, json: Json = False) -> None:
     """A dataset's query and what it finds now."""
-    from bot import datasets
+    from bot.verbs import datasets
 
     _tell(datasets.show(prepare(config), name), json)
 
@@ -99,7 +99,7 @@ def dataset_remove(
     config: Config = CONFIG,
 ) -> None:
     """Take a dataset away. Images and exported folders stay."""
-    from bot import datasets
+    from bot.verbs import datasets
 
     gone = datasets.remove(prepare(config), name, frozen=with_snapshots)
     say(f"removed {name}" + (f" and {gone} snapshots" if gone else ""))
@@ -115,8 +115,8 @@ def snapshot_create(
     json: Json = False,
 ) -> None:
     """Freeze a dataset. No author and no near duplicate lies in two splits."""
-    from bot.snapshots import freeze
-    from bot.splits import ratios
+    from bot.dataset.snapshots import freeze
+    from bot.dataset.splits import ratios
 
     _tell(freeze(prepare(config), dataset, name, ratios(splits), seed), json)
 
@@ -128,7 +128,7 @@ def snapshot_list(
     json: Json = False,
 ) -> None:
     """Snapshots, oldest first."""
-    from bot.snapshots import snapshot_rows
+    from bot.dataset.snapshots import snapshot_rows
 
     rows = snapshot_rows(prepare(config), dataset)
     if json:
@@ -142,7 +142,7 @@ def snapshot_list(
 @snapshots.command("verify")
 def snapshot_verify(name: Frozen, config: Config = CONFIG, json: Json = False) -> None:
     """Compare a snapshot's rows and originals with what was frozen; exit code 1 if they differ."""
-    from bot.snapshots import verify
+    from bot.dataset.snapshots import verify
 
     _checked(verify(prepare(config), name), json)
 
@@ -155,7 +155,7 @@ def snapshot_rebuild(
     json: Json = False,
 ) -> None:
     """Write the manifest again, bit for bit, but for what was forgotten."""
-    from bot.snapshots import rebuild
+    from bot.dataset.snapshots import rebuild
 
     _checked(rebuild(prepare(config), name, out), json)
 
@@ -181,8 +181,8 @@ def export(
     json: Json = False,
 ) -> None:
     """Write a snapshot as a folder; a dataset without one gets its first."""
-    from bot.export import Options
-    from bot.export import export as write
+    from bot.dataset.export import Options
+    from bot.dataset.export import export as write
 
     names = tuple(filter(None, (part.strip().lstrip("#") for part in classes.split(","))))
     options = Options(format_, out, masks, size, fields, names, replace)
@@ -208,7 +208,7 @@ def import_(
     json: Json = False,
 ) -> None:
     """Take photos with their sidecar files in; what is there already is not taken twice."""
-    from bot.importing import take
+    from bot.dataset.importing import take
 
     report = take(prepare(config), path, dataset)
     if json:

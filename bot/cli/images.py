@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bot.cli.common import Networks, network_settings, say
-from bot.errors import UsageError
+from bot.core.errors import UsageError
 
 Paths = Annotated[list[Path], typer.Argument(help="Image files or folders.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
@@ -22,11 +22,11 @@ def upscale(
     config: Networks = None,
 ) -> None:
     """Enlarge images; writes NAME.png."""
-    from bot import files
+    from bot.verbs import images
 
     if scale not in (2, 4):
         raise UsageError("--scale is 2 or 4")
-    finish(files.upscale(paths, out, scale, network_settings(config)))
+    finish(images.upscale(paths, out, scale, network_settings(config)))
 
 
 def segment(
@@ -45,7 +45,7 @@ def segment(
 
     With --point or --box, the object that they show, in one image.
     """
-    from bot import files
+    from bot.verbs import images
     from models.base import Prompt
 
     settings, prompt = network_settings(config), None
@@ -54,7 +54,7 @@ def segment(
             raise UsageError("--point and --box are for one image")
         points = tuple(_numbers(text, 2, "--point") for text in point or ())
         prompt = Prompt(points, _numbers(box, 4, "--box") if box else None)  # type: ignore[arg-type]
-    finish(files.segment(paths, out, settings, prompt))
+    finish(images.segment(paths, out, settings, prompt))
 
 
 def compose(
@@ -65,9 +65,9 @@ def compose(
     config: Networks = None,
 ) -> None:
     """Super-resolve, segment and overlay; writes NAME.jpg as a reply would be."""
-    from bot import files
+    from bot.verbs import images
 
-    finish(files.compose(paths, out, style, seed, network_settings(config)))
+    finish(images.compose(paths, out, style, seed, network_settings(config)))
 
 
 def _numbers(text: str, count: int, option: str) -> tuple[float, ...]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import learning
+from bot.cli import learn as learning
 from bot.cli.common import (
     CONFIG,
     Config,
@@ -26,7 +26,7 @@ labels = typer.Typer(no_args_is_help=True, help="How well hashtags fit their ima
 @models.command("list")
 def models_list(config: Networks = None, json: Json = False) -> None:
     """Shipped, learned and official networks: stage, licence, size, and which are in service."""
-    from bot.weights import listing
+    from bot.verbs.networks import listing
 
     rows = listing(network_settings(config))
     if json:
@@ -54,8 +54,8 @@ def models_pull(
 
     Where no SHA-256 is known, the first download is trusted, and nothing else afterwards.
     """
-    from bot.progress import downloads
-    from bot.pull import pull
+    from bot.service.progress import downloads
+    from bot.verbs.pull import pull
 
     with downloads() as watch:
         rows = pull(network_settings(config), name, watch, sha256=sha256)
@@ -71,8 +71,8 @@ def models_pull(
 @models.command("verify")
 def models_verify(config: Networks = None, json: Json = False) -> None:
     """Are the weights in service what they were? Exit code 7 when one is damaged or missing."""
-    from bot.errors import ModelError
-    from bot.weights import verify
+    from bot.core.errors import ModelError
+    from bot.verbs.networks import verify
 
     rows = verify(network_settings(config))
     if json:
@@ -104,7 +104,7 @@ def models_evaluate(
     json: Json = False,
 ) -> None:
     """How good the networks in service are: masks, and finding hashtags that do not fit."""
-    from bot.evaluate import evaluate, table
+    from bot.verbs.evaluate import evaluate, table
 
     found = evaluate(network_settings(config), masks, labels, limit=limit, selection=selection)
     if json:
@@ -120,7 +120,7 @@ models.command("rollback")(learning.rollback)
 @labels.command("score")
 def labels_score(config: Config = CONFIG, json: Json = False) -> None:
     """How probable it is that each hashtag fits its post; a second run computes what is new."""
-    from bot.labels import score
+    from bot.verbs.labels import score
 
     summary = score(prepare(config))
     if json:

@@ -20,7 +20,7 @@ def replies_list(
     json: Json = False,
 ) -> None:
     """The latest replies, newest first."""
-    from bot.status import reply_rows
+    from bot.verbs.replies import reply_rows
 
     rows = reply_rows(prepare(config), state, limit)
     if json:
@@ -41,7 +41,7 @@ def replies_show(
     json: Json = False,
 ) -> None:
     """One reply: its steps, its history, its files."""
-    from bot.status import reply_details
+    from bot.verbs.replies import reply_details
 
     details = reply_details(prepare(config), reply)
     if json:
@@ -59,7 +59,7 @@ def replies_show(
 @app.command("approve")
 def replies_approve(replies: Numbers, config: Config = CONFIG) -> None:
     """Let replies go out. One of unknown outcome is sent again: look first that it is not there."""
-    from bot.status import settle
+    from bot.verbs.replies import settle
 
     for reply, state in settle(prepare(config), replies, "approve"):
         say(f"reply {reply}: {state}")
@@ -72,7 +72,7 @@ def replies_reject(
     config: Config = CONFIG,
 ) -> None:
     """Replies that must not go out."""
-    from bot.status import settle
+    from bot.verbs.replies import settle
 
     for reply, state in settle(prepare(config), replies, "reject", why):
         say(f"reply {reply}: {state}")
@@ -81,7 +81,7 @@ def replies_reject(
 @app.command("confirm")
 def replies_confirm(replies: Numbers, config: Config = CONFIG) -> None:
     """Replies of unknown outcome that you saw on the network: they were sent."""
-    from bot.status import settle
+    from bot.verbs.replies import settle
 
     for reply, state in settle(prepare(config), replies, "confirm"):
         say(f"reply {reply}: {state}")
@@ -94,7 +94,7 @@ def replies_html(
     config: Config = CONFIG,
 ) -> None:
     """A page with before, mask and after of every reply."""
-    from bot.status import write_page_of
+    from bot.verbs.replies import write_page_of
 
     count = write_page_of(prepare(config), file, limit)
     say(f"wrote {count} replies to {file}")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bot.cli.common import CONFIG, Config, Json, Limit, prepare, print_json, say
-from bot.errors import UsageError
+from bot.core.errors import UsageError
 
 WIDTH = 60  # characters of a caption in a line
 
@@ -56,7 +56,7 @@ def search(
     json: Json = False,
 ) -> None:
     """Find collected posts by words or by an image, narrowed by filters; newest first."""
-    from bot.search import Wanted, find, settle
+    from bot.verbs.search import Wanted, find, settle
 
     if rebuild:
         _rebuild(config, json)
@@ -95,7 +95,7 @@ def search(
 def _rebuild(config: Path, json: bool) -> None:
     from dataclasses import asdict
 
-    from bot.search import rebuild
+    from bot.verbs.search import rebuild
 
     done = rebuild(prepare(config))
     if json:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bot.cli.common import CONFIG, Config, Json, prepare, print_json, say
-from bot.errors import UsageError
+from bot.core.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="The tracked hashtags and profiles.")
 
@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="The tracked hashtags and profiles.
 @app.command("list")
 def track_list(config: Config = CONFIG, json: Json = False) -> None:
     """Tracks and their health."""
-    from bot.status import track_rows
+    from bot.verbs.tracks import track_rows
 
     rows = track_rows(prepare(config))
     if json:
@@ -67,7 +67,7 @@ def track_remove(
 
 
 def target_of(text: str) -> tuple[Any, str]:
-    from bot.events import TrackKind
+    from bot.core.events import TrackKind
 
     if text.startswith("#"):
         return TrackKind.HASHTAG, text[1:]

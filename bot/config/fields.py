@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import ipaddress
 import re
 import string
 from collections.abc import Callable
@@ -37,8 +36,9 @@ from bot.config.values import (
     parse_threshold,
     parse_username,
 )
-from bot.events import Mode
-from models.official.catalogue import names
+from bot.core.events import Mode
+from bot.net.addresses import is_loopback
+from models.serving.catalogue import names
 
 PLATFORMS = ("instagram",)
 DELETED_POSTS = ("keep", "metadata", "remove")
@@ -254,13 +254,6 @@ def split_address(value: object) -> tuple[str, int] | None:
     if not _HOST.fullmatch(host.lower()) or "*" in host or not re.fullmatch("[0-9]{1,5}", port):
         return None
     return (host.strip("[]"), int(port)) if int(port) < 65536 else None
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _template(*required: str) -> Callable[[str], str]:

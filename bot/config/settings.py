@@ -30,8 +30,9 @@ from bot.config.problems import Path as KeyPath
 from bot.config.problems import did_you_mean, not_one_of, origin_of, quote
 from bot.config.source import Source, parse_source, read_text
 from bot.config.values import Rate, Threshold, format_duration
-from bot.errors import ConfigError
-from bot.events import Mode, TrackKind
+from bot.core.errors import ConfigError
+from bot.core.events import Mode, TrackKind
+from bot.net.addresses import is_loopback
 from models.compose import styles
 
 # What a style may be called: one of the overlays, or another one for each post.
@@ -207,7 +208,7 @@ class Health(Section):
     @classmethod
     def _loopback(cls, listen: str, info: ValidationInfo) -> str:
         address = fields.split_address(listen)
-        if address and not info.data.get("allow_remote") and not fields.is_loopback(address[0]):
+        if address and not info.data.get("allow_remote") and not is_loopback(address[0]):
             raise ValueError("is open to other machines; set allow_remote = true to mean it")
         return listen
 

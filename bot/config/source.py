@@ -18,7 +18,7 @@ from typing import Any
 
 from bot.config.lines import locate
 from bot.config.problems import Origin, Path, Problem, did_you_mean, key_name, origin_of
-from bot.errors import ConfigError
+from bot.core.errors import ConfigError
 
 PREFIX = "TAGECHO_"
 ACCOUNT_SECRETS = ("password", "totp_secret")

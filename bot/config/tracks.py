@@ -21,8 +21,8 @@ from bot.config.problems import did_you_mean, quote
 from bot.config.settings import Settings, Track, parse
 from bot.config.source import read_text
 from bot.config.values import parse_hashtag, parse_username
-from bot.errors import ConfigError, NothingToDo, UsageError
-from bot.events import TrackKind
+from bot.core.errors import ConfigError, NothingToDo, UsageError
+from bot.core.events import TrackKind
 
 _Edit = Callable[[str, Settings], tuple[str, Track]]
 

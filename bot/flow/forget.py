@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import structlog
 from sqlmodel import Session, col, select
 
-from bot.errors import NothingToDo
-from bot.flow.policy import Deleted, utc_now
+from bot.core.clock import utc_now
+from bot.core.errors import NothingToDo
+from bot.flow.policy import Deleted
 from storage import dataset, outbox
 from storage import forget as removal
 from storage.blobs import BlobStore

@@ -16,14 +16,15 @@ from datetime import timedelta
 import structlog
 from sqlmodel import Session, select
 
-from bot.errors import RateLimited, Refused, StorageError, TargetGone, Unavailable
-from bot.events import Media, MediaKind, Post
-from bot.flow.curation import Curator
-from bot.flow.policy import Clock, Policy, Track, utc_now
+from bot.core.clock import Clock, utc_now
+from bot.core.errors import RateLimited, Refused, StorageError, TargetGone, Unavailable
+from bot.core.events import Media, MediaKind, Post
+from bot.flow.curate import Curator
+from bot.flow.policy import Policy, Track
 from bot.flow.trigger import Trigger, Us, decide
 from bot.platforms.base import Platform
 from models.base import ImageRejected
-from models.images import decode
+from models.images.codec import decode
 from models.quality.measure import Measured
 from storage import curation, dataset, outbox
 from storage.blobs import BlobStore

@@ -1,21 +1,14 @@
-"""The operator's rules as the flow needs them; `bot.app` makes them from the configuration."""
+"""The operator's rules as the flow needs them; `bot.service.app` makes them."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from bot.events import Mode, TrackKind
-
-Clock = Callable[[], datetime]  # aware, UTC
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
+from bot.core.events import Mode, TrackKind
 
 
 class Deleted(StrEnum):

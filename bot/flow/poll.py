@@ -11,11 +11,12 @@ import structlog
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from bot.errors import NetworkError, RateLimited, StorageError, TargetGone
-from bot.events import Page, Post, TrackKind
+from bot.core.clock import Clock, utc_now
+from bot.core.errors import NetworkError, RateLimited, StorageError, TargetGone
+from bot.core.events import Page, Post, TrackKind
 from bot.flow.forget import Files, gone_at_source
 from bot.flow.ingest import Ingest, Taken
-from bot.flow.policy import Clock, Policy, Track, utc_now
+from bot.flow.policy import Policy, Track
 from bot.flow.trigger import Us
 from bot.platforms.base import Platform
 from storage.database import Database

@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 import structlog
 from sqlmodel import Session
 
-from bot.errors import (
+from bot.core.clock import Clock, utc_now
+from bot.core.errors import (
     ActionBlocked,
     AuthError,
     LoginRequired,
@@ -24,9 +25,9 @@ from bot.errors import (
     TargetGone,
     Unavailable,
 )
-from bot.events import Author, Mode, Step, StepKind
+from bot.core.events import Author, Mode, Step, StepKind
 from bot.flow.forget import Files, drop, source_deleted
-from bot.flow.policy import Clock, Policy, Track, utc_now
+from bot.flow.policy import Policy, Track
 from bot.flow.trigger import Us, still_wanted
 from bot.platforms.base import Platform
 from storage import dataset, outbox, steps

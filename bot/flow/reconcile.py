@@ -8,10 +8,11 @@ from datetime import datetime
 import structlog
 from sqlmodel import Session, col, select
 
-from bot.errors import AuthError, LoginRequired, NetworkError, RateLimited, TargetGone
-from bot.events import Reading, Receipt, StepKind, Verdict
+from bot.core.clock import Clock, utc_now
+from bot.core.errors import AuthError, LoginRequired, NetworkError, RateLimited, TargetGone
+from bot.core.events import Reading, Receipt, StepKind, Verdict
 from bot.flow.forget import Files, gone_at_source
-from bot.flow.policy import Clock, Policy, utc_now
+from bot.flow.policy import Policy
 from bot.flow.publish import as_step, known_author, pause_after
 from bot.platforms.base import Platform
 from storage import outbox, steps

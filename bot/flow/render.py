@@ -15,11 +15,12 @@ import PIL.Image
 import structlog
 from sqlmodel import Session, col, select
 
-from bot.events import Mode
-from bot.flow.policy import Clock, Policy, utc_now
+from bot.core.clock import Clock, utc_now
+from bot.core.events import Mode
+from bot.flow.policy import Policy
 from models.base import Composer, Image, Mask, Segmenter, Upscaler
-from models.fit import fit_feed, fit_story
-from models.images import decode, encode_jpeg, encode_png, png_mask
+from models.images.codec import decode, encode_jpeg, encode_png, png_mask
+from models.images.fit import fit_feed, fit_story
 from storage import blobs, outbox
 from storage.blobs import BlobStore
 from storage.database import Database
@@ -41,7 +42,7 @@ WAIT_FOR_IMAGE = timedelta(seconds=10)
 
 
 class Stages(Protocol):
-    """The networks in service. `bot.app` provides them."""
+    """The networks in service. `bot.service.app` provides them."""
 
     def upscaler(self, scale: int) -> Upscaler: ...
 

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from bot.errors import (
+from bot.core.clock import Clock, utc_now
+from bot.core.errors import (
     AuthError,
     LoginRequired,
     OutcomeUnknown,
@@ -19,8 +20,7 @@ from bot.errors import (
     StorageError,
     TargetGone,
 )
-from bot.events import Remote
-from bot.flow.policy import Clock, utc_now
+from bot.core.events import Remote
 from bot.flow.publish import pause_after, paused
 from bot.platforms.base import Platform
 from storage import retractions

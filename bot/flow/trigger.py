@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.events import Author, Post
+from bot.core.events import Author, Post
 from bot.flow.policy import Policy, Track
 
 AUTO = "auto"  # as a track's style: whatever the policy picks for the post

@@ -1,9 +1,9 @@
 """What every platform offers the service, and the rules an adapter keeps.
 
-Errors: an adapter raises only classes of `bot.errors`. Reads raise `Unavailable`, `RateLimited`,
-`AuthError`, `TargetGone` or `TargetPrivate`; a failed read is never an empty page. Writes raise
-`OutcomeUnknown` unless the platform definitely refused, and are never sent twice by the adapter or
-by anything below it.
+Errors: an adapter raises only classes of `bot.core.errors`. Reads raise `Unavailable`,
+`RateLimited`, `AuthError`, `TargetGone` or `TargetPrivate`; a failed read is never an empty page.
+Writes raise `OutcomeUnknown` unless the platform definitely refused, and are never sent twice by
+the adapter or by anything below it.
 
 Threads: one adapter belongs to one thread.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from bot.events import (
+from bot.core.events import (
     Author,
     CommentPage,
     Media,

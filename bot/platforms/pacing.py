@@ -16,7 +16,7 @@ from typing import Protocol
 
 import tenacity
 
-from bot.errors import (
+from bot.core.errors import (
     ActionBlocked,
     AuthError,
     LoginRequired,
@@ -24,7 +24,7 @@ from bot.errors import (
     RateLimited,
     Unavailable,
 )
-from bot.events import Breaker
+from bot.core.events import Breaker
 
 ACCOUNT = "*"  # the breaker that stops every action of an account
 DAY = 86400.0

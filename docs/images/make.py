@@ -14,8 +14,8 @@ from pathlib import Path
 from PIL import Image
 from skimage import data
 
-from bot import files
 from bot.config import Settings
+from bot.verbs import images
 
 STYLES = {"astronaut": "spotlight", "chelsea": "outline", "coffee": "pattern"}
 SIDE, GAP = 360, 8
@@ -40,8 +40,8 @@ def stages(photo: str, style: str, folder: Path) -> list[Path]:
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     image.crop((left, top, left + side, top + side)).save(before)
-    mask = files.segment([before], folder / "masks", Settings()).written
-    after = files.compose([before], folder / "replies", style, 0, Settings()).written
+    mask = images.segment([before], folder / "masks", Settings()).written
+    after = images.compose([before], folder / "replies", style, 0, Settings()).written
     return [before, *mask, *after]
 
 

@@ -16,8 +16,8 @@ from PIL import Image
 from skimage import data
 
 from models.base import Image as Pixels
-from models.packs import load_upscaler
-from models.runtime import Runtime
+from models.serving.packs import load_upscaler
+from models.serving.runtime import Runtime
 from models.superres.degrade import blur, jpeg, noise, shrink
 from models.superres.evaluate import bicubic
 

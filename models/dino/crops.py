@@ -15,9 +15,9 @@ from PIL import Image as Pil
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from models.augment import blurred, greyed, jitter, random_crop, solarised, to_batch
 from models.base import Image
 from models.dino.recipe import Recipe
+from models.training.augment import blurred, greyed, jitter, random_crop, solarised, to_batch
 
 HIDE = (0.1, 0.5)  # share of a picture's patches that are hidden, when any are
 

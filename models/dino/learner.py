@@ -19,7 +19,7 @@ from models.dino.loss import DinoLoss, PatchLoss, koleo
 from models.dino.model import Model, Said, parameter_groups
 from models.dino.recipe import Recipe
 from models.dino.vit import ViT
-from models.training import Ema, cosine
+from models.training.loop import Ema, cosine
 
 
 class Wanted(NamedTuple):

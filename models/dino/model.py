@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from models.dino.head import Head
 from models.dino.recipe import Recipe
 from models.dino.vit import ViT
-from models.training import read_checkpoint
+from models.training.loop import read_checkpoint
 
 
 class Said(NamedTuple):

@@ -13,14 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.augment import to_batch
 from models.base import Image
 from models.dino.crops import load_photos
+from models.dino.ncut import last_keys, ncut_mask
 from models.dino.vit import ViT
 from models.metrics.knn import knn_accuracy
-from models.segment.measure import Labelled, iou, labelled
-from models.segment.ncut import last_keys, ncut_mask
-from models.training import photo_paths
+from models.metrics.labelled import Labelled, labelled
+from models.metrics.masks import iou
+from models.training.augment import to_batch
+from models.training.loop import photo_paths
 
 DROPPED = {"notsure", "other", "skip"}  # tags that say nothing
 

@@ -31,7 +31,7 @@ from models.dino.recipe import Recipe
 from models.dino.select import Selection, read_selection
 from models.dino.start import load_start
 from models.dino.vit import ViT
-from models.training import (
+from models.training.loop import (
     Progress,
     load_checkpoint,
     photo_paths,

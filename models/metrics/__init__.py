@@ -1,4 +1,4 @@
 """Figures of quality, each written once.
 
-`models.segment.measure` has IoU, `models.superres.evaluate` has PSNR-Y and SSIM.
+`models.superres.evaluate` has PSNR-Y and SSIM.
 """

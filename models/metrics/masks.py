@@ -17,6 +17,12 @@ TOLERANCE = 0.0075  # of the diagonal
 Box = tuple[int, int, int, int]  # top, left, bottom, right; the last two exclusive
 
 
+def iou(got: Mask, wanted: Mask) -> float:
+    """Intersection over union; 1 when both are empty."""
+    either = int((got | wanted).sum())
+    return 1.0 if either == 0 else float((got & wanted).sum() / either)
+
+
 def f_curve(probability: Probability, wanted: Mask) -> NDArray[np.float64]:
     """(256,) F-measures, beta² = 0.3, of `probability * 255 >= t` for t = 0..255.
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from models.base import Mask, Probability
 from models.metrics.bootstrap import Rows, Statistic, interval, mean
-from models.metrics.masks import boundary_f, f_curve, located, max_f
-from models.segment.measure import iou
+from models.metrics.masks import boundary_f, f_curve, iou, located, max_f
 
 
 @dataclass(frozen=True, slots=True)

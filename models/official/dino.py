@@ -1,7 +1,7 @@
 """The main object by official DINO features: TokenCut on the last layer's keys, refined.
 
 Caron et al., "Emerging properties in self-supervised vision transformers", ICCV 2021; the cut is
-described in `models.segment.ncut`, the refinement in `models.segment.guided`.
+described in `models.dino.ncut`, the refinement in `models.segment.guided`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from torch import Tensor
 
 from models.base import Image, Mask, Segmentation
 from models.dino.hub import load_hub
+from models.dino.ncut import affinity, bipartition, last_keys
 from models.dino.vit import ViT
 from models.official.pickled import DEVICE
-from models.official.shelf import official_weights
-from models.packs import Weights
-from models.runtime import Runtime
 from models.segment.guided import refine
-from models.segment.ncut import affinity, bipartition, last_keys
 from models.segment.tidy import REVISION, tidy
+from models.serving.packs import Weights
+from models.serving.runtime import Runtime
+from models.serving.shelf import official_weights
 
 LONG_SIDE = 448  # px that the network sees: 28 tokens, and 784 at most keep the cut below 0.1 s
 LEAST_AREA, MOST_AREA = 0.01, 0.9  # of the picture: what is smaller or larger is no object

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 from models.base import Answer, Image, Probability, Prompt, WeightsError
 from models.official.pickled import DEVICE, read
-from models.official.shelf import official_weights
-from models.packs import Weights
-from models.runtime import Runtime
 from models.segment.guided import stretch
+from models.serving.packs import Weights
+from models.serving.runtime import Runtime
+from models.serving.shelf import official_weights
 
 HEADS = 8  # of the mask decoder, in every published SAM; no shape tells it
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]  # of RGB in 0..255

@@ -26,9 +26,9 @@ from spandrel import (
 
 from models.base import Image, Upscaler, WeightsError
 from models.official.pickled import DEVICE, read
-from models.official.shelf import official_weights
-from models.packs import Weights
-from models.runtime import Runtime
+from models.serving.packs import Weights
+from models.serving.runtime import Runtime
+from models.serving.shelf import official_weights
 from models.superres.tiles import Tiles, to_image, to_input, up_to
 
 _Result = TypeVar("_Result")

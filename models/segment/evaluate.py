@@ -19,17 +19,11 @@ import numpy as np
 
 from models.base import Mask, Segmenter
 from models.metrics.bootstrap import interval
-from models.packs import EMBEDDED, embedded_weights
-from models.runtime import Runtime
-from models.segment.measure import (
-    Labelled,
-    background,
-    canvas,
-    iou,
-    labelled,
-    push_to_border,
-)
+from models.metrics.labelled import Labelled, background, canvas, labelled, push_to_border
+from models.metrics.masks import iou
 from models.segment.segmenter import OnnxSegmenter
+from models.serving.packs import EMBEDDED, embedded_weights
+from models.serving.runtime import Runtime
 
 SELECTION = Path(__file__).parent / "selection.txt"
 BORDERS = ("left", "right", "top", "bottom")

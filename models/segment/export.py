@@ -11,10 +11,10 @@ from pathlib import Path
 
 import torch
 
-from models.export import export, register, round_to_half
+from models.onnx.write import export, register, round_to_half
 from models.segment.network import SegmentNet, Served
 from models.segment.train import load_network
-from models.training import read_checkpoint
+from models.training.loop import read_checkpoint
 
 
 def export_network(network: SegmentNet, path: Path, side: int, threshold: float) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.base import Image, Mask
-from models.segment.ncut import FAINT, Keys, Weights, affinity, bipartition
+from models.dino.ncut import FAINT, Keys, Weights, affinity, bipartition
 
 COLOUR = 6.0  # Lab units: cells so far apart in colour are half strangers
 NEAR = 0.3  # of the picture's side: likewise in place

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 
 from models.base import WeightsError
 from models.dino.vit import Shape
-from models.exported import Array, Constants, Layer
-from models.runtime import Runtime
+from models.onnx.read import Array, Constants, Layer
 from models.segment.network import SegmentNet, Served
 from models.segment.settle import statistics
+from models.serving.runtime import Runtime
 
 TOLERANCE = 1e-4  # the largest difference between the file and what was restored from it
 POSITIONS = "network.vit.positions"

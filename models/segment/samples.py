@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pil
 from scipy import ndimage
 
-from models.augment import blurred, greyed, jitter, random_crop
 from models.base import Image, Mask
+from models.training.augment import blurred, greyed, jitter, random_crop
 
 LONG_SIDE = 320
 STRIP = 48  # the narrowest stretch of background worth cutting out, in pixels

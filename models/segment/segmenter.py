@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pil
 
-from models.base import Image, Mask, Probability, Segmentation
-from models.packs import Weights, embedded_weights
-from models.runtime import Runtime
+from models.base import Image, Mask, Probability, Segmentation, Segmenter, WeightsError
 from models.segment.guided import refine
 from models.segment.tidy import REVISION, tidy
+from models.serving.packs import Weights, embedded_weights
+from models.serving.runtime import Runtime
 
 
 class OnnxSegmenter:
@@ -55,3 +55,11 @@ class OnnxSegmenter:
 def embedded(runtime: Runtime, _home: Path | None = None) -> OnnxSegmenter:
     """The segmenter we ship. Raises WeightsError."""
     return OnnxSegmenter(embedded_weights("segment"), runtime)
+
+
+def open_segmenter(weights: Weights, runtime: Runtime) -> Segmenter:
+    """Raises WeightsError when the manifest lacks what serving must know."""
+    try:
+        return OnnxSegmenter(weights, runtime)
+    except (KeyError, ValueError, TypeError) as error:
+        raise WeightsError(f"{weights.version}: its manifest is incomplete: {error!r}") from error

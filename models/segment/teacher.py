@@ -27,14 +27,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image as Pil
 
-from models.augment import to_batch
 from models.base import Image, Mask, WeightsError
 from models.dino.model import load_teacher
+from models.dino.ncut import last_keys, ncut_mask
 from models.dino.vit import ViT
 from models.segment.grabcut import grabcut, grabcut_guided
 from models.segment.graphcut import colour_mask, graph_mask, seeded_mask, spread
-from models.segment.ncut import last_keys, ncut_mask
 from models.segment.selftrain import Way, load_student, refined
+from models.training.augment import to_batch
 
 WAYS = ("grabcut", "colour", "tokencut", "graph", "seeded", "combined", "network")
 AREA = (0.06, 0.50)  # share of the picture a believable object covers

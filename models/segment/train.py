@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from models.augment import to_batch
 from models.dino.model import load_teacher
 from models.dino.start import EXPORTED
 from models.dino.vit import ViT
@@ -27,7 +26,8 @@ from models.segment.network import SegmentNet
 from models.segment.restore import restore
 from models.segment.samples import Pool, build_pool, draw
 from models.segment.settle import settle
-from models.training import (
+from models.training.augment import to_batch
+from models.training.loop import (
     Ema,
     Progress,
     cosine,

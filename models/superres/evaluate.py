@@ -22,8 +22,8 @@ from PIL import Image as Pil
 from skimage.metrics import structural_similarity
 
 from models.base import Image, Upscaler
-from models.packs import EMBEDDED
-from models.runtime import Runtime
+from models.serving.packs import EMBEDDED
+from models.serving.runtime import Runtime
 from models.superres.degrade import REAL_WORLD, STRENGTHS, degrade_for_benchmark, shrink
 from models.superres.upscaler import embedded
 

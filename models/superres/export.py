@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 
-from models.export import export, register
+from models.onnx.write import export, register
 from models.superres.damage import Damage
 from models.superres.network import Compact, shape_of
-from models.training import read_checkpoint
+from models.training.loop import read_checkpoint
 
 
 def load_network(checkpoint: Path) -> Compact:

@@ -27,7 +27,14 @@ from models.base import Image
 from models.superres.degrade import HARSH, USUAL, degrade
 from models.superres.network import Compact, shape_of
 from models.superres.start import started
-from models.training import Ema, Progress, cosine, load_checkpoint, photo_paths, save_checkpoint
+from models.training.loop import (
+    Ema,
+    Progress,
+    cosine,
+    load_checkpoint,
+    photo_paths,
+    save_checkpoint,
+)
 
 
 @dataclass(frozen=True)

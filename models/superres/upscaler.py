@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from models.base import Image, Upscaler, WeightsError
-from models.packs import EMBEDDED, Weights, embedded_weights
-from models.runtime import Runtime
+from models.serving.packs import EMBEDDED, Weights, embedded_weights
+from models.serving.runtime import Runtime
 from models.superres.damage import Damage
 from models.superres.picked import PickedUpscaler
 from models.superres.tiles import Tiles, to_image, to_input, up_to

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from bot.events import Author, Post, Receipt, Step, StepKind
+from bot.core.events import Author, Post, Receipt, Step, StepKind
 from bot.platforms.instagram import InstagramPlatform
 from bot.platforms.pacing import MemoryLedger, PacedGate
 from bot.platforms.sandbox.server import Sandbox

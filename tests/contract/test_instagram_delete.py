@@ -8,8 +8,8 @@ from contextlib import suppress
 
 import pytest
 
-from bot.errors import OutcomeUnknown, Refused, TagechoError, TargetGone
-from bot.events import Post, Remote, StepKind
+from bot.core.errors import OutcomeUnknown, Refused, TagechoError, TargetGone
+from bot.core.events import Post, Remote, StepKind
 from bot.platforms.instagram import InstagramPlatform
 from bot.platforms.sandbox.server import Sandbox
 from tests.contract.instagram_kit import OpenGate, ready, settled

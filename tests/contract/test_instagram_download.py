@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import pytest
 
-from bot.errors import RateLimited, Refused, TargetGone, Unavailable
+from bot.core.errors import RateLimited, Refused, TargetGone, Unavailable
 from bot.platforms.instagram.download import Downloader
 from bot.platforms.sandbox.server import Sandbox
 from tests.contract.instagram_kit import OpenGate, account

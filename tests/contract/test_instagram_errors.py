@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.errors import (
+from bot.core.errors import (
     AccountSuspended,
     ActionBlocked,
     AuthError,
@@ -27,7 +27,7 @@ from bot.errors import (
     TargetPrivate,
     Unavailable,
 )
-from bot.events import Post, StepKind
+from bot.core.events import Post, StepKind
 from bot.platforms.instagram import InstagramPlatform
 from bot.platforms.pacing import MemoryLedger, PacedGate
 from bot.platforms.sandbox.server import Sandbox

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.errors import OutcomeUnknown, RateLimited, TargetGone, Unavailable
-from bot.events import Mode, Post, StepKind, Verdict
+from bot.core.errors import OutcomeUnknown, RateLimited, TargetGone, Unavailable
+from bot.core.events import Mode, Post, StepKind, Verdict
 from bot.platforms.instagram import InstagramPlatform
 from bot.platforms.sandbox import reading, shapes
 from bot.platforms.sandbox.server import Sandbox

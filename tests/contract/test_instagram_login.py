@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.errors import (
+from bot.core.errors import (
     AuthError,
     BadCredentials,
     ChallengeRequired,

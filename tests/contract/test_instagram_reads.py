@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.errors import TargetGone, TargetPrivate, Unavailable
-from bot.events import MediaKind, Page, UserTag
+from bot.core.errors import TargetGone, TargetPrivate, Unavailable
+from bot.core.events import MediaKind, Page, UserTag
 from bot.platforms.instagram import InstagramPlatform
 from bot.platforms.sandbox import shapes
 from bot.platforms.sandbox.net import Network

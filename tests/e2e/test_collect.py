@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.errors import AccountLocked
+from bot.core.errors import AccountLocked
 from bot.platforms.sandbox.server import Sandbox
 from tests.e2e.kit import Service, until
 

@@ -11,7 +11,8 @@ import pytest
 
 from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import Post
-from bot.status import settle, switch_pause
+from bot.verbs.pause import switch_pause
+from bot.verbs.replies import settle
 from tests.e2e.kit import Service, service, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

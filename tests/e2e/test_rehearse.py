@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bot.config import load
-from bot.demo import _contained, _fresh
-from bot.errors import AccountLocked, UsageError
+from bot.core.errors import AccountLocked, UsageError
+from bot.verbs.demo import _contained, _fresh
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from bot.config.tracks import add_track, remove_track
-from bot.errors import AccountLocked
-from bot.events import TrackKind
+from bot.core.errors import AccountLocked
+from bot.core.events import TrackKind
 from bot.platforms.sandbox.server import Sandbox
 from tests.e2e.kit import Service, free_port, service, until
 

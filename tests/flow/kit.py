@@ -18,16 +18,16 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pil
 
-from bot.errors import TagechoError
-from bot.events import TrackKind
+from bot.core.errors import TagechoError
+from bot.core.events import TrackKind
 from bot.flow.ingest import Ingest, Limits
-from bot.flow.photos import Runs
 from bot.flow.policy import Policy, Track
 from bot.flow.poll import Polled, Poller
 from bot.flow.publish import Publisher, rendered_state
 from bot.flow.reconcile import Reconciler
 from bot.flow.render import NotRenderable, Renderer, Stages, claim
 from bot.flow.trigger import Us
+from bot.learn.photos import Runs
 from bot.platforms.instagram import InstagramPlatform
 from bot.platforms.pacing import PacedGate, Rate
 from bot.platforms.sandbox.server import Sandbox

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from bot.errors import RateLimited, Unavailable
-from bot.events import TrackKind
-from bot.filters import parse_filter
-from bot.flow.collect import Collector, Summary, Want
+from bot.core.errors import RateLimited, Unavailable
+from bot.core.events import TrackKind
+from bot.dataset.filters import parse_filter
+from bot.flow.backfill import Collector, Summary, Want
 from storage.tables import Collection, Comment, PostRow, PostTrack, Reply
 from tests.flow.kit import Flow
 

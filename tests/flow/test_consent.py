@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bot.errors import NothingToDo
-from bot.events import TrackKind
+from bot.core.errors import NothingToDo
+from bot.core.events import TrackKind
 from bot.flow.forget import forget
 from bot.platforms.sandbox.things import Post
 from storage import outbox

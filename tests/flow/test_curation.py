@@ -11,12 +11,12 @@ from PIL import Image as Pil
 from skimage import data as photos
 from sqlmodel import select
 
-from bot.app import bounds_of
 from bot.config import Settings
-from bot.flow.curation import UNMATCHED, VERSION, Curator
+from bot.flow.curate import UNMATCHED, VERSION, Curator
 from bot.flow.ingest import Ingest, Limits
 from bot.flow.poll import Poller
 from bot.platforms.sandbox.things import Post
+from bot.service.app import bounds_of
 from storage.tables import Curation, MediaRow, PostRow, Verdict
 from tests.flow.kit import Flow, jpeg, served
 
@@ -117,7 +117,7 @@ def test_a_failed_comparison_loses_no_post_and_is_made_up_for(
     curated: Flow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr("bot.flow.curation.similarity", None)
+        broken.setattr("bot.flow.curate.similarity", None)
         broken.setattr(Curator, "match", lambda self, media: 1 / 0)
         post(curated, "first", jpeg((300, 300)))
         assert curated.poll().taken.new == 1

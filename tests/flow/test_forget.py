@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from bot.errors import LoginRequired
-from bot.events import Mode, Receipt, Step, StepKind, TrackKind
+from bot.core.errors import LoginRequired
+from bot.core.events import Mode, Receipt, Step, StepKind, TrackKind
 from bot.flow.forget import forget, forget_post, gone_at_source
 from bot.flow.ingest import Ingest, Limits
 from bot.flow.policy import Deleted

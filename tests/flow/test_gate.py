@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import time, timedelta
 from zoneinfo import ZoneInfo
 
-from bot.events import Receipt, Step
+from bot.core.events import Receipt, Step
 from bot.flow.forget import forget
 from bot.platforms.sandbox.things import Post
 from tests.flow.kit import Flow

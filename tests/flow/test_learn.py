@@ -19,18 +19,19 @@ from typing import Any
 import pytest
 from sqlmodel import col, select
 
-from bot import cli, learning, removal
-from bot.app import ServingStages
+from bot import cli
 from bot.config import Settings
-from bot.errors import AccountLocked, ModelError, NothingToDo, StorageError, TagechoError
-from bot.flow import learn as flow
-from bot.flow import photos
-from bot.flow.child import Child, TimeLimit, Turn
-from bot.flow.policy import utc_now
-from bot.niced import command
-from bot.status import opened
-from models.promotion import FEWEST
-from models.store import SHIPPED, Store
+from bot.core.clock import utc_now
+from bot.core.errors import AccountLocked, ModelError, NothingToDo, StorageError, TagechoError
+from bot.learn import photos
+from bot.learn import run as flow
+from bot.learn.background import command
+from bot.learn.process import Child, TimeLimit, Turn
+from bot.service.app import ServingStages, opened
+from bot.verbs import forget as removal
+from bot.verbs import learn as learning
+from models.segment.store import Store
+from models.serving.promotion import FEWEST, SHIPPED
 from storage import forget as forgetting
 from storage import learning as runs
 from storage.learning import RunState, held_out
@@ -771,7 +772,9 @@ def test_the_verbs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     config = configured(tmp_path)
-    monkeypatch.setattr("bot.niced.step_back", lambda _nice: None)  # this is the tests' process
+    monkeypatch.setattr(
+        "bot.learn.background.step_back", lambda _nice: None
+    )  # this is the tests' process
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["tagecho", *arguments, "--config", str(config)])

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from sqlmodel import select
 
-from bot.app import ServingStages
 from bot.config import Settings
-from bot.events import Mode
+from bot.core.events import Mode
 from bot.flow.render import Renderer
+from bot.service.app import ServingStages
 from storage.tables import Artifact, Reply, ReplyState
 from tests.flow.kit import Flow, opened
 

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import event
 from sqlmodel import col, select
 
-from bot.errors import StorageError, TagechoError, TargetGone, TargetPrivate, Unavailable
-from bot.events import Media, Page, TrackKind
+from bot.core.errors import StorageError, TagechoError, TargetGone, TargetPrivate, Unavailable
+from bot.core.events import Media, Page, TrackKind
 from bot.flow.forget import forget
 from bot.flow.policy import Track
 from bot.flow.poll import overdue

@@ -12,14 +12,14 @@ from prometheus_client import generate_latest
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
-from bot.app import App
 from bot.config import Settings, parse
-from bot.daemon import Daemon
-from bot.events import Remote
-from bot.flow.policy import utc_now
-from bot.observe import REGISTRY
+from bot.core.clock import utc_now
+from bot.core.events import Remote
 from bot.platforms.sandbox.server import Sandbox
-from bot.worker import AccountWorker, Rules
+from bot.service.app import App
+from bot.service.daemon import Daemon
+from bot.service.observe import REGISTRY
+from bot.service.worker import AccountWorker, Rules
 from storage import retractions
 from storage.tables import Reply
 from tests.flow.kit import Flow

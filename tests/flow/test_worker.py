@@ -13,13 +13,14 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import select
 
-from bot.app import App
 from bot.config import Settings
-from bot.errors import StorageError
+from bot.core.clock import utc_now
+from bot.core.errors import StorageError
 from bot.flow.forget import forget
-from bot.flow.policy import Deleted, utc_now
+from bot.flow.policy import Deleted
 from bot.flow.render import Renderer
-from bot.worker import AccountWorker, RenderWorker, Rules
+from bot.service.app import App
+from bot.service.worker import AccountWorker, RenderWorker, Rules
 from storage import retractions
 from storage.tables import PostRow, Reply, ReplyState, Retraction
 from tests.flow.kit import Flow
@@ -152,7 +153,7 @@ def test_an_account_whose_session_ends_while_it_deletes_logs_in_again(
     flow.box.faults.add("login_required", write="delete")
     assert not account.work()
     assert not account.ready
-    monkeypatch.setattr("bot.worker.LOGIN_PAUSE", 0.0)
+    monkeypatch.setattr("bot.service.worker.LOGIN_PAUSE", 0.0)
     account._next_login = 0.0
     with app.database.write() as session:
         session.exec(update(Retraction).values(not_before=utc_now()))

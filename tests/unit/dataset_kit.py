@@ -12,11 +12,11 @@ from PIL import Image as Pil
 from pydantic import SecretStr
 from sqlmodel import col, select
 
-from bot.app import App
 from bot.config import Settings
 from bot.config.settings import Data
-from bot.events import Author, Media, MediaKind
-from models.images import png_mask
+from bot.core.events import Author, Media, MediaKind
+from bot.service.app import App
+from models.images.codec import png_mask
 from storage import blobs, dataset
 from storage.dataset import Fetched
 from storage.tables import Artifact, Curation, LabelScore, MediaRow, MediaState, Verdict

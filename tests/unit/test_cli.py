@@ -22,7 +22,7 @@ from skimage import data
 
 from bot import cli
 from bot.config import load
-from bot.events import Remote
+from bot.core.events import Remote
 from storage import retractions
 from storage.database import Database
 from storage.tables import AuthorName, AuthorRow, Control, Reply, ReplyState, ReplyStep, StepState

@@ -14,13 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bot.app import policy_of
 from bot.config import Track, diff, load, parse
 from bot.config.settings import SECTIONS
 from bot.config.source import ACCOUNT_SECRETS
 from bot.config.values import QuietHours, Rate
-from bot.errors import ConfigError
-from bot.events import Mode, TrackKind
+from bot.core.errors import ConfigError
+from bot.core.events import Mode, TrackKind
+from bot.service.app import policy_of
 
 EXAMPLE = Path(__file__).parents[2] / "config.toml"
 ACCOUNT = '[accounts.main]\nplatform = "instagram"\nusername = "imagebot"\n'

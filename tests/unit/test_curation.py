@@ -22,17 +22,16 @@ from pydantic import SecretStr
 from skimage import data as photos
 from sqlmodel import SQLModel, col, select
 
-from bot import curate as curating
-from bot.app import App
 from bot.config import Settings
 from bot.config.settings import Curation as CurationSettings
 from bot.config.settings import Data
 from bot.config.values import Threshold
-from bot.curate import curate
-from bot.errors import NothingToDo
-from bot.events import Author, Media
-from bot.flow import curation as flow_curation
-from bot.status import opened
+from bot.core.errors import NothingToDo
+from bot.core.events import Author, Media
+from bot.flow import curate as flow_curation
+from bot.service.app import App, opened
+from bot.verbs import curate as curating
+from bot.verbs.curate import curate
 from storage import dataset
 from storage.dataset import Fetched
 from storage.forget import forget

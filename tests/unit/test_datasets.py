@@ -11,13 +11,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from bot import datasets as verbs
-from bot.app import App
 from bot.config import Settings
 from bot.config.settings import Account, Track
-from bot.errors import TagechoError, UsageError
-from bot.events import MediaKind
-from bot.status import opened
+from bot.core.errors import TagechoError, UsageError
+from bot.core.events import MediaKind
+from bot.service.app import App, opened
+from bot.verbs import datasets as verbs
 from storage import dataset, datasets
 from storage.queries import Query, parse
 from storage.tables import MediaRow, MediaState

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot import cli
-from bot.status import opened
+from bot.service.app import opened
 from tests.unit.dataset_kit import put, settings_at
 
 CONFIG = """

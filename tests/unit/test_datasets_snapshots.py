@@ -14,13 +14,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlmodel import select
 
-from bot import datasets as names
-from bot import snapshots as verbs
 from bot.config import Settings
-from bot.errors import NothingToDo, StorageError, UsageError
+from bot.core.errors import NothingToDo, StorageError, UsageError
+from bot.dataset import snapshots as verbs
+from bot.dataset.splits import ratios, split
 from bot.flow.forget import forget
-from bot.splits import ratios, split
-from bot.status import opened
+from bot.service.app import opened
+from bot.verbs import datasets
 from storage import snapshots
 from storage.datasets import Found
 from storage.tables import MediaRow, PostRow, Snapshot, SnapshotItem
@@ -42,7 +42,7 @@ def fill(settings: Settings, count: int = 12, first: int = 0) -> list[int]:
 
 def make(settings: Settings, name: str = "", **options: Any) -> dict[str, Any]:
     if not options.pop("known", False):
-        names.create(settings, NAME, {"any_hashtags": ["hoodie"]}, replace=True)
+        datasets.create(settings, NAME, {"any_hashtags": ["hoodie"]}, replace=True)
     return verbs.freeze(
         settings, NAME, name, options.pop("shares", SHARES), **{"seed": 0, **options}
     )
@@ -166,8 +166,8 @@ def test_names_and_empty_ones(settings: Settings) -> None:
     with pytest.raises(UsageError, match=r"hoodies/v2.*did you mean"):
         verbs.verify(settings, f"{NAME}/v2")
     with pytest.raises(UsageError, match="3 snapshots"):
-        names.remove(settings, NAME, frozen=False)
-    assert names.remove(settings, NAME, frozen=True) == 3
+        datasets.remove(settings, NAME, frozen=False)
+    assert datasets.remove(settings, NAME, frozen=True) == 3
     with pytest.raises(UsageError, match="no snapshot"):
         verbs.verify(settings, NAME)
 

@@ -31,8 +31,8 @@ from models.dino.options import parse  # noqa: E402
 from models.dino.recipe import Recipe  # noqa: E402
 from models.dino.select import Selection, Tagged, ncut_iou, read_posts, read_selection  # noqa: E402
 from models.dino.vit import Shape, ViT  # noqa: E402
-from models.segment.measure import Labelled  # noqa: E402
-from models.training import read_checkpoint  # noqa: E402
+from models.metrics.labelled import Labelled  # noqa: E402
+from models.training.loop import read_checkpoint  # noqa: E402
 from tests.dino import TINY, photos  # noqa: E402
 
 pytestmark = pytest.mark.learn

@@ -15,9 +15,9 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from bot import errors
 from bot.config import Settings
-from bot.observe import REGISTRY
+from bot.core import errors
+from bot.service.observe import REGISTRY
 from storage.tables import Health, ReplyState
 
 ROOT = Path(__file__).parents[2]

@@ -12,17 +12,27 @@ import numpy as np
 import pytest
 from PIL import Image as Pil
 
-from bot import cli, weights
+from bot import cli
 from bot.config import Settings
-from bot.errors import ModelError, NothingToDo, UsageError
-from bot.evaluate import BOX, EMPTY, OURS, Evaluation, evaluate, label_report, mask_report, table
-from bot.sets import MaskSet, limited, tagged_photos
-from models import inventory
+from bot.core.errors import ModelError, NothingToDo, UsageError
+from bot.dataset.evaluation import MaskSet, limited, tagged_photos
+from bot.verbs import networks as weights
+from bot.verbs.evaluate import (
+    BOX,
+    EMPTY,
+    OURS,
+    Evaluation,
+    evaluate,
+    label_report,
+    mask_report,
+    table,
+)
 from models.base import Image, Segmentation
 from models.metrics.masks import max_f
 from models.metrics.summary import figures, scored
-from models.packs import EMBEDDED
 from models.segment.evaluate import selection
+from models.serving import inventory
+from models.serving.packs import EMBEDDED
 
 SETTINGS = Settings()
 COLOURS = {"red": (210, 40, 40), "green": (40, 190, 60), "blue": (40, 60, 210)}

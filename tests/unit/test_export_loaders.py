@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bot import datasets as names
-from bot import snapshots as frozen
-from bot.export import FORMATS, Options, export
-from bot.status import opened
+from bot.dataset import snapshots as frozen
+from bot.dataset.export import FORMATS, Options, export
+from bot.service.app import opened
+from bot.verbs import datasets as names
 from tests.unit.dataset_kit import disc, fit, judge, mask, put, settings_at
 
 COUNT = 10

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.ndimage import binary_fill_holes, gaussian_filter, label
 
-from bot.export.masks import Drawn
-from bot.export.outlines import TOLERANCE, polygons
-from bot.export.runs import Runs
+from bot.dataset.export.masks import Drawn
+from bot.dataset.export.outlines import TOLERANCE, polygons
+from bot.dataset.export.runs import Runs
 from models.base import Mask
-from models.images import decode, png_mask
+from models.images.codec import decode, png_mask
 
 # pycocotools 2.0 hands numpy 2 an array type without its `copy` keyword.
 pytestmark = pytest.mark.filterwarnings(

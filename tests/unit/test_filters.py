@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.errors import UsageError
-from bot.events import Author, Media, Place, Post
-from bot.filters import NAMES, parse_filter
+from bot.core.errors import UsageError
+from bot.core.events import Author, Media, Place, Post
+from bot.dataset.filters import NAMES, parse_filter
 
 POST = Post(
     platform="instagram",

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import ImageCms
 
 from models.base import Image, ImageRejected
-from models.images import FORMATS, decode
+from models.images.codec import FORMATS, decode
 
 SIZE = (48, 32)  # width, height
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ImageCms
 
-from models import xmp
 from models.base import Image
-from models.images import (
+from models.images import xmp
+from models.images.codec import (
     decode,
     encode_jpeg,
     encode_png,

@@ -17,14 +17,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlmodel import select
 
-from bot import datasets as names
 from bot.config import Settings
-from bot.errors import NothingToDo, UsageError
-from bot.export import Options, export
-from bot.export.fields import DEFAULT
+from bot.core.errors import NothingToDo, UsageError
+from bot.dataset.export import Options, export
+from bot.dataset.export.fields import DEFAULT
+from bot.dataset.importing import files, posts, take
 from bot.flow.forget import forget, forget_post
-from bot.importing import files, posts, take
-from bot.status import opened
+from bot.service.app import opened
+from bot.verbs import datasets
 from storage.tables import AuthorRow, BlobRow, MediaRow, PostHashtag, PostRow, PostTrack
 from tests.databases import NOW
 from tests.unit.dataset_kit import picture, put, settings_at
@@ -144,7 +144,7 @@ def test_gallery_dl_with_an_album(settings: Settings, folder: Path) -> None:
     assert (author.username, author.full_name) == ("ann", "Ann A.")
     with opened(settings) as app:
         assert app.originals.get(media[0].sha256) == (folder / "1001_1.jpg").read_bytes()
-    assert names.show(settings, "mine")["images"] == 2
+    assert datasets.show(settings, "mine")["images"] == 2
 
 
 @pytest.mark.parametrize("xz", [True, False])
@@ -232,7 +232,7 @@ def exported(settings: Settings, out: Path, fields: str = DEFAULT) -> Path:
     with opened(settings) as app:
         for n in range(6):
             put(app, f"p{n}", f"u{n % 3}", ("hoodie", "red"), caption="a #hoodie")
-    names.create(settings, "h", {"any_hashtags": ["hoodie"]}, replace=False)
+    datasets.create(settings, "h", {"any_hashtags": ["hoodie"]}, replace=False)
     export(settings, "h", Options("imagefolder", out, fields=fields))
     return out
 
@@ -285,7 +285,7 @@ def test_no_way_back_when_the_dataset_of_the_export_is_gone(
     out = exported(settings, tmp_path / "out", fields)
     with opened(settings) as app:
         forget(app, "instagram", "u1")
-    names.remove(settings, "h", frozen=True)
+    datasets.remove(settings, "h", frozen=True)
     report = take(settings, out, "back")
     assert (report.posts, report.kept_out, report.known, report.problems) == (0, 2, 4, [])
     people = {row.user_id for row in rows(settings, AuthorRow)}

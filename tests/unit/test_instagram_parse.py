@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.events import MediaKind, UserTag
+from bot.core.events import MediaKind, UserTag
 from bot.platforms.instagram.parse import (
     Malformed,
     caption_mentions,

@@ -10,7 +10,7 @@ import pytest
 import requests
 from instagrapi import exceptions as ig
 
-from bot.errors import (
+from bot.core.errors import (
     ActionBlocked,
     BadCredentials,
     LoginRequired,

@@ -1,4 +1,4 @@
-"""`python -m models.labels.arms`: a backbone's features, judged as the service judges."""
+"""`python -m research.labels`: a backbone's features, judged as the service judges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image as Pil
 
 torch = pytest.importorskip("torch", reason="needs the [learn] extra")
 
-from models.labels import arms  # noqa: E402
+from research import labels as arms  # noqa: E402
 
 pytestmark = pytest.mark.learn
 

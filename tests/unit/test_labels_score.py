@@ -16,15 +16,14 @@ from pydantic import SecretStr
 from sqlmodel import col, delete, func, select
 
 from bot import cli
-from bot import labels as scoring
-from bot.app import App
 from bot.config import Settings
 from bot.config.settings import Data
-from bot.errors import NothingToDo
-from bot.events import Author, Media
-from bot.flow.policy import utc_now
-from bot.labels import score
-from bot.status import opened
+from bot.core.clock import utc_now
+from bot.core.errors import NothingToDo
+from bot.core.events import Author, Media
+from bot.service.app import App, opened
+from bot.verbs import labels as scoring
+from bot.verbs.labels import score
 from models.labels.outline import Outlines
 from models.segment.segmenter import OnnxSegmenter
 from storage import dataset

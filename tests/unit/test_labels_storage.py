@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from bot.events import Author, Media
+from bot.core.events import Author, Media
 from storage import dataset, labels
 from storage.database import Database
 from storage.dataset import Fetched

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image as Pil
 
-from bot.flow import photos
-from bot.flow.child import Turn
-from bot.flow.hashtags import telling
-from bot.flow.photos import POSTS, START, Layout
-from bot.flow.training import IN_SERVICE, SCRATCH, Recipe, commands
+from bot.learn import photos
+from bot.learn.hashtags import telling
+from bot.learn.photos import POSTS, START, Layout
+from bot.learn.process import Turn
+from bot.learn.training import IN_SERVICE, SCRATCH, Recipe, commands
 from storage.blobs import BlobStore
 from storage.learning import Picture
 from tests.learning import people

@@ -17,10 +17,10 @@ import pytest
 from bot import config
 from bot.config import Settings
 from bot.config.settings import Data, Learn
-from bot.errors import ConfigError
-from bot.flow.policy import utc_now
-from bot.nightly import Background, Schedule, due, schedule_of
-from bot.status import opened
+from bot.core.clock import utc_now
+from bot.core.errors import ConfigError
+from bot.learn.schedule import Background, Schedule, due
+from bot.service.app import opened, schedule_of
 from storage import learning
 from storage.learning import RunState
 from storage.tables import LearningRun
@@ -136,16 +136,17 @@ def test_the_service_starts_it_once_and_says_how_it_ended(
     path.write_text('[data]\ndir = "data"\n')
     learn = Learn(enabled=True, at=None, after_posts=1, nice=1)
     settings = Settings(data=Data(dir=tmp_path / "data"), learn=learn)
-    background = Background(path)
+    background = Background(path, tmp_path / "data/models", tmp_path / "data/logs")
+    schedule = schedule_of(settings)
     with opened(settings) as app, stopping(background):
-        monkeypatch.setattr("bot.nightly.is_due", lambda *_: True)
-        background.keep(app, utc_now())
+        monkeypatch.setattr("bot.learn.schedule.is_due", lambda *_: True)
+        background.keep(app.database, schedule, utc_now())
         child = background._process
         assert child is not None
-        background.keep(app, utc_now())
+        background.keep(app.database, schedule, utc_now())
         assert background._process is child
         assert child.wait(240) in (7, 8)  # without torch, or without images
-        background.keep(app, utc_now())
+        background.keep(app.database, schedule, utc_now())
         assert background._process is None, "and not again before a pause"
         if child.returncode == 8:
             with app.database.read() as session:
@@ -157,7 +158,7 @@ def test_nothing_outlives_the_process_that_started_it() -> None:
     """However that ends."""
     program = (
         "import signal, subprocess, sys, time\n"
-        "from bot.niced import command\n"
+        "from bot.learn.background import command\n"
         "argv = command(3, signal.SIGKILL, 'http.server', ['0'])\n"
         "print(subprocess.Popen(argv, stderr=-3, stdout=-3).pid, flush=True)\n"
         "time.sleep(60)\n"

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.promotion import (
+from models.segment.card import card
+from models.serving.promotion import (
     CORRECTED,
     FEWEST,
     GAIN,
@@ -18,7 +19,6 @@ from models.promotion import (
     decide,
     paired,
 )
-from models.segment.card import card
 
 
 def figure(difference: float, low: float, high: float = 0.5, count: int = 200) -> Paired:

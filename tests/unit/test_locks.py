@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from bot.app import App
 from bot.config import Settings, parse
-from bot.errors import AccountLocked, ConfigError, StorageError
-from bot.locks import account_lock, machine_folder
+from bot.core.errors import AccountLocked, ConfigError, StorageError
+from bot.service.app import App
+from bot.service.locks import account_lock, machine_folder
 from storage.database import Database
 from tests.databases import queue_reply
 

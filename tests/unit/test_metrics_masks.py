@@ -12,11 +12,11 @@ from models.metrics.masks import (
     boundary_f,
     box_iou,
     f_curve,
+    iou,
     located,
     main_box,
     max_f,
 )
-from models.segment.measure import iou
 
 EMPTY, FULL = np.zeros((4, 4), bool), np.ones((4, 4), bool)
 

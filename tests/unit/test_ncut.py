@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.learn
 
 from models.base import Mask  # noqa: E402
+from models.dino.ncut import affinity, fiedler, last_keys, ncut_mask  # noqa: E402
 from models.dino.vit import Shape, ViT  # noqa: E402
-from models.segment.ncut import affinity, fiedler, last_keys, ncut_mask  # noqa: E402
 
 torch.set_num_threads(1)
 

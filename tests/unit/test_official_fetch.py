@@ -10,15 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bot.errors import (
-    ModelError,
-    RateLimited,
-    Refused,
-    StorageError,
-    TargetGone,
-    Unavailable,
-)
-from bot.fetch import Fetcher
+from bot.core.errors import ModelError, RateLimited, Refused, StorageError, TargetGone, Unavailable
+from bot.net.fetch import Fetcher
 from tests.weights_server import Served, certificate, serving
 
 DATA = random.Random(0).randbytes(900_000)

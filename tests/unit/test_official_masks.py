@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pil
 
-from bot import files
 from bot.config import Settings
-from bot.errors import UsageError
+from bot.core.errors import UsageError
+from bot.verbs import images
 from models.base import Answer, Image, Mask, Prompt, Segmentation, WeightsError
-from models.packs import load_refiner, load_segmenter
-from models.runtime import Runtime
 from models.segment.refined import Refined, iou, prompt_of
+from models.serving.packs import load_refiner, load_segmenter
+from models.serving.runtime import Runtime
 from tests import official
 
 RUNTIME = Runtime(threads=1)
@@ -289,7 +289,7 @@ def test_keys_that_differ_become_the_mask(home: Path, monkeypatch: pytest.Monkey
 
 
 def test_dino_refined_by_sam_as_configured(home: Path, tmp_path: Path) -> None:
-    from bot.app import ServingStages
+    from bot.service.app import ServingStages
 
     chosen = settings_of(tmp_path, home, segmenter="dino-vits16", refiner="sam-vit-b")
     found = ServingStages(chosen).segmenter()
@@ -307,19 +307,19 @@ def test_prompts_write_a_mask(home: Path, tmp_path: Path) -> None:
     source = tmp_path / "one.png"
     Pil.fromarray(official.picture(48, 64)).save(source)
     prompt = Prompt(((30, 20),), (4, 6, 50, 40))
-    report = files.segment([source], tmp_path / "out", chosen, prompt)
+    report = images.segment([source], tmp_path / "out", chosen, prompt)
     with Pil.open(report.written[0]) as mask:
         assert (mask.size, mask.mode) == ((64, 48), "L")
         assert set(np.unique(np.asarray(mask))) <= {0, 255}
     with pytest.raises(UsageError, match="outside of 64 x 48"):
-        files.segment([source], tmp_path / "out", chosen, Prompt(((64, 20),)))
+        images.segment([source], tmp_path / "out", chosen, Prompt(((64, 20),)))
 
 
 def test_prompts_without_a_refiner(tmp_path: Path) -> None:
     source = tmp_path / "one.png"
     Pil.fromarray(official.picture(48, 64)).save(source)
     with pytest.raises(UsageError, match='refiner = "sam-vit-b"'):
-        files.segment([source], tmp_path / "out", Settings(), Prompt(((1, 1),)))
+        images.segment([source], tmp_path / "out", Settings(), Prompt(((1, 1),)))
 
 
 @pytest.mark.parametrize(

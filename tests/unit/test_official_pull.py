@@ -17,15 +17,15 @@ from filelock import FileLock
 
 from bot import cli
 from bot.config import Settings
-from bot.errors import ModelError, TargetGone, Unavailable, UsageError
-from bot.fetch import Fetcher
-from bot.pull import pull
-from bot.weights import listing, verify
+from bot.core.errors import ModelError, TargetGone, Unavailable, UsageError
+from bot.net.fetch import Fetcher
+from bot.verbs.networks import listing, verify
+from bot.verbs.pull import pull
 from models.base import WeightsError
-from models.official.catalogue import CATALOGUE
-from models.official.shelf import Shelf, official_weights
-from models.packs import OFFICIAL, PACKS, load_refiner, load_segmenter, load_upscaler
-from models.runtime import Runtime
+from models.serving.catalogue import CATALOGUE
+from models.serving.packs import OFFICIAL, PACKS, load_refiner, load_segmenter, load_upscaler
+from models.serving.runtime import Runtime
+from models.serving.shelf import Shelf, official_weights
 from tests.official import unpinned
 from tests.weights_server import Served, serving
 
@@ -262,7 +262,10 @@ def test_without_the_extra_the_message_names_it(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.slow
 def test_nothing_of_torch_is_needed_to_list_and_pull() -> None:
-    code = "import sys, bot.pull, bot.weights, bot.app; print('torch' in sys.modules)"
+    code = (
+        "import sys, bot.verbs.pull, bot.verbs.networks, bot.service.app; "
+        "print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
@@ -285,7 +288,7 @@ def test_the_catalogue_is_whole() -> None:
 )
 def test_mirrors_that_are_none(tmp_path: Path, mirror: str) -> None:
     from bot.config import load
-    from bot.errors import ConfigError
+    from bot.core.errors import ConfigError
 
     (tmp_path / "config.toml").write_text(f'[models]\nmirror = "{mirror}"\n')
     with pytest.raises(ConfigError, match=r"models\.mirror: must be a URL"):

@@ -21,12 +21,12 @@ pytest.importorskip("spandrel", reason="needs tagecho[official]")
 
 import torch
 
-from bot import files
 from bot.config import Settings
+from bot.verbs import images
 from models.base import Image, WeightsError
 from models.official.upscale import OfficialUpscaler, load
-from models.packs import Weights, load_upscaler
-from models.runtime import Runtime
+from models.serving.packs import Weights, load_upscaler
+from models.serving.runtime import Runtime
 from tests import official
 
 pytestmark = pytest.mark.learn
@@ -136,7 +136,7 @@ def test_transparency_is_enlarged_with_the_picture(home: Path, tmp_path: Path) -
     data.mkdir()
     (data / "models").symlink_to(home)
     chosen = Settings(data={"dir": data}, models={"upscaler": "realesr-general-x4v3", "threads": 1})
-    report = files.upscale([tmp_path / "one.png"], tmp_path / "out", 4, chosen)
+    report = images.upscale([tmp_path / "one.png"], tmp_path / "out", 4, chosen)
     assert not report.failed
     with Pil.open(report.written[0]) as large:
         assert (large.mode, large.size) == ("RGBA", (96, 96))

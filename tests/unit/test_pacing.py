@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.errors import (
+from bot.core.errors import (
     ActionBlocked,
     AuthError,
     ChallengeRequired,
@@ -22,7 +22,7 @@ from bot.errors import (
     RateLimited,
     Unavailable,
 )
-from bot.events import Breaker
+from bot.core.events import Breaker
 from bot.platforms.pacing import (
     ACCOUNT,
     DAY,

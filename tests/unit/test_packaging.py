@@ -71,7 +71,7 @@ def test_the_wheel_is_complete(wheel: Path, check_wheel: ModuleType) -> None:
         shipped = set(archive.namelist())
     assert {
         "bot/cli/__init__.py",
-        "bot/templates/replies.html",
+        "bot/verbs/templates/replies.html",
         "bot/platforms/sandbox/__main__.py",
         "models/embedded/manifest.json",
         "models/embedded/segment.onnx",
@@ -81,7 +81,11 @@ def test_the_wheel_is_complete(wheel: Path, check_wheel: ModuleType) -> None:
         "storage/migrations/env.py",
         "storage/migrations/versions/0001_the_first_schema.py",
     } <= shipped
-    assert not [name for name in shipped if name.startswith(("tests/", "bench/", "data/", "docs/"))]
+    assert not [
+        name
+        for name in shipped
+        if name.startswith(("tests/", "bench/", "research/", "data/", "docs/"))
+    ]
 
 
 def test_a_missing_and_a_foreign_file_are_noticed(

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from models import packs
 from models.base import WeightsError
-from models.packs import EMBEDDED, embedded_weights, load_segmenter, load_upscaler
-from models.runtime import Runtime
+from models.serving import packs
+from models.serving.packs import EMBEDDED, embedded_weights, load_segmenter, load_upscaler
+from models.serving.runtime import Runtime
 
 NAMES = ("segment", "superres-x2", "superres-x4", "superres-x4-damaged")
 

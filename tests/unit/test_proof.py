@@ -16,25 +16,26 @@ pytest.importorskip("cv2", reason="needs the [learn] extra (opencv)")
 from models.base import Segmentation  # noqa: E402
 from models.dino.recipe import Recipe as Distillation  # noqa: E402
 from models.dino.vit import Shape, ViT  # noqa: E402
-from models.packs import EMBEDDED  # noqa: E402
-from models.proof import masks as proof_masks  # noqa: E402
-from models.proof import pretrain as pretraining  # noqa: E402
-from models.proof import superres  # noqa: E402
-from models.proof import teacher as proof_teacher  # noqa: E402
-from models.proof.arms import TRAINED, Job, Proof  # noqa: E402
-from models.proof.book import Book, Key  # noqa: E402
-from models.proof.budget import Budget  # noqa: E402
-from models.proof.data import Folders, arm_photos, known_shots  # noqa: E402
-from models.proof.frozen import Tokens, fit_head, head_probability, on_grid, tokens  # noqa: E402
-from models.proof.pretrain import distilled, supervised, untrained  # noqa: E402
-from models.proof.report import report  # noqa: E402
-from models.proof.score import predictor, score  # noqa: E402
-from models.proof.unet import UNet  # noqa: E402
+from models.metrics.labelled import Labelled  # noqa: E402
+from models.metrics.masks import iou  # noqa: E402
 from models.segment.evaluate import selection, split_names  # noqa: E402
-from models.segment.measure import Labelled, iou  # noqa: E402
 from models.segment.samples import Pool, Sample, background_strips  # noqa: E402
 from models.segment.train import Recipe as Tuning  # noqa: E402
 from models.segment.train import train  # noqa: E402
+from models.serving.packs import EMBEDDED  # noqa: E402
+from research.proof import masks as proof_masks  # noqa: E402
+from research.proof import pretrain as pretraining  # noqa: E402
+from research.proof import superres  # noqa: E402
+from research.proof import teacher as proof_teacher  # noqa: E402
+from research.proof.arms import TRAINED, Job, Proof  # noqa: E402
+from research.proof.book import Book, Key  # noqa: E402
+from research.proof.budget import Budget  # noqa: E402
+from research.proof.data import Folders, arm_photos, known_shots  # noqa: E402
+from research.proof.frozen import Tokens, fit_head, head_probability, on_grid, tokens  # noqa: E402
+from research.proof.pretrain import distilled, supervised, untrained  # noqa: E402
+from research.proof.report import report  # noqa: E402
+from research.proof.score import predictor, score  # noqa: E402
+from research.proof.unet import UNet  # noqa: E402
 
 pytestmark = pytest.mark.learn
 torch.set_num_threads(1)

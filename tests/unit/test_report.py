@@ -18,9 +18,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from bot.errors import StorageError
-from bot.report import THUMBNAIL, Change, ReplyRow, write_page
-from models.images import encode_jpeg, png_mask
+from bot.core.errors import StorageError
+from bot.verbs.report import THUMBNAIL, Change, ReplyRow, write_page
+from models.images.codec import encode_jpeg, png_mask
 
 NOON = datetime(2026, 5, 9, 12, tzinfo=UTC)
 HOSTILE = (

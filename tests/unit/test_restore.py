@@ -14,13 +14,13 @@ pytest.importorskip("cv2", reason="needs the [learn] extra (opencv)")
 
 from models.dino.start import load_start  # noqa: E402
 from models.dino.vit import Shape  # noqa: E402
-from models.packs import EMBEDDED  # noqa: E402
 from models.segment import restore as restoring  # noqa: E402
 from models.segment import train as learning  # noqa: E402
 from models.segment.export import export_network  # noqa: E402
 from models.segment.network import SegmentNet  # noqa: E402
 from models.segment.restore import disagreement, restore  # noqa: E402
 from models.segment.settle import settle  # noqa: E402
+from models.serving.packs import EMBEDDED  # noqa: E402
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.learn

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from models.base import WeightsError
-from models.packs import embedded_weights
-from models.runtime import Runtime
+from models.serving.packs import embedded_weights
+from models.serving.runtime import Runtime
 
 X2 = embedded_weights("superres-x2").path
 

@@ -18,14 +18,14 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image as Pil
 
-from bot import cli, likeness
-from bot.app import ServingStages
+from bot import cli
 from bot.config import Settings
 from bot.config.settings import Data
-from bot.errors import NothingToDo, UsageError
-from bot.likeness import Likeness
-from bot.search import Wanted, find, rebuild
-from bot.status import opened
+from bot.core.errors import NothingToDo, UsageError
+from bot.service.app import ServingStages, opened
+from bot.verbs import likeness
+from bot.verbs.likeness import Likeness
+from bot.verbs.search import Wanted, find, rebuild
 from models.base import Image
 from models.resemblance import Space, nonsense
 from storage import dataset, labels, search

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event
 from sqlmodel import Session, delete, select
 
-from bot.events import Author, Media, Place
+from bot.core.events import Author, Media, Place
 from storage import dataset, search, texts
 from storage.database import Database
 from storage.dataset import Fetched

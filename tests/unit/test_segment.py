@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.base import Image, Mask
-from models.packs import load_segmenter
-from models.runtime import Runtime
+from models.metrics.labelled import Labelled, background, canvas, push_to_border
+from models.metrics.masks import iou
 from models.segment.guided import refine, stretch
-from models.segment.measure import Labelled, background, canvas, iou, push_to_border
+from models.serving.packs import load_segmenter
+from models.serving.runtime import Runtime
 
 RUNTIME = Runtime(threads=1)
 SEGMENTER = load_segmenter("embedded", RUNTIME)

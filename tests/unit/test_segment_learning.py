@@ -14,13 +14,11 @@ pytest.importorskip("onnx", reason="needs the [learn] extra (onnx)")
 pytest.importorskip("cv2", reason="needs the [learn] extra (opencv)")
 
 from models.dino.vit import Shape  # noqa: E402
-from models.packs import embedded_weights  # noqa: E402
-from models.runtime import Runtime  # noqa: E402
+from models.metrics.masks import iou  # noqa: E402
 from models.segment import train as learning  # noqa: E402
 from models.segment.export import export_network  # noqa: E402
 from models.segment.export import main as export_main  # noqa: E402
 from models.segment.grabcut import grabcut, keep_central  # noqa: E402
-from models.segment.measure import iou  # noqa: E402
 from models.segment.network import SegmentNet  # noqa: E402
 from models.segment.samples import (  # noqa: E402
     Pool,
@@ -33,6 +31,8 @@ from models.segment.samples import (  # noqa: E402
 )
 from models.segment.segmenter import OnnxSegmenter  # noqa: E402
 from models.segment.teacher import judge, make, repeats  # noqa: E402
+from models.serving.packs import embedded_weights  # noqa: E402
+from models.serving.runtime import Runtime  # noqa: E402
 
 pytestmark = pytest.mark.learn
 

@@ -16,11 +16,11 @@ from sqlmodel import select
 from bot import cli
 from bot.config import Settings
 from bot.config.settings import Data
-from bot.curate import curate
-from bot.errors import NothingToDo
-from bot.events import Author, Media
-from bot.stats import BARS, collect, lines, timeline, write_page
-from bot.status import opened
+from bot.core.errors import NothingToDo
+from bot.core.events import Author, Media
+from bot.service.app import opened
+from bot.verbs.curate import curate
+from bot.verbs.stats import BARS, collect, lines, timeline, write_page
 from storage import dataset
 from storage.dataset import Fetched
 from storage.tables import LabelScore, MediaRow, MediaState

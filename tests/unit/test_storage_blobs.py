@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.errors import StorageError
+from bot.core.errors import StorageError
 from storage import blobs
 from storage.blobs import BlobStore
 from storage.database import Database

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlmodel import select
 
-from bot.errors import StorageError
+from bot.core.errors import StorageError
 from storage.database import Database
 from storage.tables import Control, TrackState
 from tests.databases import NOW, together

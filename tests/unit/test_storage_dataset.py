@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlmodel import Session, col, select
 
-from bot.events import Author, Media, Place, Post, UserTag
+from bot.core.events import Author, Media, Place, Post, UserTag
 from storage import dataset
 from storage.database import Database
 from storage.dataset import Fetched

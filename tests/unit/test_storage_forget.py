@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
-from bot.events import Author, Receipt, UserTag
+from bot.core.events import Author, Receipt, UserTag
 from storage import blobs, dataset, outbox, steps
 from storage.database import Database
 from storage.dataset import Fetched

@@ -12,8 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from bot.errors import ActionBlocked, AuthError, ChallengeRequired, RateLimited, StorageError
-from bot.events import Breaker
+from bot.core.errors import ActionBlocked, AuthError, ChallengeRequired, RateLimited, StorageError
+from bot.core.events import Breaker
 from bot.platforms.pacing import Ledger, MemoryLedger, PacedGate, Rate
 from storage.database import Database
 from storage.ledger import DatabaseLedger

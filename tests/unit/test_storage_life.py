@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from bot.errors import UsageError
-from bot.events import Receipt
+from bot.core.errors import UsageError
+from bot.core.events import Receipt
 from storage import outbox, steps
 from storage.database import Database
 from storage.outbox import NEXT, TERMINAL

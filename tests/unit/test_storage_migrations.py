@@ -16,7 +16,7 @@ from sqlalchemy import inspect
 from sqlmodel import SQLModel
 
 import storage.tables  # noqa: F401 - fills the metadata
-from bot.errors import StorageError
+from bot.core.errors import StorageError
 from storage.database import Database, alembic_config
 
 MIGRATE = """
@@ -94,6 +94,19 @@ def test_the_schedulers_table_is_left_alone(database: Database) -> None:
     assert "apscheduler_jobs" in tables(database)
     with database.engine.connect() as connection:
         command.check(alembic_config(connection))  # raises when a migration would be missing
+
+
+def test_jobs_that_name_the_former_path_are_dropped(database: Database) -> None:
+    store = SQLAlchemyJobStore(engine=database.engine)
+    scheduler = BackgroundScheduler(jobstores={"default": store})
+    scheduler.start(paused=True)
+    scheduler.add_job(print, "interval", hours=1, id="poll")
+    with database.engine.begin() as connection:
+        command.downgrade(alembic_config(connection), "0005")
+    scheduler.add_job(print, "interval", hours=1, id="poll", replace_existing=True)
+    database.migrate()
+    assert scheduler.get_job("poll") is None
+    scheduler.shutdown()
 
 
 def test_down_and_up_again(database: Database) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from bot.errors import StorageError
+from bot.core.errors import StorageError
 from storage.database import Database
 from storage.optouts import OptOuts
 from storage.tables import OptOut

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlmodel import Session
 
-from bot.errors import UsageError
+from bot.core.errors import UsageError
 from storage import dataset, outbox, steps
 from storage.database import Database
 from storage.forget import forget

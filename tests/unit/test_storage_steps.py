@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
 
-from bot.events import Receipt
+from bot.core.events import Receipt
 from storage import outbox, steps
 from storage.database import Database
 from storage.steps import PlannedStep

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from bot.config import Settings, parse
-from bot.errors import NothingToDo, UsageError
-from bot.events import Author, Post
+from bot.core.errors import NothingToDo, UsageError
+from bot.core.events import Author, Post
 from bot.platforms.captions import hashtags
-from bot.suggest import suggest
+from bot.verbs.suggest import suggest
 from storage import dataset, labels
 from storage.database import Database
 from storage.optouts import OptOuts

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image as Pil
 
 from models.base import Image
-from models.packs import embedded_weights, load_upscaler
-from models.runtime import Runtime
+from models.serving.packs import embedded_weights, load_upscaler
+from models.serving.runtime import Runtime
 from models.superres.upscaler import TiledUpscaler
 
 RUNTIME = Runtime(threads=1)

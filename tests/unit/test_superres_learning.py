@@ -13,9 +13,9 @@ torch = pytest.importorskip("torch", reason="needs the [learn] extra (torch)")
 pytest.importorskip("onnx", reason="needs the [learn] extra (onnx)")
 pytest.importorskip("cv2", reason="needs the [learn] extra (opencv)")
 
-from models.export import ExportError, export  # noqa: E402
-from models.packs import embedded_weights  # noqa: E402
-from models.runtime import Runtime  # noqa: E402
+from models.onnx.write import ExportError, export  # noqa: E402
+from models.serving.packs import embedded_weights  # noqa: E402
+from models.serving.runtime import Runtime  # noqa: E402
 from models.superres.degrade import (  # noqa: E402
     HARSH,
     REAL_WORLD,
@@ -30,7 +30,7 @@ from models.superres.network import Compact, Shape  # noqa: E402
 from models.superres.start import started  # noqa: E402
 from models.superres.train import Recipe, draw_batch, load_targets, train  # noqa: E402
 from models.superres.upscaler import TiledUpscaler  # noqa: E402
-from models.training import photo_paths  # noqa: E402
+from models.training.loop import photo_paths  # noqa: E402
 
 pytestmark = pytest.mark.learn
 

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image as Pil
 from skimage import data
 
-from bot import files
 from bot.config import Settings
+from bot.verbs import images
 from models.base import Image
-from models.packs import embedded_weights, load_upscaler
-from models.runtime import Runtime
+from models.serving.packs import embedded_weights, load_upscaler
+from models.serving.runtime import Runtime
 from models.superres.damage import Damage, damage
 from models.superres.picked import PickedUpscaler
 
@@ -118,12 +118,12 @@ def test_transparency_goes_through_the_network_that_the_colours_picked(
             return super().__call__(image)
 
     picked = PickedUpscaler(Asked(1), Asked(2), Damage(4.0, 1.3))
-    monkeypatch.setattr(files.ServingStages, "upscaler", lambda _self, _scale: picked)
+    monkeypatch.setattr(images.ServingStages, "upscaler", lambda _self, _scale: picked)
     flat = np.full((64, 64, 3), 128, np.uint8)
     for name, colours in (("clean", flat), ("noisy", noisy(flat, 25))):
         alpha = np.full((64, 64, 1), 90, np.uint8)
         Pil.fromarray(np.concatenate([colours, alpha], 2)).save(tmp_path / f"{name}.png")
-        files.upscale([tmp_path / f"{name}.png"], tmp_path / "out", 2, Settings())
+        images.upscale([tmp_path / f"{name}.png"], tmp_path / "out", 2, Settings())
     assert asked == [1, 1, 2, 2]
 
 

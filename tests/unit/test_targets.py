@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.errors import UsageError
+from bot.core.errors import UsageError
 from bot.platforms.sandbox import ids
-from bot.targets import PersonTarget, PostTarget, parse
+from bot.verbs.targets import PersonTarget, PostTarget, parse
 
 
 @given(st.integers(1, 2**62))

@@ -15,10 +15,10 @@ cv2 = pytest.importorskip("cv2", reason="needs the [learn] extra (opencv)")
 
 from models.base import Image, Mask, Segmentation  # noqa: E402
 from models.dino.vit import Shape, ViT  # noqa: E402
+from models.metrics.masks import iou  # noqa: E402
 from models.segment import teacher as teaching  # noqa: E402
 from models.segment.grabcut import grabcut, grabcut_from, grabcut_guided, reduced  # noqa: E402
 from models.segment.graphcut import colour_affinity, colour_mask, graph_mask, seeded_mask, walk  # noqa: E402
-from models.segment.measure import iou  # noqa: E402
 from models.segment.selftrain import refined, student_way  # noqa: E402
 from models.segment.teacher import make, teacher  # noqa: E402
 

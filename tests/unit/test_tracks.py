@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from bot.config import load
 from bot.config.tracks import add_track, remove_track
-from bot.errors import ConfigError, NothingToDo, UsageError
-from bot.events import TrackKind
+from bot.core.errors import ConfigError, NothingToDo, UsageError
+from bot.core.events import TrackKind
 
 EXAMPLE = Path(__file__).parents[2] / "config.toml"
 HASHTAG, PROFILE = TrackKind.HASHTAG, TrackKind.PROFILE

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from bot.events import (
+from bot.core.events import (
     Author,
     CommentPage,
     Media,

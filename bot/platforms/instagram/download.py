@@ -20,7 +20,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from bot.errors import RateLimited, Refused, TagechoError, TargetGone, Unavailable
+from bot.core.errors import RateLimited, Refused, TagechoError, TargetGone, Unavailable
 from bot.platforms.base import Gate
 from bot.platforms.instagram.translate import retry_after
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from bot.events import Reading, Receipt, Step, StepKind, Verdict
+from bot.core.events import Reading, Receipt, Step, StepKind, Verdict
 from bot.platforms.instagram.parse import Malformed, caption_of, moment
 from bot.platforms.instagram.read import own_feed
 from bot.platforms.instagram.session import Session

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from bot.events import Author, Comment, Media, MediaKind, Place, Post, UserTag
+from bot.core.events import Author, Comment, Media, MediaKind, Place, Post, UserTag
 from bot.platforms.captions import hashtags, mentions
 
 PLATFORM = "instagram"

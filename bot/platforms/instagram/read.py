@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from bot.errors import Refused, TargetGone, TargetPrivate
-from bot.events import Author, CommentPage, Page, Post
+from bot.core.errors import Refused, TargetGone, TargetPrivate
+from bot.core.events import Author, CommentPage, Page, Post
 from bot.platforms.captions import normal_tag
 from bot.platforms.instagram.parse import (
     Malformed,

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from bot.errors import Refused, TargetGone, Unavailable
-from bot.events import Remote
+from bot.core.errors import Refused, TargetGone, Unavailable
+from bot.core.events import Remote
 from bot.platforms.instagram.parse import pk_of
 from bot.platforms.instagram.session import Session
 

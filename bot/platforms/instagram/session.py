@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
-from bot.errors import AuthError, LoginRequired, StorageError
-from bot.events import Author
+from bot.core.errors import AuthError, LoginRequired, StorageError
+from bot.core.events import Author
 from bot.platforms.base import Gate
 from bot.platforms.instagram.client import GuardedClient, open_client
 from bot.platforms.instagram.parse import author_from
@@ -100,7 +100,7 @@ class Session:
         """Run one request, answer parsed inside, through gate and translation.
 
         A read that fails for a passing reason is tried again, each time through the gate; a write
-        is sent once. Raises only `bot.errors`; what a failure means for a write depends on
+        is sent once. Raises only `bot.core.errors`; what a failure means for a write depends on
         `action`.
         """
         if self._doubtful:

@@ -1,4 +1,4 @@
-"""What an answer, or the lack of one, means: the client's exceptions → `bot.errors`.
+"""What an answer, or the lack of one, means: the client's exceptions → `bot.core.errors`.
 
 Messages name the exception and the platform's own short message, never an answer's body.
 """
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from bot.errors import (
+from bot.core.errors import (
     AccountSuspended,
     ActionBlocked,
     AuthError,

@@ -13,8 +13,8 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from bot.errors import Refused
-from bot.events import Mode, Receipt, Step, StepKind
+from bot.core.errors import Refused
+from bot.core.events import Mode, Receipt, Step, StepKind
 from bot.platforms.instagram.client import story_mention, usertag
 from bot.platforms.instagram.parse import pk_of
 from bot.platforms.instagram.session import Session

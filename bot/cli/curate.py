@@ -1,0 +1,62 @@
+"""`tagecho curate` and `tagecho stats`: which images are worth keeping, and what was collected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bot.cli.common import CONFIG, Config, Json, prepare, print_json, say
+
+
+def curate(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change and why; write nothing.")
+    ] = False,
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """Measure and compare what is new, and bring every verdict up to date. Deletes nothing."""
+    from bot.verbs.curate import curate as work
+    from bot.verbs.curate import table
+
+    summary = work(prepare(config), dry_run=dry_run)
+    if json:
+        print_json(summary.as_dict())
+    else:
+        for line in table(summary.changes):
+            print(line)
+    for problem in summary.unreadable:
+        say(problem)
+    would = "would be " if dry_run else ""
+    say(
+        f"{summary.images} images, {summary.measured} measured, {summary.compared} compared; "
+        f"verdicts {would}new: {sum(summary.new.values())}, "
+        f"changed: {sum(summary.changed.values())}, gone: {sum(summary.gone.values())}"
+    )
+    counted = ", ".join(f"{check} {count}" for check, count in summary.verdicts.items())
+    say(f"standing: {counted or 'none'}")
+    if summary.unreadable:
+        raise typer.Exit(1)
+
+
+def stats(
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a page with plots and pictures.")
+    ] = None,
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """Counts over time, verdicts, label fit, duplicates and authors, by hashtag and dataset."""
+    from bot.verbs.stats import collect, lines, write_page
+
+    settings = prepare(config)
+    found = collect(settings)
+    if json:
+        print_json(found.as_dict())
+    else:
+        print("\n".join(lines(found)))
+    if html is not None:
+        write_page(settings, found, html)
+        say(f"written: {html}")

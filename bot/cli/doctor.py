@@ -1,0 +1,44 @@
+"""`tagecho check` and `tagecho doctor`: what is wrong, and where."""
+
+from __future__ import annotations
+
+import typer
+
+from bot.cli.common import (
+    CONFIG,
+    Config,
+    Json,
+    load,
+    print_json,
+    say,
+)
+
+
+def check(config: Config = CONFIG, json: Json = False) -> None:
+    """Is the configuration right? Names file, line and key of what is not."""
+    settings = load(config)
+    if json:
+        print_json(
+            {
+                "config": str(config),
+                "accounts": list(settings.accounts),
+                "tracks": [track.key for track in settings.tracks],
+            }
+        )
+    else:
+        tracks = len(settings.tracks)
+        say(f"{config}: fine ({len(settings.accounts)} accounts, {tracks} tracks)")
+
+
+def doctor(config: Config = CONFIG, json: Json = False) -> None:
+    """Look at configuration, disk, database, session, weights, clock and package identity."""
+    from bot.verbs.doctor import examine
+
+    findings = examine(config)
+    if json:
+        print_json([finding.as_dict() for finding in findings])
+    else:
+        for finding in findings:
+            print(f"{finding.mark} {finding.topic}: {finding.text}")
+    worst = max((f.exit_code for f in findings if not f.fine), default=0)
+    raise typer.Exit(worst)

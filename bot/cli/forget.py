@@ -1,0 +1,50 @@
+"""`tagecho forget`: a person or a post leaves, and stays out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bot.cli.common import (
+    CONFIG,
+    Config,
+    Json,
+    prepare,
+    print_json,
+)
+from bot.core.errors import UsageError
+
+
+def forget(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            help="PLATFORM/USER (user name or user id); or a post: its address, "
+            "instagram/p/SHORTCODE or PLATFORM:post:ID."
+        ),
+    ] = None,
+    status: Annotated[
+        bool, typer.Option("--status", help="What is still to be deleted on the network.")
+    ] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try again to delete there what failed.")
+    ] = False,
+    config: Config = CONFIG,
+    json: Json = False,
+) -> None:
+    """Remove everything of a person, or one post, and keep it out; our replies are deleted, too."""
+    from bot.verbs import forget as removal
+
+    if (target is None) == (not status and not retry):
+        raise UsageError("name a person or a post to forget, or ask with --status or --retry")
+    if target is None:
+        rows = removal.deletions(prepare(config), retry=retry)
+        print_json(rows) if json else print(removal.table(rows))
+        return
+    found = removal.forget(prepare(config), target)
+    if json:
+        print_json(found)
+    else:
+        for line in removal.lines(found):
+            print(line)

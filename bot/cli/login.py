@@ -1,0 +1,36 @@
+"""`tagecho login`: a session, made by hand."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bot.cli.common import (
+    CONFIG,
+    Config,
+    only_account,
+    prepare,
+    say,
+)
+
+
+def login(
+    account: Annotated[
+        str | None, typer.Argument(help="Which account; default: the only one.")
+    ] = None,
+    config: Config = CONFIG,
+) -> None:
+    """Log in once and keep the session."""
+    from bot.service.app import App
+
+    settings = prepare(config)
+    name = account or only_account(settings)
+    service = App(settings)
+    with service.lock(name):
+        service.gate(name).resume()  # whoever types this has looked at the account
+        platform = service.platform(name)
+        me = platform.login()
+        platform.close()
+    service.close()
+    say(f"logged in as {me.username} ({me.user_id})")

@@ -1,0 +1,39 @@
+"""`tagecho pause` and `tagecho resume`: the switch that stops all publishing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bot.cli.common import (
+    CONFIG,
+    Config,
+    prepare,
+    say,
+)
+
+
+def pause(
+    account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
+    config: Config = CONFIG,
+) -> None:
+    """The kill switch: nothing is published until `resume`. Collecting goes on."""
+    from bot.verbs.pause import switch_pause
+
+    switch_pause(prepare(config), account, on=True)
+    say("paused: nothing will be published")
+
+
+def resume(
+    account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also end the pauses that the platform asked for.")
+    ] = False,
+    config: Config = CONFIG,
+) -> None:
+    """Publish again, and close the circuit breakers that waited for a person."""
+    from bot.verbs.pause import switch_pause
+
+    switch_pause(prepare(config), account, on=False, force=force)
+    say("resumed")

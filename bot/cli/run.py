@@ -1,0 +1,19 @@
+"""`tagecho run`: the service itself."""
+
+from __future__ import annotations
+
+from bot.cli.common import (
+    CONFIG,
+    Config,
+    load,
+    log_to,
+)
+
+
+def run(config: Config = CONFIG) -> None:
+    """Run the service until SIGTERM or Ctrl-C."""
+    from bot.service.daemon import Daemon
+
+    settings = load(config)
+    log_to(settings, settings.log.level, settings.data.dir / "logs")
+    Daemon(config, settings).run()

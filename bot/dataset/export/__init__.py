@@ -1,0 +1,216 @@
+"""Write a snapshot as a folder: streaming, whole or not at all, and the same bytes every time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from bot.config import Settings
+from bot.core.clock import utc_now
+from bot.core.errors import NothingToDo, StorageError, UsageError
+from bot.dataset.export.card import Summary, card
+from bot.dataset.export.coco import Coco
+from bot.dataset.export.croissant import RECORDS, describe
+from bot.dataset.export.examples import Example, Examples, Plan
+from bot.dataset.export.fields import DEFAULT, chosen
+from bot.dataset.export.files import Hashed, shut, whole_folder
+from bot.dataset.export.imagefolder import ImageFolder
+from bot.dataset.export.masks import Masks
+from bot.dataset.export.parquet import Parquet
+from bot.dataset.export.webdataset import WebDataset
+from bot.dataset.export.yolo import Yolo
+from bot.dataset.snapshots import make, wanted
+from bot.dataset.splits import ratios
+from bot.service.app import App, ServingStages, opened
+from bot.service.progress import progress
+from storage import snapshots
+from storage.tables import Export, Snapshot
+
+SPLITS = "80/10/10"
+SMALLEST = 16  # px
+
+
+class Writer(Protocol):
+    def add(self, example: Example) -> dict[str, Any] | None:
+        """Write one image. Its line for records.jsonl; None: this format has no place for it."""
+
+    def abort(self) -> None:
+        """Close what is open: something failed, and all of it will be removed."""
+
+    def close(self) -> list[Path]:
+        """End it. The files that hold more than one image, for croissant.json."""
+
+
+FORMATS: dict[str, Callable[[Path, Plan], Writer]] = {
+    "imagefolder": ImageFolder,
+    "parquet": Parquet,
+    "webdataset": WebDataset,
+    "coco": Coco,
+    "yolo": Yolo,
+}
+_GLOBS = {  # what `datasets` loads by the card's head
+    "imagefolder": "data/{split}/**",
+    "parquet": "data/{split}.parquet",
+    "webdataset": "{split}-*.tar",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    format: str
+    out: Path
+    masks: bool = False  # compute the missing ones
+    size: int | None = None  # px, the longer side
+    fields: str = DEFAULT
+    classes: tuple[str, ...] = ()
+    replace: bool = False
+
+
+@dataclass(slots=True)
+class Result:
+    path: str
+    dataset: str
+    snapshot: str
+    manifest_sha256: str
+    items: int = 0
+    forgotten: int = 0
+    without_mask: int = 0  # left out, because the format has no place for them
+    masks_gone: int = 0  # frozen with the snapshot, and no longer there
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def export(settings: Settings, name: str, options: Options) -> Result:
+    """Write the snapshot DATASET/NAME, or the newest of DATASET; the first one is made now.
+
+    Raises UsageError, NothingToDo, StorageError (of an original, or of the disk), ModelError. The
+    folder is then as it was before.
+    """
+    if options.format not in FORMATS:
+        raise UsageError(f"--format {options.format}: there are {', '.join(FORMATS)}")
+    if options.size is not None and options.size < SMALLEST:
+        raise UsageError(f"--size: at least {SMALLEST} px")
+    with opened(settings) as app:
+        chosen(options.fields)  # a mistake is told before a snapshot is made
+        snapshot = _snapshot(app, settings, name)
+        return write(app, snapshot, options)
+
+
+def write(app: App, snapshot: Snapshot, options: Options) -> Result:
+    began = time.perf_counter()
+    plan = _plan(snapshot, options)
+    if options.format == "yolo" and not plan.masks:
+        raise UsageError("yolo needs masks, and the snapshot has none: add --masks")
+    segmenter = ServingStages(app.settings).segmenter() if options.masks else None
+    masks = Masks(app, segmenter)
+    examples = Examples(app, snapshot, plan, masks)
+    result = Result(
+        str(options.out.absolute()), snapshot.dataset, snapshot.name, snapshot.manifest_sha256
+    )
+
+    def commit() -> None:
+        _record(app, snapshot, options, result, examples)
+
+    with whole_folder(options.out, replace=options.replace, commit=commit) as folder:
+        writer = FORMATS[options.format](folder, plan)
+        records = Hashed(folder / RECORDS)
+        summary = Summary()
+        try:
+            for example in progress(examples, "images", total=snapshot.items):
+                values = writer.add(example)
+                if values is None:
+                    result.without_mask += 1
+                    continue
+                summary.add(example)
+                records.write(json.dumps(values, ensure_ascii=False).encode() + b"\n")
+            records.close()
+            files = {path.relative_to(folder).as_posix(): _facts(path) for path in writer.close()}
+        except BaseException:
+            writer.abort()
+            shut(records)
+            raise
+        if not summary.items:
+            raise NothingToDo(f"{name_of(snapshot)} has nothing to write: all are forgotten, or "
+                              "none has a mask")  # fmt: skip
+        files[RECORDS] = (records.sha256, records.size)
+        _describe(folder, plan, options.format, summary, files)
+        result.items, result.forgotten = summary.items, examples.forgotten
+        result.masks_gone = masks.missing
+    result.seconds = round(time.perf_counter() - began, 3)
+    return result
+
+
+def name_of(snapshot: Snapshot) -> str:
+    return f"{snapshot.dataset}/{snapshot.name}"
+
+
+def _snapshot(app: App, settings: Settings, name: str) -> Snapshot:
+    """A dataset without any snapshot gets its first one."""
+    dataset, _, wished = name.partition("/")
+    with app.database.read() as session:
+        known = snapshots.by_name(session, dataset, wished)
+    if known is None and not wished:
+        return make(app, settings, dataset, "", ratios(SPLITS), 0)
+    return wanted(app, name)
+
+
+def _plan(snapshot: Snapshot, options: Options) -> Plan:
+    query = snapshot.query
+    asked = [*query.get("any_hashtags", []), *query.get("all_hashtags", [])]
+    return Plan(
+        dataset=snapshot.dataset,
+        snapshot=snapshot.name,
+        manifest_sha256=snapshot.manifest_sha256,
+        facts=snapshot.facts,
+        created=snapshot.created.isoformat(),
+        fields=chosen(options.fields),
+        classes=tuple(dict.fromkeys(options.classes or asked)),
+        masks=options.masks or "mask" in snapshot.facts["models"],
+        size=options.size,
+    )
+
+
+def _describe(
+    folder: Path, plan: Plan, kind: str, summary: Summary, files: dict[str, tuple[str, int]]
+) -> None:
+    glob = _GLOBS.get(kind, "")
+    names = [name for name in plan.facts["splits"] if summary.splits[name]]
+    splits = {name: glob.format(split=name) for name in names} if glob else {}
+    text = card(plan, kind, summary, splits)
+    (folder / "README.md").write_text(text, encoding="utf-8")
+    about = json.dumps(describe(plan, files), ensure_ascii=False, indent=1, sort_keys=True)
+    (folder / "croissant.json").write_text(about + "\n", encoding="utf-8")
+
+
+def _record(
+    app: App, snapshot: Snapshot, options: Options, result: Result, examples: Examples
+) -> None:
+    """Before the folder appears: one that is not known could not be named to whoever is forgotten.
+
+    Raises StorageError when somebody in it was forgotten while it was written.
+    """
+    with app.database.write() as session:
+        known = snapshots.count_forgotten(session, snapshot.id or 0)
+        if known > examples.forgotten:
+            raise StorageError("somebody was forgotten while it was written: export it again")
+        session.add(
+            Export(
+                snapshot=snapshot.id or 0,
+                format=options.format,
+                path=result.path,
+                items=result.items,
+                created=utc_now(),
+            )
+        )
+
+
+def _facts(path: Path) -> tuple[str, int]:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size

@@ -1,0 +1,148 @@
+"""The dataset card: README.md, with the head that dataset hubs read."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot.dataset.export.examples import Example, Plan
+
+SHOWN = 20  # hashtags in the table
+COUNTED = 100_000  # different hashtags that are counted: memory stays bounded
+
+
+@dataclass(slots=True)
+class Summary:
+    """What was written, counted while it was."""
+
+    items: int = 0
+    bytes: int = 0
+    splits: Counter[str] = field(default_factory=Counter)
+    hashtags: Counter[str] = field(default_factory=Counter)
+    fits: Counter[str] = field(default_factory=Counter)  # hashtags with a probability of ≥ 0.5
+    masks: int = 0
+    networks: set[str] = field(default_factory=set)  # that drew them
+    smallest: tuple[int, int] = (0, 0)
+    largest: tuple[int, int] = (0, 0)
+    first: str = ""  # when the oldest and the newest were taken
+    last: str = ""
+
+    def add(self, example: Example) -> None:
+        self.items += 1
+        self.bytes += len(example.data)
+        self.splits[example.split] += 1
+        self.masks += example.mask is not None
+        size = (example.width, example.height)
+        self.smallest = min(self.smallest if self.items > 1 else size, size, key=_area)
+        self.largest = max(self.largest, size, key=_area)
+        values = example.values
+        if network := values.get("mask_model"):
+            self.networks.add(network)
+        tags = values.get("hashtags", [])
+        fits = values.get("probabilities") or [None] * len(tags)
+        for tag, probability in zip(tags, fits, strict=True):
+            if tag in self.hashtags or len(self.hashtags) < COUNTED:
+                self.hashtags[tag] += 1
+                self.fits[tag] += (probability or 0) >= 0.5
+        if taken := values.get("taken_at", ""):
+            self.first = min(self.first or taken, taken)
+            self.last = max(self.last, taken)
+
+
+def card(plan: Plan, kind: str, summary: Summary, splits: dict[str, str]) -> str:
+    """Markdown. `splits`: split → the glob of its files, for formats that `datasets` can load."""
+    name = f"{plan.dataset}/{plan.snapshot}"
+    return "\n".join(
+        [
+            *_head(plan, splits),
+            f"# {_plain(name)}",
+            "",
+            f"{summary.items} photos that people published with certain hashtags, collected and "
+            f"curated by tagecho, as {kind}.",
+            "",
+            "## Rights",
+            "",
+            "**The photos belong to the people who took them.** Nothing in this folder licenses "
+            "them to you: whether and how you may use them is for the law of your place and for "
+            "their authors to say. Do not publish them, and do not try to find out who is shown. "
+            "Who asks to be removed is removed: `tagecho forget` names the exports that held "
+            "their photos, and such copies are to be deleted by whoever has them.",
+            "",
+            *_contents(plan, summary),
+            *_columns(plan),
+            "## Where it comes from",
+            "",
+            f"- dataset `{plan.dataset}`, snapshot `{plan.snapshot}` of {plan.created}",
+            f"- manifest SHA-256 `{plan.manifest_sha256}`",
+            f"- query `{json.dumps(plan.facts['query'], ensure_ascii=False, sort_keys=True)}`",
+            f"- splits by author and by near duplicate, seed {plan.facts['seed']}; "
+            f"{plan.facts['left_out']} images were left out because they would have lain in two",
+            *(f"- {what}: `{', '.join(found)}`" for what, found in _models(plan, summary)),
+            "",
+            "A hashtag says what its author wanted it to say, which need not be in the picture; "
+            "`probabilities` tell how well it fits what a network sees there. People, places and "
+            "fashions of one platform are not those of the world.",
+            "",
+        ]
+    )
+
+
+def _head(plan: Plan, splits: dict[str, str]) -> list[str]:
+    lines = ["---", "license: other", "license_name: rights-of-the-authors"]
+    lines += [f"pretty_name: {json.dumps(f'{plan.dataset}/{plan.snapshot}')}"]
+    lines += ["task_categories:", "- image-classification"]
+    lines += ["- image-segmentation"] if plan.masks else []
+    if splits:
+        lines += ["configs:", "- config_name: default", "  data_files:"]
+        for split, glob in splits.items():
+            lines += [f"  - split: {split}", f"    path: {json.dumps(glob)}"]
+    return [*lines, "---", ""]
+
+
+def _contents(plan: Plan, summary: Summary) -> list[str]:
+    splits = ", ".join(f"{name} {count}" for name, count in sorted(summary.splits.items()))
+    small, large = (f"{width}×{height}" for width, height in (summary.smallest, summary.largest))
+    lines = ["## What is in it", "", f"- images: {splits}; {summary.bytes} bytes"]
+    lines += [f"- sizes: {small} to {large} pixels"]
+    lines += [f"- masks: {summary.masks}"] if plan.masks else []
+    lines += [f"- taken: {summary.first[:10]} to {summary.last[:10]}"] if summary.first else []
+    if plan.size is None:
+        lines += [
+            "- files: byte for byte as the platform gave them, whatever metadata they hold; some "
+            "are to be turned by their EXIF orientation, and sizes and masks are those of the "
+            "turned image"
+        ]
+    else:
+        lines += [f"- files: JPEG, at most {plan.size} px, without metadata"]
+    lines.append("")
+    if summary.hashtags:
+        lines += ["| hashtag | images | fits |", "| --- | ---: | ---: |"]
+        common = sorted(summary.hashtags.items(), key=lambda pair: (-pair[1], pair[0]))
+        lines += [f"| {_plain(t)} | {n} | {summary.fits[t]} |" for t, n in common[:SHOWN]]
+        lines.append("")
+    return lines
+
+
+def _columns(plan: Plan) -> list[str]:
+    lines = ["| column | meaning |", "| --- | --- |"]
+    lines += [f"| `{field.name}` | {field.about} |" for field in plan.columns]
+    return [*lines, "", "In `metadata.jsonl` lists are JSON text, since its readers guess.", ""]
+
+
+def _models(plan: Plan, summary: Summary) -> list[tuple[str, list[str]]]:
+    """Of masks what drew those written, which need not be the ones the snapshot knows."""
+    models = {what: found for what, found in plan.facts["models"].items() if what != "mask"}
+    if summary.networks:
+        models["mask"] = sorted(summary.networks)
+    return sorted(models.items())
+
+
+def _plain(text: str) -> str:
+    """Text of strangers: no Markdown, no HTML."""
+    return "".join(f"\\{c}" if c in r"\`*_{}[]<>()#+-.!|~" else c for c in text)
+
+
+def _area(size: Any) -> int:
+    return int(size[0] * size[1])

@@ -1,0 +1,164 @@
+"""From a row of a snapshot to what an export writes of it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from sqlmodel import select
+
+from bot.core.errors import StorageError
+from bot.dataset.export.fields import ALWAYS, MASKS, Field, said
+from bot.dataset.export.masks import Drawn, Masks
+from bot.service.app import App
+from models.base import ImageRejected, Mask
+from models.images.codec import decode, png_mask
+from storage import snapshots
+from storage.tables import OptOut, Snapshot, SnapshotItem
+
+QUALITY = 92
+_SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/gif": ".gif"}
+OBJECT = "object"  # the class of a main object of which no hashtag says what it is
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one export is about: the same for every format."""
+
+    dataset: str
+    snapshot: str
+    manifest_sha256: str
+    facts: dict[str, Any]
+    created: str  # of the snapshot, ISO: an export has no date of its own, or it would differ
+    fields: tuple[Field, ...]
+    classes: tuple[str, ...]  # hashtags that may name a main object
+    masks: bool
+    size: int | None
+
+    @property
+    def columns(self) -> tuple[Field, ...]:
+        return (*ALWAYS, *self.fields, *(MASKS if self.masks else ()))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Classes of objects; the last is for those of none."""
+        return (*(name for name in self.classes if name != OBJECT), OBJECT)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One image, ready to be written."""
+
+    stem: str  # its file's name without suffix; the same in every export of the snapshot
+    suffix: str
+    split: str
+    data: bytes
+    width: int
+    height: int
+    values: dict[str, Any]  # of Plan.columns, but for the file names
+    found: Drawn | None  # the main object, at the image's size
+    category: int  # index into Plan.names of the main object
+
+    @property
+    def mask(self) -> Mask | None:
+        """(height, width); None: none, or an empty one."""
+        return self.found.mask if self.found is not None and self.found.mask.any() else None
+
+    @property
+    def drawn(self) -> Drawn:
+        """The mask, all False where there is none: some readers want one for every image."""
+        if self.found is not None:
+            return self.found
+        empty = np.zeros((self.height, self.width), dtype=np.bool_)
+        return Drawn(empty, png_mask(empty), "")
+
+    @property
+    def file(self) -> str:
+        return self.stem + self.suffix
+
+
+class Examples:
+    """Reads a snapshot, one image in memory at a time. Counts what it passes over."""
+
+    def __init__(self, app: App, snapshot: Snapshot, plan: Plan, masks: Masks) -> None:
+        self._app = app
+        self._snapshot = snapshot
+        self._plan = plan
+        self._masks = masks
+        self.forgotten = 0
+
+    def __iter__(self) -> Iterator[Example]:
+        with self._app.database.read() as session:
+            gone = set(session.exec(select(OptOut.digest)))
+        for item in snapshots.items(self._app.database, self._snapshot.id or 0):
+            if snapshots.forgotten(item) or (gone and self._digest(item) in gone):
+                self.forgotten += 1
+            else:
+                yield self._example(item)
+
+    def _digest(self, item: SnapshotItem) -> str:
+        return self._app.optouts.digest(item.record["platform"], item.record["user_id"])
+
+    def _example(self, item: SnapshotItem) -> Example:
+        record, plan = item.record, self._plan
+        original = self._app.originals.get(item.sha256)
+        data, width, height = original, record["width"], record["height"]
+        suffix = _suffix(original, record["mime"])
+        if plan.size is not None:
+            data, width, height = self._smaller(original, item.sha256, plan.size)
+            suffix = ".jpg"
+        found = self._masks.of(item.sha256, record["mask"], original) if plan.masks else None
+        found = found.fitted(width, height) if found else None
+        values = {
+            "id": f"{plan.dataset}/{plan.snapshot}/{item.seq}",
+            "split": item.split,
+            "width": width,
+            "height": height,
+            "sha256": hashlib.sha256(data).hexdigest() if data is not original else item.sha256,
+            "source_sha256": item.sha256,
+            **said(record, plan.fields),
+        }
+        if plan.masks:
+            values["mask_model"] = found.version if found else None
+        return Example(
+            stem=f"{item.seq:08d}",
+            suffix=suffix,
+            split=item.split,
+            data=data,
+            width=width,
+            height=height,
+            values=values,
+            found=found,
+            category=_category(record["hashtags"], plan.names),
+        )
+
+    def _smaller(self, original: bytes, sha256: str, longest: int) -> tuple[bytes, int, int]:
+        """At most so many pixels on the longer side, sRGB, upright, without any metadata."""
+        limit = self._app.settings.limits.max_pixels
+        try:
+            pixels = decode(original, max_pixels=limit, shrink_to=longest).pixels
+        except ImageRejected as error:
+            raise StorageError(f"image {sha256[:12]} cannot be read: {error}") from error
+        image = PIL.Image.fromarray(pixels)
+        image.thumbnail((longest, longest), PIL.Image.Resampling.LANCZOS)
+        out = io.BytesIO()
+        image.save(out, "JPEG", quality=QUALITY, optimize=True)
+        return out.getvalue(), image.width, image.height
+
+
+def _category(hashtags: list[list[Any]], names: tuple[str, ...]) -> int:
+    """The class whose hashtag fits best; one that was never judged counts as undecided."""
+    fits = {tag: 0.5 if probability is None else probability for tag, probability in hashtags}
+    candidates = [(-fits[name], i) for i, name in enumerate(names[:-1]) if name in fits]
+    return min(candidates)[1] if candidates else len(names) - 1
+
+
+def _suffix(data: bytes, mime: str) -> str:
+    if mime in _SUFFIXES:
+        return _SUFFIXES[mime]
+    return ".avif" if data[4:8] == b"ftyp" else ".bmp" if data[:2] == b"BM" else ".bin"

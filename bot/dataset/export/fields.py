@@ -1,0 +1,100 @@
+"""What is said about an image in an export: chosen by name, flat, and without names of people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from bot.config.problems import did_you_mean
+from bot.core.errors import UsageError
+
+_MENTION = re.compile(r"(?<![A-Za-z0-9_.@/])([@＠])[A-Za-z0-9_][A-Za-z0-9._]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    name: str
+    kind: str  # text | time | int | float | texts | floats
+    about: str
+    usual: bool = True  # there unless --fields says otherwise
+
+
+FIELDS = (
+    Field("hashtags", "texts", "the post's hashtags, without '#'"),
+    Field(
+        "probabilities",
+        "floats",
+        "how probable each hashtag is; null or none: never judged",
+    ),
+    Field("platform", "text", "where the post is"),
+    Field("post_id", "text", "the platform's id of the post"),
+    Field("index", "int", "which image of the post, from 0"),
+    Field("url", "text", "the post: its author, and where to ask for anything"),
+    Field("taken_at", "time", "when it was posted, UTC"),
+    Field("author", "text", "pseudonym: the same person has the same one in this dataset only"),
+    Field("kind", "text", "photo, or cover of a video"),
+    Field("verdicts", "texts", "checks of curation it did not pass"),
+    Field("label_model", "text", "network behind the probabilities"),
+    Field("curation_version", "text", "version of the checks"),
+    Field("caption", "text", "its text as last seen; @names are hidden", usual=False),
+    Field("place_name", "text", "the place the post names", usual=False),
+    Field("place_lat", "float", "degrees north", usual=False),
+    Field("place_lng", "float", "degrees east", usual=False),
+    Field("user_id", "text", "the author's id on the platform", usual=False),
+    Field("username", "text", "the author's name; captions keep their @names then", usual=False),
+)
+ALWAYS = (
+    Field("id", "text", "dataset/snapshot/number"),
+    Field("file_name", "text", "the image in this export"),
+    Field("split", "text", "train, val or test"),
+    Field("width", "int", "pixels, upright"),
+    Field("height", "int", "pixels, upright"),
+    Field("sha256", "text", "of the image file in this export"),
+    Field("source_sha256", "text", "of the file as the platform gave it"),
+)
+MASKS = (
+    Field("mask_file_name", "text", "mask of the main object, 0 or 255; null or all 0: none"),
+    Field("mask_model", "text", "network that drew the mask"),
+)
+DEFAULT = "default"
+_BY_NAME = {field.name: field for field in FIELDS}
+
+
+def chosen(text: str) -> tuple[Field, ...]:
+    """Fields out of `default,caption`, in their usual order. Raises UsageError."""
+    names: set[str] = set()
+    for name in filter(None, (part.strip() for part in text.split(","))):
+        if name == DEFAULT:
+            names |= {field.name for field in FIELDS if field.usual}
+        elif name in _BY_NAME:
+            names.add(name)
+        else:
+            known = ", ".join(_BY_NAME)
+            raise UsageError(
+                f"--fields: no {name!r}{did_you_mean(name, _BY_NAME)}; there are {known}, "
+                f"and {DEFAULT}"
+            )
+    return tuple(field for field in FIELDS if field.name in names)
+
+
+def said(record: dict[str, Any], fields: Iterable[Field]) -> dict[str, Any]:
+    """Their values out of a snapshot's record."""
+    names = [field.name for field in fields]
+    place, models = record["place"] or {}, record["models"]
+    fits = [probability for _, probability in record["hashtags"]]
+    values = {
+        **{key: record[key] for key in _BY_NAME if key in record},
+        "hashtags": [tag for tag, _ in record["hashtags"]],
+        # Empty and not full of nulls: pyarrow cannot read a column of nothing but lists of nulls.
+        "probabilities": fits if any(fit is not None for fit in fits) else [],
+        "label_model": models.get("labels", ""),
+        "curation_version": models.get("curation", ""),
+        "place_name": place.get("name"),
+        "place_lat": place.get("lat"),
+        "place_lng": place.get("lng"),
+    }
+    if "username" not in names:
+        values["caption"] = _MENTION.sub(r"\1…", record["caption"])
+    return {name: values[name] for name in names}

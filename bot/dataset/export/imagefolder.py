@@ -1,0 +1,73 @@
+"""A folder per split with metadata.jsonl: what `datasets.load_dataset("imagefolder")` reads.
+
+It guesses the types of each file by itself and wants them to be the same in all, so nothing there
+may be empty or missing: lists, and numbers that may be unknown, stand as JSON text.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import IO, Any
+
+from bot.dataset.export.examples import Example, Plan
+from bot.dataset.export.files import shut
+from bot.dataset.export.outlines import polygons
+
+NAME = "metadata.jsonl"
+
+
+class ImageFolder:
+    """`data/SPLIT/00000012.jpg`, `data/SPLIT/masks/00000012.png`, and a line of JSON for each."""
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self._folder = folder / "data"
+        self._plan = plan
+        self._guessed = [f.name for f in plan.fields if f.kind in ("texts", "floats", "float")]
+        self._lines: dict[str, IO[str]] = {}
+
+    def add(self, example: Example) -> dict[str, Any]:
+        """Write it; returns its values with the file names, from the export's folder on."""
+        folder = self._folder / example.split
+        lines = self._of(example.split)
+        (folder / example.file).write_bytes(example.data)
+        line = {"file_name": example.file, **self._certain(example.values)}
+        values = {"file_name": f"data/{example.split}/{example.file}", **example.values}
+        if self._plan.masks:
+            line |= self._mask(folder, example)
+            name = line["mask_file_name"]
+            values["mask_file_name"] = f"data/{example.split}/{name}"
+        lines.write(json.dumps(line, ensure_ascii=False) + "\n")
+        return values
+
+    def close(self) -> list[Path]:
+        """The files that hold more than one image."""
+        for file in self._lines.values():
+            file.close()
+        return []
+
+    def abort(self) -> None:
+        for file in self._lines.values():
+            shut(file)
+
+    def _certain(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The same values in types that no other line can contradict."""
+        line = {name: "" if value is None else value for name, value in values.items()}
+        return line | {name: json.dumps(values[name]) for name in self._guessed}
+
+    def _of(self, split: str) -> IO[str]:
+        if split not in self._lines:
+            folder = self._folder / split
+            (folder / "masks" if self._plan.masks else folder).mkdir(parents=True)
+            self._lines[split] = (folder / NAME).open("x", encoding="utf-8")
+        return self._lines[split]
+
+    def _mask(self, folder: Path, example: Example) -> dict[str, Any]:
+        name = f"masks/{example.stem}.png"
+        drawn = example.drawn
+        (folder / name).write_bytes(drawn.png)
+        return {
+            "mask_file_name": name,
+            "mask_rle": drawn.runs.rle,
+            "mask_polygons": json.dumps(polygons(drawn.runs)),
+        }

@@ -1,0 +1,110 @@
+"""Masks of main objects: where they come from."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import PIL.Image
+
+from bot.core.clock import utc_now
+from bot.core.errors import StorageError
+from bot.dataset.export.runs import Runs
+from bot.service.app import App
+from models.base import Image, Mask, Segmenter
+from models.images.codec import decode, png_mask
+from storage import blobs
+from storage.records import MASK
+from storage.tables import Artifact, BlobRow
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A mask at whatever size it was computed, as the PNG it is kept in, and by which network."""
+
+    mask: Mask
+    png: bytes
+    version: str
+
+    @cached_property
+    def runs(self) -> Runs:
+        return Runs.of(self.mask)
+
+    def fitted(self, width: int, height: int) -> Drawn:
+        """At another size."""
+        if self.mask.shape == (height, width):
+            return self
+        grey = PIL.Image.fromarray(self.mask.astype(np.uint8) * 255)
+        resized = np.asarray(grey.resize((width, height), PIL.Image.Resampling.BILINEAR))
+        mask = np.asarray(resized >= 128, dtype=np.bool_)
+        return Drawn(mask, png_mask(mask), self.version)
+
+
+class Masks:
+    """The mask frozen with the snapshot; with a segmenter, its own for every image."""
+
+    def __init__(self, app: App, segmenter: Segmenter | None) -> None:
+        self._app = app
+        self._segmenter = segmenter
+        self.missing = 0  # frozen ones whose file is gone
+
+    def of(self, source: str, frozen: dict[str, str] | None, image: bytes) -> Drawn | None:
+        """`frozen`: the one the snapshot knows; `image`: the original's bytes."""
+        network = self._segmenter
+        if frozen is not None and (network is None or frozen["version"] == network.version):
+            try:
+                return _read(self._app, frozen["sha256"], frozen["version"])
+            except StorageError:
+                self.missing += 1
+        return self._computed(network, source, image) if network else None
+
+    def _computed(self, network: Segmenter, source: str, image: bytes) -> Drawn:
+        text = json.dumps([MASK, network.version, {"of": "original"}, source])
+        key = hashlib.sha256(text.encode()).hexdigest()
+        with self._app.database.read() as session:
+            row = session.get(Artifact, key)
+        if row is not None and self._app.artifacts.path(row.sha256).exists():
+            return _read(self._app, row.sha256, network.version)
+        found = network(_pixels(self._app, image))
+        data = png_mask(found.mask)
+        facts = {"version": network.version, "confidence": round(found.confidence, 4)}
+        self._keep(key, source, data, facts)
+        return Drawn(found.mask, data, network.version)
+
+    def _keep(self, key: str, source: str, data: bytes, facts: dict[str, Any]) -> None:
+        """Unless the image was forgotten while the network ran."""
+        sha256, now = self._app.artifacts.put(data), utc_now()
+        with self._app.database.write() as session:
+            if session.get(BlobRow, source) is None or session.get(Artifact, key) is not None:
+                return
+            blobs.link(session, sha256, len(data), "image/png", now)
+            session.add(
+                Artifact(
+                    key=key,
+                    stage=MASK,
+                    sha256=sha256,
+                    source_sha256=source,
+                    facts=facts,
+                    created=now,
+                )
+            )
+
+
+def _pixels(app: App, image: bytes) -> Image:
+    return decode(image, max_pixels=app.settings.limits.max_pixels).pixels
+
+
+def _read(app: App, sha256: str, version: str) -> Drawn:
+    """One of our own artifacts: 8-bit grey, as png_mask writes it."""
+    data = app.artifacts.get(sha256)
+    try:
+        with PIL.Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            grey = image if image.mode == "L" else image.convert("L")  # a copy, of a million pixels
+            return Drawn(np.asarray(grey) >= 128, data, version)
+    except (OSError, ValueError) as error:
+        raise StorageError(f"mask {sha256[:12]} cannot be read: {error}") from error

@@ -1,0 +1,61 @@
+"""YOLO: images, one line of text per main object, and data.yaml, as ultralytics reads them.
+
+An image without a mask would teach that nothing is to be seen in it, so it is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bot.dataset.export.examples import Example, Plan
+from bot.dataset.export.files import shut
+from bot.dataset.export.outlines import polygons
+from bot.dataset.export.runs import Runs
+from bot.dataset.splits import NAMES
+
+
+class Yolo:
+    """`images/SPLIT/…`, `labels/SPLIT/….txt` (CLASS X Y X Y …, in [0, 1]), `masks/SPLIT/…`."""
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self._folder = folder
+        self._plan = plan
+        for kind in ("images", "labels", "masks"):
+            for split in NAMES:  # its readers want them, be they empty
+                (folder / kind / split).mkdir(parents=True)
+        self._rle = folder / "run_lengths.jsonl"
+        self._lines = self._rle.open("x", encoding="utf-8")
+
+    def add(self, example: Example) -> dict[str, Any] | None:
+        if example.mask is None:
+            return None
+        name = f"{example.split}/{example.stem}"
+        image, mask = f"images/{name}{example.suffix}", f"masks/{name}.png"
+        (self._folder / image).write_bytes(example.data)
+        (self._folder / mask).write_bytes(example.drawn.png)
+        (self._folder / f"labels/{name}.txt").write_text(self._label(example, example.drawn.runs))
+        line = {"file_name": image, "rle": example.drawn.runs.rle}
+        self._lines.write(json.dumps(line) + "\n")
+        return {"file_name": image, **example.values, "mask_file_name": mask}
+
+    def close(self) -> list[Path]:
+        self._lines.close()
+        lines = [f"# {self._plan.dataset}/{self._plan.snapshot}", "path: ."]
+        lines += [f"{split}: images/{split}" for split in NAMES]
+        lines += ["names:"]
+        lines += [f"  {i}: {json.dumps(name)}" for i, name in enumerate(self._plan.names)]
+        (self._folder / "data.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return [self._rle]
+
+    def abort(self) -> None:
+        shut(self._lines)
+
+    def _label(self, example: Example, runs: Runs) -> str:
+        size = (example.width, example.height)
+        lines = []
+        for polygon in polygons(runs):
+            points = [f"{min(max(v / size[i % 2], 0), 1):.6f}" for i, v in enumerate(polygon)]
+            lines.append(" ".join([str(example.category), *points]))
+        return "\n".join(lines) + "\n"

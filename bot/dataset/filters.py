@@ -1,0 +1,141 @@
+"""Filter expressions on a post's metadata: `likes >= 10 and "hoodie" in hashtags`.
+
+A small part of Python's expressions, read by its own parser and walked here; nothing is executed.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.config.problems import did_you_mean
+from bot.core.errors import UsageError
+from bot.core.events import Post
+
+Filter = Callable[[Post], bool]
+LONGEST = 2000  # characters: the parser's own limits are far beyond
+
+# What a filter may ask of a post.
+NAMES: dict[str, Callable[[Post], Any]] = {
+    "author": lambda post: post.author.username.lower(),
+    "caption": lambda post: post.caption.casefold(),
+    "comments": lambda post: post.comment_count,
+    "hashtags": lambda post: post.hashtags,
+    "images": lambda post: len(post.media),
+    "likes": lambda post: post.like_count,
+    "mentions": lambda post: post.mentions,
+    "pinned": lambda post: post.pinned,
+    "place": lambda post: post.place.name.casefold() if post.place else "",
+    "taken": lambda post: post.taken_at,
+    "url": lambda post: post.url,
+}
+
+_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.In: lambda item, many: item in many,
+    ast.NotIn: lambda item, many: item not in many,
+}
+
+
+def parse_filter(text: str) -> Filter:
+    """A test for posts. Raises UsageError that points at what is wrong.
+
+    Texts are compared without regard to case; `taken` with a date, as in `taken >= "2026-01-31"`.
+    A comparison with something the platform did not say (an unknown number of likes) is False.
+    """
+    if len(text) > LONGEST:
+        raise UsageError(f"a filter is at most {LONGEST} characters long")
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+        test = _boolean(tree)
+    except SyntaxError as error:
+        raise UsageError(f"filter {text!r}: {error.msg} at {error.offset or 0}") from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise UsageError(f"filter {text!r}: {error}") from None
+    return test
+
+
+def _boolean(node: ast.expr) -> Filter:
+    if isinstance(node, ast.BoolOp):
+        parts = [_boolean(value) for value in node.values]
+        every = isinstance(node.op, ast.And)
+        return lambda post: (all if every else any)(part(post) for part in parts)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        inner = _boolean(node.operand)
+        return lambda post: not inner(post)
+    if isinstance(node, ast.Compare):
+        return _comparison(node)
+    if isinstance(node, ast.Name):
+        value = _value(node)
+        return lambda post: bool(value(post))
+    if isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        answer = node.value
+        return lambda post: answer
+    raise _wrong(node, "compare something, as in likes > 10")
+
+
+def _comparison(node: ast.Compare) -> Filter:
+    """`a < b < c` holds when each neighbouring pair does."""
+    sides = [node.left, *node.comparators]
+    dated = any(isinstance(side, ast.Name) and side.id == "taken" for side in sides)
+    values = [_value(side, dated=dated) for side in sides]
+    for kind in node.ops:
+        if type(kind) not in _COMPARE:
+            raise _wrong(node, "compare with ==, !=, <, <=, >, >=, in, not in")
+    tests = [_COMPARE[type(kind)] for kind in node.ops]
+
+    def holds(post: Post) -> bool:
+        found = [value(post) for value in values]
+        if any(item is None for item in found):
+            return False
+        try:
+            pairs = zip(tests, found, found[1:], strict=False)
+            return all(test(left, right) for test, left, right in pairs)
+        except TypeError:  # a text with a number: never true
+            return False
+
+    return holds
+
+
+def _value(node: ast.expr, *, dated: bool = False) -> Callable[[Post], Any]:
+    if isinstance(node, ast.Name):
+        if node.id not in NAMES:
+            near = did_you_mean(node.id, NAMES) or f"; there are {', '.join(NAMES)}"
+            raise _wrong(node, f"unknown name {node.id!r}{near}")
+        return NAMES[node.id]
+    if isinstance(node, ast.Constant) and isinstance(node.value, str | int | float):
+        value = _literal(node, dated=dated)
+        return lambda post: value
+    if isinstance(node, ast.Tuple | ast.List):
+        parts = [_value(item, dated=dated) for item in node.elts]
+        return lambda post: tuple(part(post) for part in parts)
+    raise _wrong(node, "a value is a name, a number, a text in quotes or a list of them")
+
+
+def _literal(node: ast.Constant, *, dated: bool) -> Any:
+    if not isinstance(node.value, str):
+        return node.value
+    if not dated:
+        return node.value.casefold().lstrip("#@")
+    return parse_day(node.value)
+
+
+def parse_day(text: str) -> datetime:
+    """A date, or a date with a time, as aware UTC. Raises ValueError."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no date such as 2026-01-31") from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _wrong(node: ast.expr, what: str) -> ValueError:
+    return ValueError(f"{what} (at {node.col_offset + 1})")

@@ -1,0 +1,229 @@
+"""Take a folder of photos with sidecar files in, through the same storage as everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from bot.config import Settings
+from bot.core.clock import utc_now
+from bot.core.errors import NothingToDo, UsageError
+from bot.core.events import Post
+from bot.dataset.importing.files import Unusable, parse, read, read_json, shown, walk
+from bot.dataset.importing.files import opened as opened_file
+from bot.dataset.importing.posts import Part, exported, gallery_dl, instaloader, merged
+from bot.service.app import App, opened
+from bot.service.progress import progress
+from models.base import ImageRejected
+from models.images.codec import decode
+from storage import dataset, datasets
+from storage.dataset import Fetched
+from storage.tables import AuthorRow, MediaRow, MediaState, OptOut
+
+BATCH = 16  # posts in one transaction
+LONGEST_LINE = 1_000_000  # bytes of metadata.jsonl
+METADATA = "metadata.jsonl"
+_MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
+_Ref = tuple[Path, int]  # a sidecar, or a line of metadata.jsonl by its place in the file
+
+
+@dataclass(slots=True)
+class Report:
+    """What came in. Numbers are of this run: a second one brings nothing new."""
+
+    posts: int = 0
+    images: int = 0
+    known: int = 0  # posts that were there
+    kept_out: int = 0  # posts that were forgotten, or whose author opted out
+    problems: list[tuple[str, str]] = field(default_factory=list)  # file, what is wrong with it
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def take(settings: Settings, path: Path, into: str) -> Report:
+    """Store what a folder holds; nothing in it can make this fail, it only becomes a problem.
+
+    Raises UsageError for what is no folder, NothingToDo when it holds no sidecar, StorageError.
+    """
+    root = path.resolve()
+    if not root.is_dir():
+        raise UsageError(f"{path} is not a folder")
+    with opened(settings) as app:
+        return _Import(app, root, into).run()
+
+
+class _Import:
+    def __init__(self, app: App, root: Path, into: str) -> None:
+        self._app = app
+        self._root = root
+        self._into = into
+        self._report = Report()
+
+    def run(self) -> Report:
+        posts: dict[tuple[str, str], list[_Ref]] = {}
+        for ref in self._refs():
+            if (part := self._part(ref)) is not None:
+                posts.setdefault((part.post.platform, part.post.post_id), []).append(ref)
+        if not posts and not self._report.problems:
+            raise NothingToDo(f"no JSON beside images in {self._root}")
+        batch: list[Part] = []
+        for refs in progress(list(posts.values()), "posts"):
+            parts = [part for ref in refs if (part := self._part(ref)) is not None]
+            if parts:
+                batch.append(merged(parts))
+            if len(batch) == BATCH:
+                self._store(batch)
+                batch = []
+        self._store(batch)
+        self._report.problems = list(dict.fromkeys(self._report.problems))  # read twice, told once
+        return self._report
+
+    def _refs(self) -> Iterator[_Ref]:
+        for path in walk(self._root):
+            if path.name == METADATA:
+                yield from self._lines(path)
+            elif path.name.endswith((".json", ".json.xz")) and not _no_sidecar(path.name):
+                yield path, -1
+
+    def _lines(self, path: Path) -> Iterator[_Ref]:
+        try:
+            with opened_file(path) as file:
+                while True:
+                    start = file.tell()
+                    line = file.readline(LONGEST_LINE + 1)
+                    if not line:
+                        return
+                    if len(line) > LONGEST_LINE:
+                        self._problem(path, "a line is too long; the rest is not read")
+                        return
+                    if line.strip():
+                        yield path, start
+        except Unusable as error:
+            self._problem(path, str(error))
+
+    def _part(self, ref: _Ref) -> Part | None:
+        path, start = ref
+        try:
+            if start >= 0:
+                with opened_file(path) as file:
+                    file.seek(start)
+                    return exported(self._root, path, parse(file.readline(LONGEST_LINE)))
+            data = read_json(path)
+            return instaloader(path, data) if "instaloader" in data else gallery_dl(path, data)
+        except Unusable as error:
+            self._problem(path, str(error))
+            return None
+
+    def _store(self, batch: list[Part]) -> None:
+        """Read what is missing, then all of it in one transaction."""
+        with self._app.database.read() as session:
+            gone = self._opted_out(session, batch)
+            have = {self._key(part): self._stored(session, part) for part in batch}
+        images = {
+            self._key(part): self._images(part, have[self._key(part)])
+            for part in batch
+            if self._key(part) not in gone
+        }
+        with self._app.database.write() as session:
+            gone = self._opted_out(session, batch)  # somebody may have left meanwhile
+            for part in batch:
+                if self._key(part) in gone:
+                    self._report.kept_out += 1
+                else:
+                    self._add(session, part.post, images.get(self._key(part), []))
+
+    def _add(self, session: Session, post: Post, images: list[Fetched]) -> None:
+        now = utc_now()
+        known = dataset.known(session, post.platform, [post.post_id])
+        if known:
+            row = known[post.post_id]
+            self._report.known += 1
+            self._report.images += dataset.add_media(session, row, images, now)
+        elif not images:
+            return  # a film, or pictures that cannot be used
+        else:
+            row = dataset.add(session, _as_known(session, post), images, now)
+            self._report.posts += 1
+            self._report.images += len(images)
+        dataset.found_by(session, row, f"import:{self._into}", self._into, "imported", now)
+
+    def _images(self, part: Part, have: set[int]) -> list[Fetched]:
+        found = []
+        for media in part.post.media:
+            path = part.files[media.index]
+            if media.index in have:
+                continue
+            try:
+                limit = self._app.settings.limits.max_image_bytes
+                data = read(path, limit, part.hashes.get(media.index))
+                image = decode(data, max_pixels=self._app.settings.limits.max_pixels)
+            except (Unusable, ImageRejected) as error:
+                self._problem(path, str(error))
+                continue
+            height, width = image.pixels.shape[:2]
+            sha256 = self._app.originals.put(data)
+            mime = _MIME.get(image.format, "application/octet-stream")
+            notes = " ".join(image.notes)
+            found.append(
+                Fetched(
+                    media, MediaState.STORED, sha256, len(data), mime, width, height, notes=notes
+                )
+            )
+        return found
+
+    def _stored(self, session: Session, part: Part) -> set[int]:
+        """Which images of a post are here."""
+        known = dataset.known(session, part.post.platform, [part.post.post_id])
+        statement = select(MediaRow.index).where(
+            col(MediaRow.post).in_(known.values()), MediaRow.state == MediaState.STORED
+        )
+        return set(session.exec(statement))
+
+    def _opted_out(self, session: Session, batch: list[Part]) -> set[tuple[str, str]]:
+        """Posts that were forgotten, or whose author was: by user id, and by the pseudonym our own
+        exports gave them."""
+        gone = set()
+        for platform in {part.post.platform for part in batch}:
+            here = [part.post for part in batch if part.post.platform == platform]
+            posts = {post.post_id: post.author.user_id for post in here}
+            out = self._app.optouts.unwelcome(session, platform, posts)
+            if any(who.startswith(datasets.PSEUDONYM) for who in posts.values()):
+                left = _pseudonyms(session)
+                out |= {post_id for post_id, who in posts.items() if who in left}
+            gone |= {(platform, post_id) for post_id in out}
+        return gone
+
+    def _problem(self, path: Path, why: str) -> None:
+        self._report.problems.append((shown(path, self._root), why))
+
+    @staticmethod
+    def _key(part: Part) -> tuple[str, str]:
+        return part.post.platform, part.post.post_id
+
+
+def _no_sidecar(name: str) -> bool:
+    """What lies in such folders and describes no post."""
+    return name == "croissant.json" or name.endswith(("_comments.json", "_location.json"))
+
+
+def _as_known(session: Session, post: Post) -> Post:
+    """A sidecar may be old, or know no name: what we know of a person is newer."""
+    row = session.get(AuthorRow, (post.platform, post.author.user_id))
+    name = post.author.username or post.author.user_id
+    author = replace(post.author, username=name)
+    if row is not None:
+        author = replace(
+            author, username=row.username, full_name=row.full_name, is_private=row.is_private
+        )
+    return replace(post, author=author)
+
+
+def _pseudonyms(session: Session) -> set[str]:
+    """Of everybody who opted out, in every dataset that was ever frozen here."""
+    gone = session.exec(select(OptOut.digest)).all()
+    return {datasets.pseudonym(key, one) for key in datasets.keys(session) for one in gone}

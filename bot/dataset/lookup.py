@@ -1,0 +1,43 @@
+"""A dataset by its name: the query behind it, and which names there are."""
+
+from __future__ import annotations
+
+from bot.config import Settings
+from bot.config.problems import did_you_mean
+from bot.core.errors import UsageError
+from bot.service.app import App
+from storage import datasets, queries, snapshots
+from storage.queries import Query
+
+MAX_NAME = 100
+
+
+def query_of(app: App, settings: Settings, name: str) -> Query:
+    """Of a dataset that was created, that a track feeds, or that a snapshot is left of."""
+    with app.database.read() as session:
+        query = datasets.find(session, name)
+        last = snapshots.by_name(session, name)
+    if query is not None:
+        return query
+    if name in {track.dataset for track in settings.tracks}:
+        return Query(datasets=(name,))  # nothing was found yet
+    if last is not None:
+        return queries.parse(last.query)
+    raise UsageError(unknown(name, names_of(app, settings)))
+
+
+def names_of(app: App, settings: Settings) -> list[str]:
+    with app.database.read() as session:
+        return sorted({*datasets.names(session), *(track.dataset for track in settings.tracks)})
+
+
+def check_name(name: str) -> None:
+    if not name or len(name) > MAX_NAME or not name.isprintable() or set(name) & set("/\\ "):
+        raise UsageError(f"{name[:60]!r} is no name: one word, without / and \\")
+    if name.startswith((".", "-")):
+        raise UsageError(f"{name!r}: a name does not begin with {name[0]}")
+
+
+def unknown(name: str, known: list[str], what: str = "dataset") -> str:
+    shown = f"; there are {', '.join(known[:20])}" if known else ""
+    return f"no {what} {name!r}{shown}{did_you_mean(name, known)}"

@@ -1,0 +1,98 @@
+"""Which images train, which validate, which test: whoever belongs together stays together."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bot.core.errors import UsageError
+from storage.datasets import Found, keyed
+
+NAMES = ("train", "val", "test")
+Person = tuple[str, str]  # platform, user id
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The split of each image; None: left out, because it would lie in two at once."""
+
+    of_image: list[str | None]
+    left_out: int
+
+
+class Union:
+    """Disjoint sets, joined by what they share."""
+
+    def __init__(self) -> None:
+        self._parent: dict[Hashable, Hashable] = {}
+
+    def root(self, node: Hashable) -> Hashable:
+        path = []
+        while (parent := self._parent.setdefault(node, node)) != node:
+            path.append(node)
+            node = parent
+        for one in path:
+            self._parent[one] = node
+        return node
+
+    def join(self, one: Hashable, other: Hashable) -> None:
+        self._parent[self.root(one)] = self.root(other)
+
+
+def ratios(text: str) -> dict[str, float]:
+    """Shares of train, val and test out of `80/10/10`. Raises UsageError."""
+    try:
+        parts = [float(part) for part in text.split("/")]
+    except ValueError:
+        parts = []
+    if len(parts) != len(NAMES) or min(parts) < 0 or not 0 < sum(parts) < 1e9:
+        raise UsageError(f"--splits {text!r}: three shares, as in 80/10/10")
+    return {name: part / sum(parts) for name, part in zip(NAMES, parts, strict=True)}
+
+
+def split(
+    images: Sequence[Found],
+    shares: Mapping[str, float],
+    secret: bytes,
+    seed: int,
+    past: Mapping[Person, str],
+) -> Split:
+    """Split by author and by group of near duplicates, so that no test image was trained on.
+
+    Authors who share a group (or the very same bytes) get one split, drawn by a keyed hash of the
+    first of them, so the shares hold for sets of authors, about, and not for images exactly. An
+    author of an earlier snapshot keeps the split (`past`). Where that puts a group into two splits
+    at once, the split of its first image keeps it and the other images are left out.
+    """
+    sets = Union()
+    for image in images:
+        person = (image.platform, image.author)
+        sets.join(person, image.group)
+        sets.join(person, image.sha256)
+    rank = {
+        person: keyed(secret, f"split:{seed}", "/".join(person))
+        for person in {(image.platform, image.author) for image in images}
+    }
+    kept = {person: name for person, name in past.items() if shares.get(name)}
+    of_set: dict[Hashable, str] = {}
+    for person in sorted(rank, key=lambda one: (one not in kept, rank[one])):
+        drawn = kept.get(person) or _draw(rank[person], shares)
+        of_set.setdefault(sets.root(person), drawn)
+    homes: dict[Hashable, str] = {}
+    result: list[str | None] = []
+    for image in images:
+        person = (image.platform, image.author)
+        mine = kept.get(person) or of_set[sets.root(person)]
+        fits = [homes.setdefault(shared, mine) == mine for shared in (image.group, image.sha256)]
+        result.append(mine if all(fits) else None)
+    return Split(result, result.count(None))
+
+
+def _draw(digest: str, shares: Mapping[str, float]) -> str:
+    """A name with the probability of its share; `digest`: hex, uniform."""
+    at, edge = int(digest[:13], 16) / 16**13, 0.0
+    for name, share in shares.items():
+        edge += share
+        if at < edge:
+            return name
+    return max(shares, key=lambda name: shares[name])  # the sum of the shares was rounded down

@@ -1,0 +1,218 @@
+"""What a run learns from, laid out as folders of small photos, as the trainings read them.
+
+RUN/photos/{train,held_out}/SHA256.jpg, RUN/photos/train/posts.jsonl, RUN/dataset.json. All of it is
+removed when the run ends, and what is of somebody who leaves at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+
+from bot.core.errors import NothingToDo, StorageError
+from bot.learn.hashtags import telling
+from bot.learn.process import Say, Turn
+from models.base import Image, ImageRejected
+from models.images.codec import decode
+from storage.blobs import BlobStore
+from storage.learning import Picture, held_out
+
+SIDE = 448  # px, short side at most about twice this: more than any network here looks at
+QUALITY = 92
+BYTES_EACH = 100_000  # on disk, photo and masks
+LOOKS = 5  # at folders that change meanwhile
+BYTES_MORE = 400_000_000  # checkpoints, each written beside the one before
+TRAIN, HELD_OUT = "train", "held_out"
+POSTS = Path("photos", TRAIN, "posts.jsonl")  # in the folder of a run
+START = "start.onnx"  # there, too: what the run begins with
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    folder: Path  # of the run
+    train: tuple[Picture, ...]
+    held_out: tuple[Picture, ...]
+
+    def photo(self, picture: Picture) -> Path:
+        return self.folder / "photos" / part_of(picture) / f"{picture.sha256}.jpg"
+
+    def mask(self, picture: Picture) -> Path:
+        """The teacher's; missing where it did not trust its own."""
+        return self.folder / "masks" / part_of(picture) / f"{picture.sha256}.png"
+
+
+def part_of(picture: Picture) -> str:
+    return HELD_OUT if held_out(picture.author) else TRAIN
+
+
+def lay_out(
+    pictures: Sequence[Picture],
+    originals: BlobStore,
+    folder: Path,
+    turn: Turn,
+    say: Say,
+    *,
+    max_pixels: int,
+) -> Layout:
+    """Write the photos. What cannot be read is passed over and counted.
+
+    Raises StorageError when the disk is full, NothingToDo when all photos look the same.
+    """
+    _check_room(folder, len(pictures))
+    shutil.rmtree(folder / "photos", ignore_errors=True)  # of an attempt that may have had others
+    kept: list[Picture] = []
+    looks: set[bytes] = set()
+    for part in (TRAIN, HELD_OUT):
+        (folder / "photos" / part).mkdir(parents=True, exist_ok=True)
+    for number, picture in enumerate(pictures, start=1):
+        turn.wait()
+        try:
+            image = decode(
+                originals.get(picture.sha256), max_pixels=max_pixels, shrink_to=SIDE
+            ).pixels
+        except (ImageRejected, StorageError) as error:
+            say(f"left out: {error}")
+            continue
+        path = folder / "photos" / part_of(picture) / f"{picture.sha256}.jpg"
+        writing(path, lambda p, i=image: _save(i, p))  # type: ignore[misc]
+        looks.add(_look(image))
+        kept.append(picture)
+        if number % 200 == 0:
+            say(f"{number}/{len(pictures)} photos")
+    if kept and len(looks) == 1:
+        raise NothingToDo(f"all {len(kept)} images look the same: there is nothing to learn")
+    layout = Layout(
+        folder,
+        tuple(p for p in kept if part_of(p) == TRAIN),
+        tuple(p for p in kept if part_of(p) == HELD_OUT),
+    )
+    stands_for = _stands_for(layout.train)
+    if stands_for:
+        lines = "".join(json.dumps(row) + "\n" for row in stands_for)
+        writing(folder / POSTS, lambda path: path.write_text(lines))
+    rows = [asdict(picture) for picture in kept]
+    writing(folder / "dataset.json", lambda path: path.write_text(json.dumps(rows)))
+    return layout
+
+
+def read_layout(folder: Path) -> Layout:
+    """Of a run that was broken off. Raises StorageError when its files are gone."""
+    try:
+        rows = json.loads((folder / "dataset.json").read_text())
+        kept = [Picture(r["sha256"], r["post"], r["author"], tuple(r["hashtags"])) for r in rows]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StorageError(f"{folder}: the files of this run cannot be read: {error!r}") from error
+    layout = Layout(
+        folder,
+        tuple(p for p in kept if part_of(p) == TRAIN),
+        tuple(p for p in kept if part_of(p) == HELD_OUT),
+    )
+    for picture in kept:
+        if not layout.photo(picture).exists():
+            raise StorageError(f"{folder}: photos of this run are gone")
+    return layout
+
+
+def clear(folder: Path) -> None:
+    """Keep the logs and curves of a run, remove all that is, or was made from, a photo."""
+    for name in ("photos", "masks", "export"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for pattern in ("dataset.json", START, "*/*.pt", "*/*.part", "*.part"):
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+class Runs:
+    """What runs that are under way, or were broken off, hold of stored images."""
+
+    def __init__(self, home: Path) -> None:
+        """`home`: of networks and runs."""
+        self._home = home
+
+    def remove(self, hashes: Collection[str]) -> None:
+        """Photos and masks of these images, and the lists that name them: without its list a run
+        that was broken off does not go on. Raises StorageError."""
+        these = set(hashes)
+        try:
+            for path in self._files("*/*/*"):
+                if path.name.partition(".")[0] in these:
+                    path.unlink(missing_ok=True)
+            for path in (*self._files("dataset.*"), *self._files(str(POSTS))):
+                with contextlib.suppress(FileNotFoundError):
+                    if not these.isdisjoint(_SHA256.findall(path.read_text("ascii", "replace"))):
+                        path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"photo of a run cannot be removed: {error}") from error
+
+    def _files(self, pattern: str) -> list[Path]:
+        """Of all runs. A run that ends while we look takes its files with it: look again."""
+        for _ in range(LOOKS):
+            with contextlib.suppress(FileNotFoundError):
+                return list(self._home.glob(f"runs/*/{pattern}"))
+        raise StorageError(f"{self._home / 'runs'} changes too fast to be looked through")
+
+
+def writing(path: Path, write: Callable[[Path], object]) -> None:
+    """All or nothing. Raises StorageError, as on a full disk."""
+    partial = path.with_suffix(".part")
+    try:
+        write(partial)
+        partial.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _stands_for(pictures: Sequence[Picture]) -> list[dict[str, str]]:
+    """The hashtag that each photo stands for, its commonest telling one, where there are several;
+    `models.dino.train --posts` chooses its checkpoint by them.
+
+    Of the photos to learn from, all: DINO sees no hashtag, so it cannot have learned them by heart,
+    and a photo's neighbours are asked only where they are of other people. Whom the proof asks has
+    no part in it. Authors are numbers; the sign keeps a hashtag from being one that is dropped.
+    """
+    carriers = telling({p.post: p.hashtags for p in pictures}.values())
+    people: dict[str, int] = {}
+    rows = []
+    for picture in pictures:
+        own = [tag for tag in picture.hashtags if tag in carriers]
+        if own:
+            author = str(people.setdefault(picture.author, len(people)))
+            tag = max(own, key=lambda tag: (carriers[tag], tag))
+            rows.append({"id": picture.sha256, "author": author, "hashtag": f"#{tag}"})
+    several = len(people) > 1 and len({row["hashtag"] for row in rows}) > 1
+    return rows if several else []
+
+
+def _save(image: Image, path: Path) -> None:
+    height, width = image.shape[:2]
+    factor = min(1.0, 2 * SIDE / max(height, width))
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    photo = PIL.Image.fromarray(image).resize(size, PIL.Image.Resampling.LANCZOS)
+    with path.open("wb") as file:
+        photo.save(file, "JPEG", quality=QUALITY)
+
+
+def _look(image: Image) -> bytes:
+    """Equal for images nobody could tell apart at a glance."""
+    small = PIL.Image.fromarray(image).resize((8, 8), PIL.Image.Resampling.BOX)
+    return (np.asarray(small) >> 4).tobytes()
+
+
+def _check_room(folder: Path, count: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    needed, free = count * BYTES_EACH + BYTES_MORE, shutil.disk_usage(folder).free
+    if free < needed:
+        raise StorageError(
+            f"{os.fspath(folder)}: learning needs {needed / 1e6:.0f} MB, "
+            f"{free / 1e6:.0f} MB are free"
+        )

@@ -1,0 +1,129 @@
+"""When the service learns by itself, and the process that does it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time as clocks
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from bot.learn.background import command
+from storage import learning
+from storage.database import Database
+from storage.learning import RunState
+from storage.tables import LearningRun
+
+log = structlog.get_logger()
+DAY = timedelta(days=1)
+NIGHT = timedelta(hours=6)  # a nightly run that was missed by more waits for the next night
+PAUSE = 900.0  # seconds at least between two starts: what fails at once is not tried all the time
+GRACE = 15.0  # seconds for a run to put itself down
+
+
+def running(home: Path) -> bool:
+    """Whether a process learns now."""
+    try:
+        pid = int((home / "learn.pid").read_text())
+        return b"learn" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    enabled: bool
+    at: time | None
+    after_posts: int
+    zone: ZoneInfo
+    nice: int = 15  # of the process: 0, as the service, to 19
+
+
+def due(schedule: Schedule, last: LearningRun | None, new_posts: int, now: datetime) -> bool:
+    """Whether the service should start (or go on with) a run now.
+
+    With a time of day: once a night, when enough posts are new (at least one), and within NIGHT of
+    that time. Without: as soon as enough are new. A run that was broken off needs no new posts.
+    """
+    if not schedule.enabled:
+        return False
+    unfinished = last is not None and last.state == RunState.RUNNING
+    if schedule.at is None:
+        return unfinished or 0 < schedule.after_posts <= new_posts
+    tonight = _latest(schedule.at, schedule.zone, now)
+    if now - tonight >= NIGHT:
+        return False
+    if unfinished:
+        return True
+    if last is not None and last.started >= tonight:
+        return False
+    return new_posts >= max(1, schedule.after_posts)
+
+
+def is_due(database: Database, schedule: Schedule, now: datetime) -> bool:
+    if not schedule.enabled:
+        return False
+    with database.read() as session:
+        last = next(iter(learning.runs(session, 1)), None)
+        new = learning.new_posts(session, last.newest_post if last else 0)
+    return due(schedule, last, new, now)
+
+
+def _latest(at: time, zone: ZoneInfo, now: datetime) -> datetime:
+    """The last moment, up to `now`, when the clock showed this time."""
+    local = now.astimezone(zone)
+    today = datetime.combine(local.date(), at, zone)
+    return today if today <= local else datetime.combine(local.date() - DAY, at, zone)
+
+
+class Background:
+    """`tagecho learn` as a child of the service: niced, and gone when the service is.
+
+    Only the service's main thread may use it: the child follows the thread that started it.
+    """
+
+    def __init__(self, config: Path, networks: Path, logs: Path) -> None:
+        """`networks`: the folder of networks learned here; `logs`: where its output goes."""
+        self._config, self._networks, self._logs = config, networks, logs
+        self._process: subprocess.Popen[bytes] | None = None
+        self._next = 0.0
+
+    def keep(self, database: Database, schedule: Schedule, now: datetime) -> None:
+        """Start a run when one is due; say how the last one ended. Raises StorageError."""
+        if self._process is not None:
+            status = self._process.poll()
+            if status is None:
+                return
+            (log.info if status == 0 else log.warning)("learning ended", exit_code=status)
+            self._process = None
+        if clocks.monotonic() < self._next or not is_due(database, schedule, now):
+            return
+        if running(self._networks):  # somebody else's, by hand
+            return
+        self._next = clocks.monotonic() + PAUSE
+        self._process = self._start(schedule.nice)
+        log.info("learning begins", pid=self._process.pid)
+
+    def stop(self) -> None:
+        """A run in hand is put down, to be gone on with."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        log.info("learning put down")
+
+    def _start(self, nice: int) -> subprocess.Popen[bytes]:
+        self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        argv = command(nice, signal.SIGINT, "bot", ["learn", "--config", str(self._config)])
+        with (self._logs / "learn.log").open("wb") as file:
+            return subprocess.Popen(  # noqa: S603 - our own command line, no shell
+                argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file, process_group=0
+            )

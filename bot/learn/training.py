@@ -1,0 +1,104 @@
+"""The trainings as command lines: the one place that knows how they are called.
+
+They need the [learn] extra and run in processes of their own; nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from bot.core.errors import ModelError
+from bot.learn.photos import HELD_OUT, POSTS, START, TRAIN
+
+IN_SERVICE, SCRATCH = "in-service", "scratch"  # what a run begins with
+NEEDED = ("torch", "onnx", "cv2", "matplotlib", "safetensors")
+# Of what is trained already, a fifth of the rates that begin from nothing (5e-4; 1.5e-3 and 5e-4):
+# a head that knows nothing yet must not undo what the backbone knows, and the proof asks whether
+# neighbours are still found.
+DINO_RATE, HEAD_RATE, BACKBONE_RATE = 1e-4, 3e-4, 1e-4
+Command = tuple[str, list[str]]  # module, arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a run learns. It is kept with the run: one that goes on does so as it began."""
+
+    leave_out: tuple[str, ...] = ("all",)
+    least_images: int = 500
+    most_images: int = 4000
+    dino_steps: int = 900
+    batch: int = 48  # photos in a step of DINO
+    mask_steps: int = 2500
+    threads: int = 1
+    seed: int = 0
+    start: str = IN_SERVICE
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def of(cls, said: dict[str, Any]) -> Self:
+        """Of a run's row. One that was begun when there was no `start` began from nothing."""
+        return cls(**{"start": SCRATCH, **said, "leave_out": tuple(said["leave_out"])})
+
+
+def check_installed() -> None:
+    """Raises ModelError without the [learn] extra."""
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ModelError(
+            f"learning needs {', '.join(missing)}: pip install 'tagecho[learn]' (serving does not)"
+        )
+
+
+def commands(stage: str, folder: Path, recipe: Recipe) -> list[Command]:
+    """What a stage runs, one after the other. `dino` and `head` go on from their checkpoints.
+
+    With START in the folder, the run goes on from that network.
+    """
+    photos, masks, start = folder / "photos", folder / "masks", folder / START
+    selection = ["--posts", folder / POSTS] if (folder / POSTS).exists() else []
+    dino_start, head_start = [], []
+    if start.exists():
+        dino_start = ["--start", start, "--rate", DINO_RATE]
+        head_start = ["--start", start, "--rate", HEAD_RATE, "--vit-rate", BACKBONE_RATE]
+    common = ["--seed", str(recipe.seed), "--threads", str(recipe.threads)]
+    plans: dict[str, list[tuple[str, list[object]]]] = {
+        "start": [("models.segment.restore", ["--network", start])],
+        "dino": [
+            (
+                "models.dino.train",
+                ["--photos", photos / TRAIN, "--out", folder / "dino",
+                 "--steps", recipe.dino_steps, "--batch", recipe.batch, *common,
+                 *selection, *dino_start],
+            ),
+        ],
+        "masks": [
+            ("models.segment.teacher", ["--photos", photos / part, "--out", masks / part])
+            for part in (TRAIN, HELD_OUT)
+        ],
+        "head": [
+            (
+                "models.segment.train",
+                ["--set", photos / TRAIN, masks / TRAIN, 1, "--out", folder / "head",
+                 "--backbone", _backbone(folder / "dino"),
+                 "--steps", recipe.mask_steps, *common, *head_start],
+            ),
+        ],
+        "export": [
+            (
+                "models.segment.export",
+                ["--checkpoint", folder / "head" / "last.pt", "--to", folder / "export"],
+            ),
+        ],
+    }  # fmt: skip
+    return [(module, [str(a) for a in arguments]) for module, arguments in plans[stage]]
+
+
+def _backbone(dino: Path) -> Path:
+    """The best checkpoint where there were hashtags to choose it by, else the last."""
+    best = dino / "best.pt"
+    return best if best.exists() else dino / "last.pt"

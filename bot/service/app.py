@@ -1,0 +1,325 @@
+"""The only wiring point: configuration in, a working service out."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from sqlmodel import select
+
+from bot.config import Account, Settings
+from bot.core.clock import utc_now
+from bot.core.errors import AuthError, ConfigError, ModelError
+from bot.core.events import TrackKind
+from bot.flow.curate import Bound, Curator
+from bot.flow.ingest import Limits
+from bot.flow.policy import Deleted, Policy, Track
+from bot.flow.trigger import AUTO
+from bot.learn.photos import Runs
+from bot.learn.schedule import Schedule
+from bot.platforms.base import Platform
+from bot.platforms.pacing import PacedGate, Rate
+from bot.service.locks import Check, account_lock
+from models.base import Composer, Image, Mask, Prompter, Segmenter, Upscaler, WeightsError
+from models.compose import OVERLAYS, WITHOUT_MASK, composer
+from models.compose.alt import alt_text
+from models.compose.badge import badge
+from models.segment.refined import Refined
+from models.serving.packs import load_refiner, load_segmenter, load_upscaler
+from models.serving.runtime import Runtime
+from storage.blobs import BlobStore
+from storage.database import Database
+from storage.ledger import DatabaseLedger
+from storage.optouts import OptOuts
+from storage.tables import Control, Reply
+
+_Network = TypeVar("_Network", Upscaler, Segmenter, Prompter)
+
+
+class ServingStages:
+    """The networks that the configuration chose, on one runtime."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.runtime = Runtime(
+            threads=settings.models.threads, idle_seconds=settings.models.idle.total_seconds()
+        )
+        self._settings = settings
+
+    def upscaler(self, scale: int) -> Upscaler:
+        chosen, home = self._settings.models, networks_of(self._settings)
+        return _loaded(
+            lambda: load_upscaler(
+                chosen.upscaler, scale, self.runtime, home, chosen.tile, chosen.tile_pad
+            )
+        )
+
+    def segmenter(self) -> Segmenter:
+        pack = self._settings.models.segmenter
+        found = _loaded(lambda: load_segmenter(pack, self.runtime, networks_of(self._settings)))
+        prompter = self.prompter()
+        return found if prompter is None else Refined(found, prompter)
+
+    def prompter(self) -> Prompter | None:
+        """What answers points and boxes; None when it is off."""
+        pack = self._settings.models.refiner
+        if pack == "off":
+            return None
+        return _loaded(lambda: load_refiner(pack, self.runtime, networks_of(self._settings)))
+
+    def composer(self, style: str) -> Composer:
+        return composer(style)
+
+    def without_mask(self) -> str:
+        return WITHOUT_MASK
+
+    def alt_text(self, style: str, username: str, mask: Mask, seed: int) -> str:
+        return alt_text(style, coverage=float(mask.mean()), author=username, seed=seed)
+
+    def badge(self, image: Image, text: str) -> Image:
+        return badge(image, text)
+
+
+class App:
+    """Storage, networks and platforms of one configuration.
+
+    Opening it migrates the database. Raises StorageError.
+    """
+
+    def __init__(self, settings: Settings, stop: Event | None = None) -> None:
+        self.settings = settings
+        self.stop = stop or Event()
+        folder = settings.data.dir
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.database = Database(settings.data.database_url)
+        self.database.migrate()
+        self.originals = BlobStore(folder / "originals")
+        self.artifacts = BlobStore(folder / "artifacts")
+        self.runs = Runs(networks_of(settings))
+        self.optouts = OptOuts(folder / "optout.key")
+        with self.database.write() as session:
+            self.optouts.open(session, utc_now())
+        self.ledger = DatabaseLedger(self.database)
+        self.curator = Curator(self.database, bounds_of(settings))
+
+    def gate(self, account: str) -> PacedGate:
+        return PacedGate(account, self.ledger, rates_of(self.settings), stop=self.stop)
+
+    def platform(self, name: str) -> Platform:
+        """A client for this account; it belongs to the thread that uses it."""
+        from bot.platforms.instagram import InstagramPlatform  # noqa: PLC0415 - heavy, and optional
+
+        account = account_of(self.settings, name)
+        return InstagramPlatform(
+            account=name,
+            username=account.username,
+            password=account.password.get_secret_value() if account.password else None,
+            totp_secret=account.totp_secret.get_secret_value() if account.totp_secret else None,
+            session_file=session_file(self.settings, name),
+            proxy=account.proxy.get_secret_value() if account.proxy else None,
+            ca_file=account.ca_file,
+            media_hosts=account.media_hosts,
+            request_delay=account.request_delay,
+            timeout=account.timeout.total_seconds(),
+            gate=self.gate(name),
+        )
+
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[Check]:
+        """Hold the account against every other process.
+
+        Gives a function that raises StorageError when the lock was lost. Raises AccountLocked, or
+        ConfigError when the database knows the account by another name.
+        """
+        account = account_of(self.settings, name)
+        folder = self.settings.data.dir / "locks"
+        proxy = account.proxy.get_secret_value() if account.proxy else ""
+        with account_lock(
+            folder, self.database, account.platform, account.username, proxy
+        ) as check:
+            self._keep_name(name, account)
+            yield check
+
+    def _keep_name(self, name: str, account: Account) -> None:
+        """Replies are unique by the account's name in the file: under a new one, everything of the
+        last day would be answered again."""
+        who = f"{account.platform}/{account.username}"
+        with self.database.write() as session:
+            row = session.get(Control, f"account:{who}")
+            known = row.value if row is not None else name
+            theirs = select(Reply.id).where(
+                Reply.account == known, Reply.platform == account.platform
+            )
+            if known != name and session.exec(theirs.limit(1)).first() is not None:
+                raise ConfigError(
+                    f"accounts.{name}: {who} is accounts.{known} in the database, which has its "
+                    f"replies: name it [accounts.{known}] again"
+                )
+            session.merge(Control(key=f"account:{who}", value=name, changed=utc_now()))
+
+    def close(self) -> None:
+        self.database.close()
+
+
+@contextlib.contextmanager
+def opened(settings: Settings) -> Iterator[App]:
+    """An `App` for one verb, closed at its end."""
+    app = App(settings)
+    try:
+        yield app
+    finally:
+        app.close()
+
+
+def account_of(settings: Settings, name: str) -> Account:
+    try:
+        return settings.accounts[name]
+    except KeyError:
+        known = ", ".join(settings.accounts) or "none"
+        raise ConfigError(f"there is no account {name!r}; configured: {known}") from None
+
+
+def rates_of(settings: Settings) -> dict[str, Rate | None]:
+    """The configured limits as token buckets: an hour's worth may come at once, up to ten."""
+    rates: dict[str, Rate | None] = {}
+    for action, limit in settings.pacing:
+        if limit is None:
+            rates[action] = None
+            continue
+        per_hour = limit.count * timedelta(hours=1) / limit.per
+        rates[action] = Rate(per_hour, burst=max(1, min(limit.count, round(per_hour / 6))))
+    return rates
+
+
+def policy_of(settings: Settings) -> Policy:
+    replies = settings.replies
+    quiet = replies.quiet_hours
+    return Policy(
+        enabled=replies.enabled,
+        dry_run=replies.dry_run,
+        approval=replies.approval,
+        mode=replies.mode,
+        fallback=replies.fallback,
+        styles=OVERLAYS if replies.style == AUTO else (replies.style,),
+        caption=replies.caption,
+        comment=replies.comment,
+        mentions=replies.mentions,
+        opt_in_hashtags=frozenset(replies.opt_in_hashtags),
+        ignore=frozenset(replies.ignore),
+        max_age=replies.max_age,
+        expires=replies.approval_expires,
+        per_day=replies.per_day,
+        per_author_per_day=replies.per_author_per_day,
+        quiet=(quiet.start, quiet.end) if quiet else None,
+        zone=ZoneInfo(replies.time_zone),
+        badge=replies.badge,
+        disclosure=replies.disclosure,
+        reads=replies.reconcile,
+        deleted_posts=Deleted(settings.data.deleted_posts),
+    )
+
+
+def schedule_of(settings: Settings) -> Schedule:
+    said = settings.learn
+    zone = ZoneInfo(settings.replies.time_zone)
+    return Schedule(said.enabled, said.at, said.after_posts, zone, said.nice)
+
+
+def networks_of(settings: Settings) -> Path:
+    """The folder of networks that were learned or fetched here."""
+    return settings.data.dir / "models"
+
+
+def limits_of(settings: Settings) -> Limits:
+    limits = settings.limits
+    return Limits(limits.max_image_bytes, limits.max_pixels, limits.first_poll, limits.per_poll)
+
+
+def bounds_of(settings: Settings) -> tuple[Bound, ...]:
+    """The checks of [curation] that are on: check, score, and whether it is a least."""
+    checks = {
+        "min_sharpness": ("blur", "sharpness"),
+        "min_brightness": ("underexposed", "brightness"),
+        "max_brightness": ("overexposed", "brightness"),
+        "min_information": ("low_information", "information"),
+        "min_side": ("small", "side"),
+        "max_aspect": ("aspect", "aspect"),
+        "max_frames": ("animated", "frames"),
+        "max_screenshot": ("screenshot", "screenshot"),
+        "min_label_fit": ("label_fit", "label_fit"),
+    }
+    bounds = []
+    for key, (check, score) in checks.items():
+        limit = getattr(settings.curation, key)
+        if limit is not None:
+            plain, percentile = (None, limit.value) if limit.percentile else (limit.value, None)
+            bounds.append(Bound(check, score, key.startswith("min_"), plain, percentile))
+    return tuple(bounds)
+
+
+def tracks_of(settings: Settings) -> dict[str, Track]:
+    """The configured tracks by key, and one for the mentions of each account that reads them."""
+    tracks = {
+        track.key: Track(
+            key=track.key,
+            account=track.account,
+            kind=track.kind,
+            name=track.name,
+            every=track.every,
+            dataset=track.dataset,
+            reply=track.reply,
+        )
+        for track in settings.tracks
+    }
+    for name, account in settings.accounts.items():
+        if account.mentions_every is not None and settings.replies.mentions:
+            key = f"{name}:{TrackKind.MENTIONS}"
+            tracks[key] = Track(
+                key, name, TrackKind.MENTIONS, "", account.mentions_every, "mentions"
+            )
+    return tracks
+
+
+def our_names(settings: Settings, platform: str) -> frozenset[str]:
+    """The user names of all our accounts on this platform, lower case."""
+    accounts = settings.accounts.values()
+    return frozenset(a.username for a in accounts if a.platform == platform)
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """Every secret value, for masking."""
+    values = [settings.data.url] + [
+        secret
+        for account in settings.accounts.values()
+        for secret in (account.password, account.totp_secret, account.proxy)
+    ]
+    return [value.get_secret_value() for value in values if value is not None]
+
+
+def _loaded(load: Callable[[], _Network]) -> _Network:
+    try:
+        return load()
+    except WeightsError as error:
+        raise ModelError(str(error)) from error
+
+
+def check_logins(settings: Settings) -> None:
+    """Raises AuthError when no account could ever log in: waiting would not help."""
+    accounts = settings.accounts.items()
+    if any(a.password or session_file(settings, name).exists() for name, a in accounts):
+        return
+    variables = " or ".join(
+        f"TAGECHO_ACCOUNTS__{name.upper()}__PASSWORD" for name in dict(accounts)
+    )
+    raise AuthError(
+        f"no account can log in: there is neither a session nor a password. Set {variables} "
+        "(or ..._PASSWORD_FILE)"
+    )
+
+
+def session_file(settings: Settings, name: str) -> Path:
+    return settings.data.dir / "sessions" / f"{name}.json"

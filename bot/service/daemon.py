@@ -1,0 +1,376 @@
+"""The always-on process: scheduler, workers, reload, signals, watchdog."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col, select
+
+from bot import config
+from bot.config import Settings
+from bot.core.clock import utc_now
+from bot.core.errors import ConfigError, StorageError
+from bot.flow.policy import Track
+from bot.flow.poll import overdue
+from bot.flow.render import Renderer
+from bot.learn.schedule import Background
+from bot.service.app import App, ServingStages, check_logins, networks_of, schedule_of
+from bot.service.health import HealthServer
+from bot.service.locks import Check
+from bot.service.observe import REPLIES, RETRACTIONS, TRACK_OK
+from bot.service.worker import AccountWorker, RenderWorker, Rules, Worker
+from storage import outbox, retractions
+from storage.tables import Health, Reply, ReplyState, TrackState
+
+log = structlog.get_logger()
+_M_ARENA_MAX = -8  # <malloc.h>
+JOBS_TABLE = "apscheduler_jobs"
+WATCH_EVERY = 0.5  # seconds between looks at the config file; two alike, and it is whole
+KEEP_HOUSE_EVERY = 10.0
+SWEEP_EVERY = 86400.0  # and an hour after the start
+STALL = 300.0  # a worker silent for so long is stuck: longer than any request with its retries
+MISSED = timedelta(minutes=1)  # beyond a whole interval: then a poll was not only late
+GRACE = 40.0  # for the work in hand when stopping: a request may last its whole timeout
+
+_running: Daemon | None = None
+
+
+def poll_due(track: str) -> None:
+    """What APScheduler calls; its store keeps only this path and a string."""
+    if _running is not None:
+        _running.poll(track)
+
+
+class Daemon:
+    """Runs one configuration until a signal says stop."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self._path = path
+        self._stop = threading.Event()
+        self._reload = threading.Event()
+        self._stamp = _stamp(path)
+        self.app = App(settings, self._stop)
+        self._rules = Rules(self.app)
+        self._stages = ServingStages(settings)
+        self._accounts = {
+            name: AccountWorker(self.app, name, self._rules, self._stop)
+            for name in settings.accounts
+        }
+        renderer = Renderer(self.app.database, self.app.originals, self.app.artifacts, self._stages)
+        self._render = RenderWorker(
+            self.app,
+            renderer,
+            self._rules,
+            self._stop,
+            rendered=self._wake,
+            idle=self._stages.runtime.evict_idle,
+        )
+        self._scheduler = self._make_scheduler()
+        self._learning = Background(path, networks_of(settings), settings.data.dir / "logs")
+        self._locks: list[Check] = []
+
+    def run(self) -> None:
+        """Blocks until stopped.
+
+        Raises AuthError when no account could ever log in, AccountLocked when another process has
+        one, StorageError when one may have got it while we ran.
+        """
+        global _running  # noqa: PLW0603 - APScheduler can only name a module-level function
+        _share_heaps()
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.app.close)
+            if self._accounts:
+                check_logins(self.app.settings)
+            self._locks = [stack.enter_context(self.app.lock(name)) for name in self._accounts]
+            self._recover()
+            _running = self
+            stack.callback(_forget_running)
+            self._catch_signals()
+            if (health := self._start_health()) is not None:
+                stack.callback(health.close)
+            for worker in self._workers():
+                worker.start()
+            stack.callback(self._join)
+            self._start_scheduler()
+            stack.callback(self._scheduler.shutdown)
+            stack.callback(self._learning.stop)
+            _notify("READY=1")
+            log.info("running", accounts=list(self._accounts), tracks=len(self._rules.tracks))
+            self._supervise()
+            _notify("STOPPING=1")
+            log.info("stopping")
+        log.info("stopped")
+
+    def poll(self, track: str) -> bool:
+        """Ask for a poll. False when it is asked for already, or the track is gone."""
+        found = self._rules.tracks.get(track)
+        return found is not None and self._accounts[found.account].due(track)
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._wake_all()
+
+    def _recover(self) -> None:
+        with self.app.database.write() as session:
+            for name in self._accounts:
+                found = outbox.recover(session, name, utc_now())
+                if any(found.values()):
+                    log.warning("recovered", account=name, **found)
+
+    def _supervise(self) -> None:
+        """The main thread: watch the file, keep house, feed the watchdog."""
+        next_house, next_sweep = 0.0, time.monotonic() + SWEEP_EVERY / 24
+        seen = self._stamp
+        while not self._stop.wait(WATCH_EVERY):
+            before, seen = seen, _stamp(self._path)
+            # An editor that empties the file before it writes must not take all tracks away.
+            if self._reload.is_set() or (seen != self._stamp and seen == before):
+                self._reload.clear()
+                self._stamp = seen
+                self._load()
+            if time.monotonic() >= next_house:
+                self._survive(self._keep_house)
+                self._survive(self._learn)
+                next_house = time.monotonic() + KEEP_HOUSE_EVERY
+                for check in self._locks:
+                    check()  # what is lost is not survived: nothing more may be sent
+            if time.monotonic() >= next_sweep:
+                # In a thread of its own: it looks at every file, and the watchdog is not to wait.
+                threading.Thread(
+                    target=self._survive, args=(self._sweep,), name="sweep", daemon=True
+                ).start()
+                next_sweep = time.monotonic() + SWEEP_EVERY
+            if self._alive()[0]:
+                _notify("WATCHDOG=1")
+
+    def _learn(self) -> None:
+        try:
+            self._learning.keep(self.app.database, schedule_of(self.app.settings), utc_now())
+        except OSError as error:  # no process, or no log file, can be made now
+            raise StorageError(f"learning cannot begin: {error}") from error
+
+    def _sweep(self) -> None:
+        """Files that a crash, or somebody who left meanwhile, kept without a row."""
+        with self.app.database.read() as session:
+            removed = sum(
+                store.sweep(session) for store in (self.app.originals, self.app.artifacts)
+            )
+        if removed:
+            log.info("swept", files=removed)
+
+    def _survive(self, chore: Callable[[], None]) -> None:
+        """A full disk or a locked database passes; a daemon that died of it would not come back."""
+        try:
+            chore()
+        except (StorageError, SQLAlchemyError) as error:
+            log.error("storage fault", chore=chore.__name__, error=str(error).splitlines()[0])
+
+    def _load(self) -> None:
+        """Adopt the file as it is now, as a whole; keep the old configuration on any error."""
+        try:
+            new = config.load(self._path, styles=config.STYLES)
+        except ConfigError as error:
+            log.error("config not adopted, the old one stays", problems=str(error).splitlines())
+            return
+        old = self.app.settings
+        changes = config.diff(old, new)
+        if not changes:
+            return
+        fixed = [
+            s
+            for s in ("data", "accounts", "models", "health", "log", "pacing")
+            if getattr(old, s) != getattr(new, s)
+        ]
+        adopted = old.model_copy(
+            update={
+                "tracks": new.tracks,
+                "replies": new.replies,
+                "limits": new.limits,
+                "learn": new.learn,
+            }
+        )
+        unknown = {t.account for t in adopted.tracks} - set(self._accounts)
+        if unknown:
+            log.error("config not adopted: a new account needs a restart", accounts=sorted(unknown))
+            return
+        self.app.settings = adopted
+        self._rules.adopt(self.app)
+        self._survive(self._sync_jobs)
+        log.info("config adopted", changes=changes)
+        if fixed:
+            log.warning("these sections take effect after a restart", sections=fixed)
+
+    def _keep_house(self) -> None:
+        tracks = list(self._rules.tracks.values())
+        now = utc_now()
+        with self.app.database.read() as session:  # a write would stop the threads that have work
+            waiting = (ReplyState.QUEUED, ReplyState.AWAITING_APPROVAL, ReplyState.APPROVED)
+            late = select(Reply.id).where(col(Reply.state).in_(waiting), Reply.expires_at <= now)
+            overtime = session.exec(late.limit(1)).first() is not None
+            states = outbox.states(session)
+            deletions = retractions.states(session)
+            health = session.exec(select(TrackState.track, TrackState.health)).all()
+            missed = [t for t in tracks if overdue(session, [t], now - t.every - MISSED)]
+        for track in missed:  # the scheduler's own thread may have stumbled over a full disk
+            if self.poll(track.key):
+                log.warning("poll was missed", track=track.key)
+        if overtime:
+            with self.app.database.write() as session:
+                expired = outbox.expire(session, now)
+            if expired:  # what is half out does not expire
+                log.info("expired", replies=expired)
+        for state, count in states.items():
+            REPLIES.labels(state).set(count)
+        for state, count in deletions.items():
+            RETRACTIONS.labels(state).set(count)
+        for key, state in health:
+            if key in self._rules.tracks:
+                TRACK_OK.labels(key).set(state != Health.FAILING)
+
+    # --- polls -------------------------------------------------------------------------------
+
+    def _make_scheduler(self) -> BackgroundScheduler:
+        """Missed polls run once, however many were missed and however late (APScheduler's default
+        of one second's grace would drop them)."""
+        return BackgroundScheduler(
+            jobstores={
+                "default": SQLAlchemyJobStore(engine=self.app.database.writer, tablename=JOBS_TABLE)
+            },
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+            timezone="UTC",
+        )
+
+    def _start_scheduler(self) -> None:
+        self._scheduler.start(paused=True)
+        self._sync_jobs()
+        with self.app.database.read() as session:
+            for track in overdue(session, list(self._rules.tracks.values()), utc_now()):
+                self.poll(track.key)
+        self._scheduler.resume()
+
+    def _sync_jobs(self) -> None:
+        """Add and remove only what differs: replacing a job resets its clock, and a service that is
+        restarted often would never poll."""
+        wanted = self._rules.tracks
+        for job in self._scheduler.get_jobs():
+            track = wanted.get(job.id)
+            if track is None:
+                job.remove()
+            elif job.trigger.interval != track.every:
+                job.reschedule(_interval(track))
+        for key in wanted.keys() - {job.id for job in self._scheduler.get_jobs()}:
+            self._scheduler.add_job(
+                "bot.service.daemon:poll_due",
+                _interval(wanted[key]),
+                args=[key],
+                id=key,
+                next_run_time=utc_now(),
+            )
+
+    # --- life ----------------------------------------------------------------------------------
+
+    def _workers(self) -> list[Worker]:
+        return [self._render, *self._accounts.values()]
+
+    def _wake(self, account: str) -> None:
+        self._accounts[account].wake.set()
+
+    def _wake_all(self) -> None:
+        for worker in self._workers():
+            worker.wake.set()
+
+    def _join(self) -> None:
+        self.stop()
+        deadline = time.monotonic() + GRACE
+        for worker in self._workers():
+            worker.join(max(0.1, deadline - time.monotonic()))
+            if worker.is_alive():
+                # What it has in the air is a committed row: the next start reconciles it.
+                log.warning("still busy, left behind", worker=worker.name)
+        self._stages.runtime.close()
+
+    def _alive(self) -> tuple[bool, dict[str, Any]]:
+        now = time.monotonic()
+        quiet = {w.name: round(now - w.alive_at, 1) for w in self._workers()}
+        fine = all(w.is_alive() for w in self._workers()) and max(quiet.values()) < STALL
+        return fine, {"seconds_since_sign": quiet}
+
+    def _ready(self) -> tuple[bool, dict[str, Any]]:
+        accounts = {name: worker.ready for name, worker in self._accounts.items()}
+        return all(accounts.values()) and self._alive()[0], {"logged_in": accounts}
+
+    def _start_health(self) -> HealthServer | None:
+        address = self.app.settings.health.address
+        if address is None:
+            return None
+        server = HealthServer(address, self._alive, self._ready)
+        server.start()
+        log.info("health", port=server.port)
+        return server
+
+    def _catch_signals(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return  # a test runs us in a thread and calls stop() itself
+
+        def stop(number: int, _frame: Any) -> None:
+            if self._stop.is_set():
+                os._exit(128 + number)  # asked twice: the rows are safe, go at once
+            self.stop()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGHUP, lambda *_: self._reload.set())
+
+
+def _interval(track: Track) -> IntervalTrigger:
+    jitter = min(track.every * 0.05, timedelta(minutes=2)).total_seconds()
+    return IntervalTrigger(
+        seconds=track.every.total_seconds(), timezone="UTC", jitter=jitter if jitter >= 1 else None
+    )
+
+
+def _share_heaps() -> None:
+    """glibc gives each thread a heap of its own and rarely takes it back: two are enough for us."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # not every libc has it
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 2)
+
+
+def _forget_running() -> None:
+    global _running  # noqa: PLW0603 - see Daemon.run
+    _running = None
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Changes whenever an editor saves, whether in place or by renaming a new file over it."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _notify(message: str) -> None:
+    """systemd's Type=notify and watchdog; nothing elsewhere."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, contextlib.suppress(OSError):
+        channel.sendto(message.encode(), address)  # the manager may be gone; we go on

@@ -1,0 +1,345 @@
+"""The two kinds of threads: one per account that talks to its network, one that renders."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from bot.core.clock import utc_now
+from bot.core.errors import LoginRequired, StorageError, TagechoError
+from bot.flow.forget import gone_at_source
+from bot.flow.ingest import Ingest, Limits
+from bot.flow.policy import Policy, Track
+from bot.flow.poll import Poller
+from bot.flow.publish import Publisher, rendered_state
+from bot.flow.reconcile import Reconciler
+from bot.flow.render import WAIT_FOR_IMAGE, NotRenderable, Renderer, claim
+from bot.flow.retract import Retractor
+from bot.flow.trigger import Us
+from bot.platforms.base import Platform
+from bot.service.app import App, limits_of, our_names, policy_of, tracks_of
+from bot.service.observe import FAULTS, LATENCY, POLLS, POSTS, RENDER, TRIGGERS
+from models.base import ImageRejected
+from storage import outbox
+from storage.tables import Reply, ReplyState
+
+log = structlog.get_logger()
+TICK = 0.5  # seconds between looks at the database when there is nothing to do
+MAX_PAUSE = 60.0
+LOGIN_PAUSE = 20.0  # at least between two logins; the login bucket keeps the password rarer
+RETRY_MEDIA_EVERY = 10.0
+MAX_RENDERS = 3
+STORAGE_PAUSE = timedelta(seconds=30)
+
+
+class Worker(threading.Thread):
+    """Works until it is told to stop, survives its own faults, and shows that it is alive."""
+
+    def __init__(self, name: str, stop: threading.Event) -> None:
+        super().__init__(name=name, daemon=True)
+        self.stopping = stop
+        self.wake = threading.Event()
+        self._pause = 1.0
+        self.alive()
+
+    def alive(self) -> None:
+        """A sign of life: whatever takes long gives one now and then."""
+        self.alive_at = time.monotonic()
+
+    def run(self) -> None:
+        structlog.contextvars.bind_contextvars(worker=self.name)
+        try:
+            while not self.stopping.is_set():
+                self._turn()
+        finally:
+            self.clean_up()
+
+    def work(self) -> bool:
+        """Do one thing. False when there was nothing to do."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    def clean_up(self) -> None:
+        """Release what belongs to this thread."""
+
+    def _turn(self) -> None:
+        self.alive()
+        try:
+            busy = self.work()
+            self._pause = 1.0
+        except Exception as error:
+            FAULTS.labels(self.name).inc()
+            expected = isinstance(error, TagechoError)
+            log.error("worker fault", error=str(error), exc_info=not expected)
+            self.stopping.wait(self._pause)
+            self._pause = min(self._pause * 2, MAX_PAUSE)
+            return
+        if not busy:
+            self.wake.wait(TICK)
+            self.wake.clear()
+
+
+class AccountWorker(Worker):
+    """What one account does on its network: settle doubts, send, take back, poll, fetch."""
+
+    def __init__(self, app: App, account: str, rules: Rules, stop: threading.Event) -> None:
+        super().__init__(f"account-{account}", stop)
+        self._app = app
+        self.account = account
+        self._rules = rules
+        self._due: dict[str, None] = {}  # track keys in order, each once
+        self._lock = threading.Lock()
+        self._platform: Platform | None = None
+        self._us: Us | None = None
+        self._next_login = 0.0
+        self._next_retry = time.monotonic() + RETRY_MEDIA_EVERY
+        self._ingest = Ingest(
+            app.database,
+            app.originals,
+            app.optouts,
+            rules.now.limits,
+            alive=self.alive,
+            curator=app.curator if app.settings.curation.at_ingest else None,
+            gone=self._source_gone,
+        )
+        self._files = (app.originals, app.artifacts, app.runs)
+        self._poller = Poller(app.database, self._ingest, files=self._files)
+
+    @property
+    def ready(self) -> bool:
+        return self._us is not None
+
+    def due(self, track: str) -> bool:
+        """Ask for a poll of this track; asking again before it is done is one poll, and False."""
+        with self._lock:
+            new = track not in self._due
+            self._due.setdefault(track)
+        self.wake.set()
+        return new
+
+    def work(self) -> bool:
+        if self._us is None and not self._log_in():
+            return False
+        platform, us = self._platform, self._us
+        if platform is None or us is None:
+            return False
+        rules = self._rules.now
+        try:
+            return (
+                Reconciler(self._app.database, platform, files=self._files).next(rules.policy)
+                or self._publish(platform, us, rules)
+                or Retractor(self._app.database, platform).next()
+                or self._poll_one(platform, us, rules)
+                or self._retry_media(platform)
+            )
+        except LoginRequired as error:
+            log.warning("the session ended", account=self.account, error=str(error))
+            self._us = None  # one login is worth a try; `_log_in` keeps attempts apart
+            return False
+
+    def clean_up(self) -> None:
+        self._ingest.close()
+        if self._platform is not None:
+            self._platform.close()
+
+    def _log_in(self) -> bool:
+        if time.monotonic() < self._next_login:
+            return False
+        self._next_login = time.monotonic() + LOGIN_PAUSE
+        if self._platform is None:
+            self._platform = self._app.platform(self.account)
+        try:
+            me = self._platform.login()
+        except TagechoError as error:
+            kind = type(error).__name__
+            log.error("login failed", account=self.account, kind=kind, error=str(error))
+            return False
+        self._rules.ours.add(me.user_id)
+        self._us = Us(me, names=our_names(self._app.settings, me.platform))
+        log.info("logged in", account=self.account, username=me.username)
+        return True
+
+    def _publish(self, platform: Platform, us: Us, rules: Adopted) -> bool:
+        app, ours = self._app, replace(us, ours=frozenset(self._rules.ours))
+        publisher = Publisher(
+            app.database,
+            app.artifacts,
+            app.optouts,
+            platform,
+            ours,
+            sent=LATENCY.observe,
+            files=self._files,
+        )
+        return publisher.next(rules.policy, rules.tracks)
+
+    def _poll_one(self, platform: Platform, us: Us, rules: Adopted) -> bool:
+        """The poll asked for first. It stays asked for while it runs, and when it could not run."""
+        with self._lock:
+            key = next(iter(self._due), None)
+        if key is None:
+            return False
+        track = rules.tracks.get(key)
+        again = False
+        try:
+            if track is not None:  # else it was removed from the configuration meanwhile
+                self._poll(platform, track, us, rules)
+        except (LoginRequired, StorageError):
+            again = True
+            raise
+        finally:
+            with self._lock:
+                del self._due[key]
+                if again:
+                    self._due[key] = None  # at the end, so that the others get their turn
+        return True
+
+    def _poll(self, platform: Platform, track: Track, us: Us, rules: Adopted) -> None:
+        ours = replace(us, ours=frozenset(self._rules.ours))
+        self._ingest.limits = rules.limits
+        try:
+            polled = self._poller.poll(platform, track, rules.policy, ours)
+        except TagechoError as error:
+            POLLS.labels(track.key, type(error).__name__).inc()
+            if isinstance(error, LoginRequired | StorageError):
+                raise
+        else:
+            POLLS.labels(track.key, "gap" if polled.gap else "ok").inc()
+            POSTS.labels(track.key).inc(polled.taken.new)
+            TRIGGERS.labels(track.key).inc(polled.taken.triggers)
+
+    def _source_gone(self, row_id: int, why: str) -> None:
+        treat = self._rules.now.policy.deleted_posts
+        gone_at_source(self._app.database, self._files, row_id, treat, utc_now(), why)
+
+    def _retry_media(self, platform: Platform) -> bool:
+        """The images of one post, so that whatever else is due comes before the next."""
+        if time.monotonic() < self._next_retry:
+            return False
+        tried = self._ingest.retry_pending(platform) > 0
+        if not tried:
+            self._next_retry = time.monotonic() + RETRY_MEDIA_EVERY
+        return tried
+
+
+class RenderWorker(Worker):
+    """Renders queued replies of all accounts, one at a time; the networks live in this thread."""
+
+    def __init__(
+        self,
+        app: App,
+        renderer: Renderer,
+        rules: Rules,
+        stop: threading.Event,
+        *,
+        rendered: Callable[[str], None],
+        idle: Callable[[], Any],
+    ) -> None:
+        super().__init__("render", stop)
+        self._app = app
+        self._renderer = renderer
+        self._rules = rules
+        self._rendered = rendered
+        self._idle = idle
+        self._broken_off = False  # something may have been left in `rendering`
+
+    def work(self) -> bool:
+        if self._broken_off:
+            self._requeue()
+        self._broken_off = True  # unless we come to one of the ends below
+        for account in self._rules.now.accounts:
+            reply = claim(self._app.database, account, utc_now)
+            if reply is not None:
+                self._render(reply)
+                self._broken_off = False
+                return True
+        self._broken_off = False
+        self._idle()
+        return False
+
+    def _requeue(self) -> None:
+        """Only this thread renders, so a reply it finds in `rendering` is nobody's."""
+        with self._app.database.read() as session:
+            left = outbox.listing(session, ReplyState.RENDERING)
+        for reply in left:
+            if reply.account in self._rules.now.accounts:
+                self._move(reply, ReplyState.QUEUED, "rendering was broken off")
+
+    def _render(self, reply: Reply) -> None:
+        policy = self._rules.now.policy
+        bound = log.bind(reply=reply.id, post=reply.source_post)
+        try:
+            columns = self._renderer.render(reply, policy)
+        except (NotRenderable, ImageRejected) as error:
+            bound.warning("cannot be rendered", reason=str(error))
+            self._move(reply, ReplyState.FAILED, f"cannot be rendered: {error}")
+        except StorageError as error:  # the disk's fault or the database's, and no attempt
+            bound.error("render waits for its storage", error=str(error))
+            self._move(reply, ReplyState.QUEUED, str(error), not_before=utc_now() + STORAGE_PAUSE)
+        except Exception as error:  # noqa: BLE001 - counted, retried, then given up visibly
+            bound.exception("render broke")
+            self._try_again(reply, error)
+        else:
+            if columns is None:
+                later = utc_now() + WAIT_FOR_IMAGE
+                self._move(reply, ReplyState.QUEUED, "waits for its image", not_before=later)
+                return
+            state = rendered_state(policy)
+            facts = columns["facts"]
+            RENDER.observe(facts["seconds"])
+            self._move(reply, state, "", **columns)
+            bound.info("rendered", seconds=facts["seconds"], state=state)
+            self._rendered(reply.account)
+
+    def _try_again(self, reply: Reply, error: Exception) -> None:
+        attempts, why = reply.attempts + 1, f"{type(error).__name__}: {error}"
+        if attempts >= MAX_RENDERS:
+            self._move(reply, ReplyState.FAILED, why, attempts=attempts)
+            return
+        later = utc_now() + timedelta(seconds=30 * attempts)
+        self._move(reply, ReplyState.QUEUED, why, attempts=attempts, not_before=later)
+
+    def _move(self, reply: Reply, new: ReplyState, why: str, **columns: Any) -> None:
+        with self._app.database.write() as session:
+            outbox.move(
+                session,
+                reply.id or 0,
+                ReplyState.RENDERING,
+                new,
+                who="render",
+                why=why,
+                now=utc_now(),
+                **columns,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What one version of the configuration says: its parts belong together."""
+
+    policy: Policy
+    tracks: Mapping[str, Track]
+    limits: Limits
+    accounts: tuple[str, ...]
+
+
+class Rules:
+    """What the configuration says now, shared by the threads; a reload is one assignment."""
+
+    def __init__(self, app: App) -> None:
+        self.ours: set[str] = set()
+        self.adopt(app)
+
+    def adopt(self, app: App) -> None:
+        settings = app.settings
+        self.now = Adopted(
+            policy_of(settings), tracks_of(settings), limits_of(settings), tuple(settings.accounts)
+        )
+
+    @property
+    def tracks(self) -> Mapping[str, Track]:
+        return self.now.tracks

@@ -1,0 +1,144 @@
+"""A look at everything that must be right before, and while, the service runs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bot import config
+from bot.config import Settings
+from bot.core.errors import AuthError, ConfigError, ModelError, NetworkError, StorageError
+
+FREE_BYTES = 1_000_000_000
+EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)  # a clock before this has never been set
+TOO_OPEN = stat.S_IRWXG | stat.S_IRWXO
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    topic: str
+    fine: bool
+    text: str
+    exit_code: int = 1
+
+    @property
+    def mark(self) -> str:
+        return "ok  " if self.fine else "FAIL"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {key: value for key, value in asdict(self).items() if key != "exit_code"}
+
+
+def examine(path: Path) -> list[Finding]:
+    """Findings in the order a person would mend them. Sends nothing to any network."""
+    findings = list(_packages())
+    findings.append(_clock())
+    try:
+        settings = config.load(path, styles=config.STYLES)
+    except ConfigError as error:
+        return [*findings, Finding("config", False, str(error), error.exit_code)]
+    findings.append(Finding("config", True, f"{path}: {len(settings.tracks)} tracks"))
+    findings += [_disk(settings), *_database(settings), _weights(settings)]
+    for name in settings.accounts:
+        findings.append(_account(settings, name))
+    return findings
+
+
+def _packages() -> Iterator[Finding]:
+    """The top-level names are common ones: something else may stand before them on the path."""
+    import bot  # noqa: PLC0415
+    import models  # noqa: PLC0415
+    import storage  # noqa: PLC0415
+
+    homes = {str(Path(str(p.__file__)).parents[1]) for p in (bot, models, storage)}
+    text = ", ".join(sorted(homes))
+    yield Finding("packages", len(homes) == 1, f"bot, models and storage come from {text}")
+    version = importlib.metadata.version("instagrapi")
+    yield Finding("instagrapi", version.startswith("3.2."), f"version {version}, tested with 3.2")
+
+
+def _clock() -> Finding:
+    now = datetime.now(UTC)
+    return Finding("clock", now > EARLIEST, f"{now:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def _disk(settings: Settings) -> Finding:
+    folder = settings.data.dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return Finding("disk", False, f"{folder}: {error.strerror}", StorageError.exit_code)
+    fine = free >= FREE_BYTES and os.access(folder, os.W_OK)
+    text = f"{folder}: {free / 1e9:.1f} GB free"
+    return Finding("disk", fine, text, StorageError.exit_code)
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    from bot.service.app import opened  # noqa: PLC0415
+    from storage import retractions  # noqa: PLC0415
+
+    try:
+        with opened(settings) as app, app.database.read() as session:
+            deletions = retractions.states(session)
+    except StorageError as error:
+        yield Finding("database", False, str(error), error.exit_code)
+        return
+    kind = "PostgreSQL" if settings.data.url else "SQLite"
+    yield Finding("database", True, f"{kind}, schema up to date")
+    yield _deletions(deletions)
+
+
+def _deletions(states: Mapping[str, int]) -> Finding:
+    """What somebody who was forgotten may still see of us."""
+    failed, waiting = states["failed"], states["waiting"]
+    if failed:
+        text = f"{failed} could not be made: see tagecho forget --status, then forget --retry"
+        return Finding("deletions", False, text, NetworkError.exit_code)
+    return Finding("deletions", True, f"{waiting} wait for the running service")
+
+
+def _weights(settings: Settings) -> Finding:
+    from bot.service.app import ServingStages  # noqa: PLC0415
+
+    stages = ServingStages(settings)
+    try:
+        versions = [stages.upscaler(2).version, stages.upscaler(4).version]
+        versions.append(stages.segmenter().version)
+    except ModelError as error:
+        return Finding("weights", False, str(error), error.exit_code)
+    return Finding("weights", True, ", ".join(versions))
+
+
+def _account(settings: Settings, name: str) -> Finding:
+    from bot.service.app import session_file  # noqa: PLC0415
+
+    topic, account = f"account {name}", settings.accounts[name]
+    path = session_file(settings, name)
+    if path.exists():
+        if path.stat().st_mode & TOO_OPEN:
+            return Finding(topic, False, f"{path} can be read by others", AuthError.exit_code)
+        try:
+            json.loads(path.read_text())
+        except ValueError:
+            return Finding(topic, False, f"{path} is damaged: log in again", AuthError.exit_code)
+        return Finding(topic, True, f"{account.username}: session of {_age(path)} ago")
+    if account.password is None:
+        variable = f"TAGECHO_ACCOUNTS__{name.upper()}__PASSWORD"
+        text = f"{account.username}: neither a session nor {variable}"
+        return Finding(topic, False, text, AuthError.exit_code)
+    return Finding(topic, True, f"{account.username}: no session yet; a password is there")
+
+
+def _age(path: Path) -> str:
+    seconds = datetime.now(UTC).timestamp() - path.stat().st_mtime
+    hours = seconds / 3600
+    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} days"

@@ -1,0 +1,124 @@
+"""`tagecho forget`: a person or a post, what had something of it, what is still to be deleted."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from bot.config import Settings
+from bot.config.fields import PLATFORMS
+from bot.core.clock import utc_now
+from bot.core.errors import NothingToDo, UsageError
+from bot.flow import forget as flow
+from bot.service.app import App, opened
+from bot.verbs.targets import INSTAGRAM, PersonTarget, parse
+from storage import dataset, labels, retractions
+from storage.vectors import VectorIndex
+
+_LISTS = ("snapshots", "exports", "models")
+_WORDS = {
+    "derived": "images made from them",
+    "replies": "replies that were never sent",
+    "deletions": "things on the network that the running service deletes",
+    "published_replies_left": "published replies that cannot be deleted from here",
+    "mentions": "mentions by others",
+    "queries": "dataset queries that named them",
+}
+
+
+def forget(settings: Settings, target: str) -> dict[str, Any]:
+    """Counts of what was removed, and lists of what had it. Raises UsageError, NothingToDo."""
+    wanted = parse(target)
+    with opened(settings) as app:
+        if isinstance(wanted, PersonTarget):
+            _check_platform(app, wanted.platform, wanted.name)
+            found = _forget_person(app, wanted)
+        else:
+            _check_platform(app, wanted.platform)
+            found = flow.forget_post(app, wanted.platform, wanted.post_id)
+        _forget_vectors(app)
+    return found
+
+
+def _forget_person(app: App, person: PersonTarget) -> dict[str, Any]:
+    """As the name is written, and else in lower case: Instagram's have no other, imported ones may.
+
+    Raises NothingToDo.
+    """
+    try:
+        return flow.forget(app, person.platform, person.name)
+    except NothingToDo:
+        if person.platform != INSTAGRAM or person.name == person.name.lower():
+            raise
+        return flow.forget(app, person.platform, person.name.lower())
+
+
+def deletions(settings: Settings, *, retry: bool) -> list[dict[str, Any]]:
+    """What is to be deleted on the networks, was, or could not be. `retry`: the latter again."""
+    with opened(settings) as app:
+        if retry:
+            with app.database.write() as session:
+                retractions.again(session, utc_now())
+        with app.database.read() as session:
+            return [row.model_dump() for row in retractions.listing(session)]
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """A line for each."""
+    shown = [
+        " ".join(
+            (f"{row['state']:<8}", row["account"], row["kind"], row["remote_id"], row["error"])
+        )
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in shown or ["nothing was ever to be deleted"])
+
+
+def lines(found: dict[str, Any]) -> Iterator[str]:
+    """For a person to read."""
+    for what, count in found.items():
+        if what not in _LISTS:
+            yield f"{count} {_WORDS.get(what, what)}"
+    for one in found["snapshots"]:
+        yield f"snapshot {one['dataset']}/{one['snapshot']}: its rows are blank now"
+    for one in found["exports"]:
+        yield f"export {one['path']} ({one['format']}) of {one['dataset']}/{one['snapshot']}"
+    for one in found["models"]:
+        model = one["model"] or "(none came out)"
+        yield f"model {model}: learning run {one['run']}, {one['state']}"
+
+
+def _check_platform(app: App, platform: str, name: str = "") -> None:
+    """Those we work on, and those somebody was imported from; an id is kept out of any other, too.
+
+    Raises UsageError.
+    """
+    if name.isdigit():
+        return
+    with app.database.read() as session:
+        if platform not in PLATFORMS and not dataset.has_platform(session, platform):
+            raise UsageError(
+                f"there is nobody of a platform {platform!r}: say PLATFORM/USER, for example "
+                f"{PLATFORMS[0]}/somebody"
+            )
+
+
+def _forget_vectors(app: App) -> None:
+    """The caches of vectors follow at once. A broken one goes: a search makes it again."""
+    root = app.settings.data.dir / "search"
+    if not root.exists():
+        return
+    with FileLock(root / "lock"):
+        for folder in root.glob("*.[0-9]*"):
+            with app.database.read() as session:
+                here = labels.embedded_names(session, folder.name.rpartition(".")[0])
+            try:
+                with np.load(folder / "space.npz") as kept:
+                    index = VectorIndex(folder, kept["directions"].shape[1])
+                index.remove(sorted(index.names() - here))
+            except (OSError, KeyError, ValueError):
+                shutil.rmtree(folder)

@@ -1,0 +1,158 @@
+"""The image stages on files: what `upscale`, `segment` and `compose` do."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bot.config import Settings
+from bot.core.errors import ModelError, NothingToDo, UsageError
+from bot.flow.render import enlarged
+from bot.service.app import ServingStages
+from models.base import ImageRejected, Prompt
+from models.compose import WITHOUT_MASK, composer, styles
+from models.images.codec import Decoded, decode, encode_jpeg, encode_png, png_mask
+from models.images.fit import fit_feed
+from models.superres.picked import PickedUpscaler
+
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".avif", ".bmp"}
+
+Work = Callable[[Decoded], bytes]
+
+
+@dataclass(slots=True)
+class Report:
+    """What was written, and what was not and why."""
+
+    written: list[Path] = field(default_factory=list)
+    failed: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def upscale(paths: list[Path], out: Path, scale: int, settings: Settings) -> Report:
+    """NAME.png, `scale` times the size; transparency is enlarged with it."""
+    stages = ServingStages(settings)
+    upscaler = stages.upscaler(scale)
+
+    def work(image: Decoded) -> bytes:
+        alpha = image.alpha
+        if alpha is None:
+            return encode_png(upscaler(image.pixels))
+        # The network knows RGB; three equal channels make it enlarge alpha with the same edges, as
+        # long as it is the one that the colours picked.
+        picked = upscaler.pick(image.pixels) if isinstance(upscaler, PickedUpscaler) else upscaler
+        large = picked(np.repeat(alpha[:, :, None], 3, axis=2))[:, :, 1]
+        return encode_png(picked(image.pixels), alpha=large)
+
+    return _run(paths, out, ".png", work, settings)
+
+
+def segment(
+    paths: list[Path], out: Path, settings: Settings, prompt: Prompt | None = None
+) -> Report:
+    """NAME.png, 0 or 255, of the input's size; all 0 where there is no clear object.
+
+    With `prompt`, what it points at, by the network that `[models] refiner` names.
+    """
+    stages = ServingStages(settings)
+    if prompt is not None:
+        return _run(paths, out, ".png", _prompted(prompt, stages), settings)
+    segmenter = stages.segmenter()
+    return _run(paths, out, ".png", lambda image: png_mask(segmenter(image.pixels).mask), settings)
+
+
+def _prompted(prompt: Prompt, stages: ServingStages) -> Work:
+    prompter = stages.prompter()
+    if prompter is None:
+        raise UsageError('points and boxes need [models] refiner = "sam-vit-b"')
+
+    def work(image: Decoded) -> bytes:
+        height, width = image.pixels.shape[:2]
+        try:
+            prompt.check(width, height)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        return png_mask(prompter(image.pixels, prompt)[0].probability > 0.5)
+
+    return work
+
+
+def compose(paths: list[Path], out: Path, style: str, seed: int, settings: Settings) -> Report:
+    """NAME.jpg, what a reply to this image would look like."""
+    if style not in styles():
+        raise UsageError(f"no style {style!r}; there are {', '.join(styles())}")
+    stages = ServingStages(settings)
+
+    def work(image: Decoded) -> bytes:
+        large, _ = enlarged(image.pixels, stages)
+        mask = stages.segmenter()(large).mask
+        chosen = composer(style)
+        if chosen.needs_mask and not mask.any():
+            chosen = composer(WITHOUT_MASK)
+        alt = stages.alt_text(chosen.style, "", mask, seed)
+        return encode_jpeg(fit_feed(chosen(large, mask, seed=seed)), description=alt)
+
+    return _run(paths, out, ".jpg", work, settings)
+
+
+def _run(paths: list[Path], out: Path, suffix: str, work: Work, settings: Settings) -> Report:
+    report, taken = Report(), set[str]()
+    sources = list(_sources(paths, report))
+    if not sources and not report.failed:
+        raise NothingToDo("no image among " + ", ".join(map(str, paths)))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {out}: {error.strerror}") from error
+    for source in sources:
+        target = out / _free_name(source, suffix, taken)
+        if target.exists() and target.samefile(source):
+            report.failed.append((source, "would overwrite its own source: choose another --out"))
+            continue
+        try:
+            data = source.read_bytes()
+            image = decode(data, max_pixels=settings.limits.max_pixels)
+            _write(target, work(image))
+        except (ImageRejected, ModelError, OSError) as error:
+            report.failed.append((source, str(error)))
+        else:
+            report.written.append(target)
+    return report
+
+
+def _sources(paths: list[Path], report: Report) -> Iterator[Path]:
+    """The named files; of folders, the files in them that look like images."""
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+        elif path.is_file():
+            yield path
+        else:
+            report.failed.append((path, "no such file"))
+
+
+def _free_name(source: Path, suffix: str, taken: set[str]) -> str:
+    """NAME, then NAME-2, NAME-3: two inputs with one stem are both written in one run.
+
+    Compared without case, since some file systems do so too.
+    """
+    name, number = f"{source.stem}{suffix}", 1
+    while name.casefold() in taken:
+        number += 1
+        name = f"{source.stem}-{number}{suffix}"
+    taken.add(name.casefold())
+    return name
+
+
+def _write(target: Path, data: bytes) -> None:
+    """All or nothing, with the permissions a new file gets here."""
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".part-", delete=False) as file:
+        file.write(data)
+    umask = os.umask(0)
+    os.umask(umask)
+    Path(file.name).chmod(0o666 & ~umask)
+    Path(file.name).replace(target)

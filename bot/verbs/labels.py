@@ -1,0 +1,231 @@
+"""Which hashtags fit their images: asks embeddings and outlines, writes the dataset."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any, Protocol
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bot.config import Settings
+from bot.core.clock import utc_now
+from bot.core.errors import ModelError, NothingToDo, StorageError
+from bot.service.app import App, ServingStages, opened
+from bot.service.progress import progress
+from models.base import Embedding, Image, ImageRejected
+from models.images.codec import decode
+from models.labels.fits import Fits, Method, fits
+from models.labels.noise import DOUBT
+from models.labels.outline import Outlines
+from storage import labels
+from storage.labels import TaggedPost
+from storage.tables import LabelScore, PostRow
+
+BATCH = 32  # images per transaction: what an interruption may lose
+ROWS = 5000  # scores per transaction
+METHODS = (Method.KNN, Method.PROBE, Method.OUTLINE, Method.COMBINED)  # stored ones
+SHOWN = 10
+TOGETHER = 20_000  # posts judged by each other; more are judged in parts
+SIDE = 448  # px, short side: more than the network looks at; larger images only cost time
+
+Vectors = dict[str, NDArray[np.float32]]
+
+
+class Seen(Protocol):
+    @property
+    def embedding(self) -> Embedding: ...
+
+
+class Eye(Protocol):
+    """What turns an image into a vector: the serving network, or `Outlines`."""
+
+    @property
+    def version(self) -> str: ...
+
+    def __call__(self, image: Image, /) -> Seen: ...
+
+
+@dataclass(slots=True)
+class Summary:
+    model: str  # version of the network
+    outline: str = Outlines.version
+    posts: int = 0
+    images: int = 0  # with an embedding and an outline
+    embedded: int = 0  # of those, computed by this run
+    outlined: int = 0  # likewise, with an outline
+    hashtags: int = 0
+    scores: int = 0
+    doubted: dict[str, int] = field(default_factory=dict)  # by method, probability below 0.5
+    least_likely: list[dict[str, Any]] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def score(settings: Settings) -> Summary:
+    """Look at what is new, judge every hashtag, store the scores with the versions.
+
+    May be interrupted: what was seen is kept, and the scores are those of the last complete
+    run until each is replaced. Raises NothingToDo without images or hashtags, ModelError.
+    """
+    segmenter, outlines = ServingStages(settings).segmenter(), Outlines()
+    with opened(settings) as app:
+        with app.database.read() as session:
+            posts = labels.tagged_posts(session, app.optouts)
+        if not any(post.hashtags for post in posts):
+            raise NothingToDo("no stored image with a hashtag")
+        summary, second = Summary(segmenter.version), Summary(outlines.version)
+        posts = _seen(app, segmenter, posts, summary)
+        posts = _seen(app, outlines, posts, second)
+        summary.unreadable += second.unreadable
+        summary.outlined = second.embedded
+        if not posts:
+            raise NothingToDo("none of the stored images can be read")
+        summary.posts = len(posts)
+        summary.images = len({image for post in posts for image in post.images})
+        summary.hashtags = len({tag for post in posts for tag in post.hashtags})
+        now = utc_now()
+        for part in progress(_parts(posts), "hashtags"):
+            _judge(app, part, summary, now)
+        with app.database.write() as session:
+            labels.prune(session, (summary.model, summary.outline), now)
+    return summary
+
+
+def _parts(posts: list[TaggedPost]) -> list[list[TaggedPost]]:
+    """What is judged at once: all, or so many that memory stays bounded; authors stay whole."""
+    count = -(-len(posts) // TOGETHER)
+    parts: list[list[TaggedPost]] = [[] for _ in range(count)]
+    for post in posts:
+        parts[crc32(post.author.encode()) % count].append(post)
+    return [part for part in parts if part]
+
+
+def _seen(app: App, eye: Eye, posts: list[TaggedPost], summary: Summary) -> list[TaggedPost]:
+    """See to it that all images have a vector; posts with the images that do, if any do."""
+    with app.database.read() as session:
+        seen = labels.embedded_names(session, eye.version)
+    embed(app, eye, posts, seen, summary)
+    left = [replace(post, images=tuple(i for i in post.images if i in seen)) for post in posts]
+    return [post for post in left if post.images]
+
+
+def embed(app: App, eye: Eye, posts: list[TaggedPost], seen: set[str], summary: Summary) -> None:
+    """Store the vectors of images that are not in `seen`, batch by batch, and add them to it."""
+    images = dict.fromkeys(image for post in posts for image in post.images)
+    missing = [image for image in images if image not in seen]
+    batch: Vectors = {}
+    try:
+        for sha256 in progress(missing, "images"):
+            try:
+                image = _decoded(app, sha256)
+            except (ImageRejected, StorageError) as error:
+                summary.unreadable.append(str(error))
+                continue
+            batch[sha256] = _finite(eye(image).embedding, sha256)
+            if len(batch) == BATCH:
+                _keep(app, eye.version, batch, seen, summary)
+                batch = {}
+    finally:  # Ctrl-C, too, loses nothing that was computed
+        _keep(app, eye.version, batch, seen, summary)
+
+
+def _decoded(app: App, sha256: str) -> Image:
+    most = app.settings.limits.max_pixels
+    return decode(app.originals.get(sha256), max_pixels=most, shrink_to=SIDE).pixels
+
+
+def _keep(app: App, version: str, batch: Vectors, seen: set[str], summary: Summary) -> None:
+    raw = {sha256: vector.astype("<f4").tobytes() for sha256, vector in batch.items()}
+    with app.database.write() as session:
+        labels.keep_vectors(session, version, raw, utc_now())
+    seen.update(batch)
+    summary.embedded += len(batch)
+
+
+def _finite(vector: NDArray[np.float32], sha256: str) -> NDArray[np.float32]:
+    if not np.isfinite(vector).all():
+        raise ModelError(f"the network gives numbers that are none for image {sha256[:12]}")
+    return vector
+
+
+def _judge(app: App, posts: list[TaggedPost], summary: Summary, now: datetime) -> None:
+    vectors, outlines = _stored(app, summary.model, posts), _stored(app, summary.outline, posts)
+    posts = [post for post in posts if all(i in vectors and i in outlines for i in post.images)]
+    if not posts:  # all were forgotten meanwhile
+        return
+    judged = fits(
+        np.stack([_of_post(post, vectors) for post in posts]),
+        np.stack([_of_post(post, outlines) for post in posts]),
+        [post.hashtags for post in posts],
+        [post.author for post in posts],
+    )
+    rows = _rows(judged, posts, _versions(summary), now)
+    for start in range(0, len(rows), ROWS):
+        with app.database.write() as session:
+            summary.scores += labels.upsert(session, rows[start : start + ROWS])
+    for method in METHODS:
+        doubted = int((judged.probability[method] < DOUBT).sum())
+        summary.doubted[method] = summary.doubted.get(method, 0) + doubted
+    _show(app, judged, posts, summary)
+
+
+def _stored(app: App, version: str, posts: list[TaggedPost]) -> Vectors:
+    hashes = list({image for post in posts for image in post.images})
+    with app.database.read() as session:
+        found = labels.vectors_of(session, version, hashes)
+    return {sha256: np.frombuffer(vector, "<f4") for sha256, vector in found.items()}
+
+
+def _of_post(post: TaggedPost, vectors: Vectors) -> NDArray[np.float32]:
+    """The mean of what its images show."""
+    mean: NDArray[np.float32] = np.mean([vectors[image] for image in post.images], axis=0)
+    return mean
+
+
+def _show(app: App, judged: Fits, posts: list[TaggedPost], summary: Summary) -> None:
+    """The least likely hashtags of these posts and the ones before, in their order."""
+    probability = judged.probability[Method.COMBINED]
+    with app.database.read() as session:
+        for i in np.argsort(probability, kind="stable")[:SHOWN]:
+            post = session.get(PostRow, posts[judged.posts[i]].id)
+            if post is not None:  # forgotten meanwhile
+                likely = round(float(probability[i]), 4)
+                summary.least_likely.append(
+                    {"url": post.url, "hashtag": judged.hashtags[i], "probability": likely}
+                )
+    summary.least_likely.sort(key=lambda row: float(row["probability"]))
+    del summary.least_likely[SHOWN:]
+
+
+def _versions(summary: Summary) -> dict[Method, str]:
+    """What each method looked at."""
+    return {
+        Method.KNN: summary.model,
+        Method.PROBE: summary.model,
+        Method.OUTLINE: summary.outline,
+        Method.COMBINED: f"{summary.model}+{summary.outline}",
+    }
+
+
+def _rows(
+    judged: Fits, posts: list[TaggedPost], versions: dict[Method, str], now: datetime
+) -> list[LabelScore]:
+    return [
+        LabelScore(
+            post=posts[row].id,
+            hashtag=hashtag,
+            method=str(method),
+            probability=float(probability),
+            model_version=versions[method],
+            computed_at=now,
+        )
+        for method in METHODS
+        for row, hashtag, probability in zip(
+            judged.posts, judged.hashtags, judged.probability[method], strict=True
+        )
+    ]

@@ -1,0 +1,237 @@
+"""`tagecho learn` and the networks it made: wiring, and a person's word on them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bot.config import Settings
+from bot.core.errors import ModelError, NothingToDo, StorageError, UsageError
+from bot.dataset.evaluation import MaskSet
+from bot.learn.process import Say
+from bot.learn.run import Learning, Terms
+from bot.learn.schedule import running
+from bot.learn.training import Recipe, check_installed
+from bot.service.app import App, ServingStages, networks_of, opened
+from bot.service.locks import file_lock
+from models.base import Segmenter, WeightsError
+from models.segment.segmenter import open_segmenter
+from models.segment.store import Store
+from models.serving.promotion import SHIPPED
+from storage import learning
+from storage.learning import RunState
+from storage.tables import LearningRun
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+_Found = TypeVar("_Found")
+
+
+class StoredNetworks:
+    """The networks of `bot.learn.run`, in the data folder; on a runtime of their own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.store = Store(networks_of(settings))
+        threads = settings.models.model_copy(update={"threads": settings.learn.threads})
+        self.runtime = ServingStages(settings.model_copy(update={"models": threads})).runtime
+        self._keep = settings.learn.keep
+
+    def in_service(self) -> Segmenter:
+        return _known(lambda: open_segmenter(self.store.weights(), self.runtime))
+
+    def starts(self) -> list[str]:
+        current = _known(lambda: self.store.pointer).current
+        return list(dict.fromkeys([current, SHIPPED]))
+
+    def copy(self, version: str, to: Path) -> None:
+        _known(lambda: shutil.copyfile(self.store.weights(version).path, to))
+
+    def candidate(self, export: Path) -> Segmenter:
+        return _known(lambda: open_segmenter(self.store.weights_in(export), self.runtime))
+
+    def keep(self, export: Path, card: str) -> str:
+        return _known(lambda: self.store.add(export, card))
+
+    def promote(self, version: str) -> None:
+        _known(lambda: self.store.promote(version))
+
+    def prune(self) -> None:
+        _known(lambda: self.store.prune(self._keep))
+
+
+def learn(settings: Settings, say: Say, *, fresh: bool = False) -> dict[str, Any]:
+    """A run from its beginning, or from where the last one was broken off, to its decision.
+
+    Raises ModelError without the [learn] extra, with a damaged network in service, or when a
+    training failed; NothingToDo; StorageError; AccountLocked while another one runs.
+    """
+    check_installed()
+    home = networks_of(settings)
+    with _lock(home), opened(settings) as app:
+        networks = StoredNetworks(settings)
+        networks.in_service()  # raises now what would waste hours later
+        corrected, shown = _corrected(settings.data.dir / "masks")
+        flow = Learning(
+            app.database,
+            app.originals,
+            app.optouts,
+            networks,
+            corrected,
+            shown,
+            Terms(
+                home,
+                settings.learn.nice,
+                settings.learn.time_limit.total_seconds(),
+                settings.limits.max_pixels,
+            ),
+            say,
+        )
+        try:
+            return summary(flow.run(recipe_of(settings), fresh=fresh))
+        finally:
+            networks.runtime.close()
+
+
+def status(settings: Settings, limit: int = 10) -> dict[str, Any]:
+    """Whether one runs now, the last runs, and what serves. Raises ModelError, StorageError."""
+    home = networks_of(settings)
+    store = Store(home)
+    with opened(settings) as app, app.database.read() as session:
+        rows = [summary(run) for run in learning.runs(session, limit)]
+    serves = _known(lambda: store.pointer)
+    return {
+        "running": running(home),
+        "runs": [row | {"progress": _progress(home, row)} for row in rows],
+        "current": serves.current,
+        "previous": serves.previous,
+        "versions": store.versions(),
+    }
+
+
+def promote(settings: Settings, version: str | None, run: int | None) -> dict[str, str]:
+    """A person's word: this version, or that of this run, serves from now on.
+
+    Raises UsageError for one that is unknown, ModelError for one that is damaged.
+    """
+    if (version is None) == (run is None):
+        raise UsageError("name a version (tagecho learn --status), or a run with --run N")
+    store = Store(networks_of(settings))
+    with opened(settings) as app:
+        if run is not None:
+            version = _version_of(app, run)
+        chosen = version or ""
+        folder = _known_name(lambda: store.folder(chosen))
+        if folder is not None and not folder.is_dir():
+            raise UsageError(f"{chosen} is not here (any more); there are {_names(store)}")
+        serves = _known(lambda: store.promote(chosen))
+        if run is not None:
+            with app.database.write() as session:
+                learning.note(session, run, state=RunState.PROMOTED, reason="promoted by a person")
+    return serves._asdict()
+
+
+def rollback(settings: Settings) -> dict[str, str]:
+    """The network before this one serves again. Raises NothingToDo, ModelError."""
+    store = Store(networks_of(settings))
+    current, previous = _known(lambda: store.pointer)
+    if current == previous:
+        raise NothingToDo("there is nothing to go back to: no network was promoted")
+    return _known(store.rollback)._asdict()
+
+
+def recipe_of(settings: Settings) -> Recipe:
+    said = settings.learn
+    return Recipe(
+        leave_out=said.leave_out,
+        least_images=said.least_images,
+        most_images=said.most_images,
+        dino_steps=said.dino_steps,
+        batch=said.batch,
+        mask_steps=said.mask_steps,
+        threads=said.threads,
+        start=said.start,
+    )
+
+
+def summary(run: LearningRun) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "state": run.state,
+        "stage": run.stage,
+        "reason": run.reason,
+        "version": run.model_version,
+        "images": run.images,
+        "started": run.started,
+        "finished": run.finished,
+        **{
+            key: run.facts.get(key)
+            for key in ("data", "start", "evidence", "in_service", "seconds")
+        },
+    }
+
+
+# --- small things -------------------------------------------------------------------------------
+
+
+def _lock(home: Path) -> contextlib.AbstractContextManager[None]:
+    return file_lock(home / "learn.lock", "learning")
+
+
+def _corrected(folder: Path) -> tuple[MaskSet | None, frozenset[str]]:
+    """Masks that a person corrected, and the hashes of their photos. Raises UsageError."""
+    if not (folder / "labels").is_dir() or not any((folder / "labels").glob("*.png")):
+        return None, frozenset()
+    found = MaskSet(folder, chosen=False)
+    shown = set()
+    for path in (folder / "photos").iterdir():
+        if path.suffix in SUFFIXES:
+            try:
+                shown |= {path.stem, hashlib.sha256(path.read_bytes()).hexdigest()}
+            except OSError as error:
+                raise StorageError(f"{path}: {error.strerror}") from error
+    return found, frozenset(shown)
+
+
+def _version_of(app: App, run: int) -> str:
+    with app.database.read() as session:
+        row = session.get(LearningRun, run)
+    if row is None:
+        raise UsageError(f"there is no run {run}")
+    if not row.model_version:
+        raise UsageError(f"run {run} has no network: {row.state} ({row.reason or row.stage})")
+    return row.model_version
+
+
+def _names(store: Store) -> str:
+    return ", ".join([*store.versions(), "embedded"])
+
+
+def _progress(home: Path, row: dict[str, Any]) -> str:
+    """The last line that a run's training said."""
+    if row["state"] != RunState.RUNNING:
+        return ""
+    try:
+        lines = (home / "runs" / str(row["run"]) / "log.txt").read_text().splitlines()
+    except OSError:
+        return ""
+    return lines[-1] if lines else ""
+
+
+def _known(work: Callable[[], _Found]) -> _Found:
+    """Errors of networks and disk as ours."""
+    try:
+        return work()
+    except WeightsError as error:
+        raise ModelError(str(error)) from error
+    except OSError as error:
+        raise StorageError(f"the folder of networks: {error}") from error
+
+
+def _known_name(work: Callable[[], _Found]) -> _Found:
+    try:
+        return work()
+    except WeightsError as error:
+        raise UsageError(str(error)) from error

@@ -1,0 +1,98 @@
+"""Which networks there are, which serve, whether their files are whole; fetching official ones."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bot.config import Settings
+from bot.core.errors import ModelError
+from bot.service.app import networks_of
+from models.base import WeightsError
+from models.segment.store import Store
+from models.serving.catalogue import CATALOGUE, Pack
+from models.serving.inventory import damage, inventory
+from models.serving.promotion import SHIPPED
+from models.serving.shelf import Shelf
+
+
+def listing(settings: Settings, folder: Path | None = None) -> list[dict[str, Any]]:
+    """Networks that were shipped or learned here, and official ones: name, stage, licence, bytes,
+    sha256, in_service; pack (embedded, learned, official) and here: whether its files are.
+    Raises ModelError.
+    """
+    serving = _serving(settings)
+    store = Store(networks_of(settings))
+    try:
+        entries, current = inventory(folder), store.pointer.current
+        learned = [(name, inventory(store.folder(name))[0]) for name in store.versions()]
+    except WeightsError as error:
+        raise ModelError(str(error)) from error
+    if serving["segmenter"] == "learned" and current == SHIPPED:
+        serving["segmenter"] = SHIPPED
+    rows = [
+        asdict(entry)
+        | {"in_service": serving.get(entry.stage) == SHIPPED, "pack": SHIPPED, "here": True}
+        for entry in entries
+    ]
+    for name, entry in learned:
+        serves = serving["segmenter"] == "learned" and name == current
+        also = {"name": name, "in_service": serves, "pack": "learned", "here": True}
+        rows.append(asdict(entry) | also)
+    return rows + [_official(settings, pack) for pack in CATALOGUE.values()]
+
+
+def _serving(settings: Settings) -> dict[str, str]:
+    """Pack by stage."""
+    chosen = settings.models
+    return {
+        "segmenter": chosen.segmenter,
+        "upscaler": chosen.upscaler,
+        "refiner": chosen.refiner,
+    }
+
+
+def _official(settings: Settings, pack: Pack) -> dict[str, Any]:
+    """Bytes and SHA-256 are those of its files here, else those that the catalogue knows."""
+    row = {
+        "name": pack.name,
+        "stage": pack.stage,
+        "licence": pack.licence,
+        "bytes": pack.bytes,
+        "sha256": pack.files[-1].sha256,
+        "in_service": _serving(settings)[pack.stage] == pack.name,
+        "pack": "official",
+        "here": False,
+    }
+    try:
+        present = Shelf(networks_of(settings), pack).present()
+    except WeightsError:  # `verify` says what is wrong
+        return row
+    size = sum(record.bytes for _, record in present)
+    return row | {"here": True, "bytes": size, "sha256": present[-1][1].sha256}
+
+
+def verify(settings: Settings, folder: Path | None = None) -> list[dict[str, Any]]:
+    """Of the networks in service: name, sha256, and the problem (empty: fine).
+
+    Raises ModelError when it cannot be told at all.
+    """
+    return [
+        {"name": row["name"], "sha256": row["sha256"], "problem": _problem(settings, row, folder)}
+        for row in listing(settings, folder)
+        if row["in_service"]
+    ]
+
+
+def _problem(settings: Settings, row: dict[str, Any], folder: Path | None) -> str:
+    store, name = Store(networks_of(settings)), row["name"]
+    if row["pack"] == "official":
+        try:
+            Shelf(networks_of(settings), CATALOGUE[name]).weights()
+        except WeightsError as error:
+            return str(error)
+        return ""
+    if name in store.versions():
+        return damage("segment", store.folder(name))
+    return damage(name, folder)

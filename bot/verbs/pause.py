@@ -1,0 +1,28 @@
+"""The switch that stops all publishing."""
+
+from __future__ import annotations
+
+from bot.config import Settings
+from bot.core.clock import utc_now
+from bot.core.errors import UsageError
+from bot.flow.publish import PAUSE
+from bot.service.app import opened
+from storage import outbox
+from storage.tables import Control
+
+
+def switch_pause(settings: Settings, account: str | None, *, on: bool, force: bool = False) -> None:
+    """The kill switch. Switching it off also closes breakers that waited for a person; with
+    `force` those too that the platform asked for."""
+    if account is not None and account not in settings.accounts:
+        raise UsageError(f"there is no account {account!r}")
+    with opened(settings) as app:
+        key = PAUSE if account is None else f"{PAUSE}:{account}"
+        with app.database.write() as session:
+            session.merge(Control(key=key, value="on" if on else "off", changed=utc_now()))
+        if on:
+            return
+        for name in [account] if account else list(settings.accounts):
+            app.gate(name).resume(force=force)
+        with app.database.write() as session:
+            outbox.unhold(session, account, utc_now())

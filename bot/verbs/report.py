@@ -1,0 +1,182 @@
+"""The reply log as one static page: before, mask and after side by side, for people to look at."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+import jinja2
+import numpy as np
+import PIL.Image
+
+from bot.core.errors import StorageError
+from models.base import Image, ImageRejected
+from models.images import codec
+
+THUMBNAIL = 540  # px, the longer side
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of a reply's state."""
+
+    at: datetime  # aware
+    state: str
+    actor: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRow:
+    """What the page shows of one reply. Times are aware; images in any format we can decode."""
+
+    reply_id: str
+    state: str
+    post_url: str
+    author: str  # user name
+    created_at: datetime
+    caption: str = ""
+    style: str = ""
+    mode: str = ""
+    trigger: str = ""
+    taken_at: datetime | None = None  # of the source post
+    published_at: datetime | None = None
+    published_url: str = ""
+    reason: str = ""  # why it failed, was rejected, or waits
+    before: bytes | None = None
+    mask: bytes | None = None
+    after: bytes | None = None
+    history: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One image of a row, ready to embed; `src` is empty where there is nothing to see."""
+
+    label: str
+    alt: str
+    src: str = ""
+    width: int = 0
+    height: int = 0
+    missing: str = "none yet"
+
+
+def write_page(path: Path, rows: Iterable[ReplyRow], title: str) -> None:
+    """Write the page, readable by its owner only, whole or not at all.
+
+    Rows are taken one by one and none is kept, so a long log needs no more memory than a short one.
+    Raises StorageError when the file cannot be written.
+    """
+    page = _template().module
+    counts: Counter[str] = Counter()
+    try:
+        with _scratch() as body, replacing(path) as out:
+            for row in rows:
+                counts[row.state] += 1
+                body.write(page.reply(row, _pictures(row)))  # type: ignore[attr-defined]
+            body.seek(0)
+            out.write(page.top(title, datetime.now(UTC), _by_count(counts)))  # type: ignore[attr-defined]
+            shutil.copyfileobj(body, out)
+            out.write(page.bottom())  # type: ignore[attr-defined]
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _scratch() -> IO[str]:
+    return tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[str]]:
+    """A file that takes the place of `path` once it is complete. mkstemp makes it 0600."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("bot.verbs", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"clock": _clock, "words": _words, "slug": _slug, "link": link}
+    return environment.get_template("replies.html")
+
+
+def _by_count(counts: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _pictures(row: ReplyRow) -> list[Picture]:
+    return [
+        _picture("Before", f"Original photo by @{row.author}", row.before),
+        _picture("Mask", "Mask: white where the main object was found", row.mask),
+        _picture("After", f"Reply image in the style {row.style or 'unknown'}", row.after),
+    ]
+
+
+def _picture(label: str, alt: str, data: bytes | None) -> Picture:
+    if data is None:
+        return Picture(label, alt)
+    try:
+        decoded = codec.decode(data, min_side=1, shrink_to=THUMBNAIL)
+    except ImageRejected as error:
+        return Picture(label, alt, missing=error.reason)
+    small = _thumbnail(decoded.pixels)
+    if label == "Mask":
+        kind, encoded = "png", codec.png_mask(small[..., 0] >= 128)
+    else:
+        kind, encoded = "jpeg", codec.encode_jpeg(small, description="", quality=82)
+    source = f"data:image/{kind};base64,{base64.b64encode(encoded).decode()}"
+    return Picture(label, alt, source, small.shape[1], small.shape[0])
+
+
+def _thumbnail(image: Image) -> Image:
+    layer = PIL.Image.fromarray(image)
+    layer.thumbnail((THUMBNAIL, THUMBNAIL))
+    return np.array(layer)
+
+
+def _clock(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _words(state: str) -> str:
+    return state.replace("_", " ")
+
+
+def _slug(state: str) -> str:
+    """A state as part of a CSS name."""
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in state.lower())
+
+
+def link(url: str) -> str:
+    """The address when it may be a link: http or https with a host. Else empty."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return url if parts.scheme in ("http", "https") and parts.hostname else ""

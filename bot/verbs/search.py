@@ -1,0 +1,201 @@
+"""`tagecho search`: posts by their text, by an image, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlmodel import Session, col, select
+
+from bot.config import Settings
+from bot.core.errors import NothingToDo, UsageError
+from bot.service.app import App, ServingStages, opened
+from bot.service.progress import progress
+from bot.verbs.labels import SIDE, Summary, embed
+from bot.verbs.likeness import Likeness, Vectors
+from models.base import ImageRejected, Segmenter
+from models.images.codec import decode
+from models.resemblance import nonsense
+from storage import dataset, labels, search, texts
+from storage.search import Filters
+from storage.tables import AuthorRow, MediaRow, MediaState, PostHashtag, PostRow
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked; `author` is NAME or PLATFORM/NAME, a name, former name or user id."""
+
+    text: str = ""
+    image: Path | None = None
+    hashtags: tuple[str, ...] = ()
+    author: str = ""
+    platform: str = ""
+    dataset: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    fit: float | None = None
+    size: int | None = None
+    clean: bool = False
+    limit: int = 20
+    best: bool = False
+
+
+@dataclass(slots=True)
+class Found:
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    without_vector: int = 0  # stored images that a search by image cannot find yet
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    posts: int
+    images: int
+    embedded: int  # of those, by this run
+    unreadable: list[str]
+
+
+def find(settings: Settings, wanted: Wanted) -> Found:
+    """Raises UsageError for an image that is none or an author nobody knows, NothingToDo when no
+    stored image has a vector, ModelError."""
+    found = Found()
+    with opened(settings) as app:
+        terms = search.parse(wanted.text)
+        with app.database.read() as session:
+            filters = _filters(session, wanted)
+            if not texts.complete(session):
+                found.remarks.append("the text index is incomplete: tagecho search --rebuild")
+            if wanted.text.strip() and not terms:
+                return found  # nothing that could be a word
+            if wanted.image is None:
+                hits = search.posts(session, terms, filters, wanted.limit, wanted.best)
+                found.rows = _rows(session, app, [(hit.post, hit.score, None) for hit in hits])
+                return found
+        segmenter = ServingStages(settings).segmenter()
+        embedding = _embedding(segmenter, wanted.image, settings)
+        likeness = _likeness(app, segmenter)
+        likeness.sync()
+        alike = likeness.similar(embedding, wanted.limit, terms, filters)
+        with app.database.read() as session:
+            shown = [(one.post, one.cosine, one.sha256) for one in alike]
+            found.rows = _rows(session, app, shown)
+            found.without_vector = len(_pictures(session)) - len(likeness.index or ())
+    if found.without_vector > 0:
+        found.remarks.append(
+            f"{found.without_vector} stored images have no vector yet: tagecho search --rebuild"
+        )
+    return found
+
+
+def settle(settings: Settings) -> bool:
+    """After the answer: build the graph of a collection that has outgrown comparing everything."""
+    with opened(settings) as app:
+        return _likeness(app, ServingStages(settings).segmenter()).build()
+
+
+def rebuild(settings: Settings) -> Rebuilt:
+    """Both indexes anew; images without a vector get one. May be interrupted and run again."""
+    segmenter = ServingStages(settings).segmenter()
+    with opened(settings) as app:
+        posts = texts.index_all(app.database, lambda steps: progress(steps, "posts"))
+        with app.database.read() as session:
+            tagged = labels.tagged_posts(session, app.optouts)
+            seen = labels.embedded_names(session, segmenter.version)
+        summary = Summary(segmenter.version)
+        embed(app, segmenter, tagged, seen, summary)
+        likeness = _likeness(app, segmenter)
+        likeness.clear()
+        try:
+            likeness.sync()
+            likeness.build()
+        except NothingToDo:  # a collection of a few images has its text
+            pass
+        return Rebuilt(posts, len(seen), summary.embedded, summary.unreadable)
+
+
+def _likeness(app: App, segmenter: Segmenter) -> Likeness:
+    def of_nothing() -> Vectors:
+        return np.stack([segmenter(picture).embedding for picture in nonsense()])
+
+    root = app.settings.data.dir / "search"
+    return Likeness(app.database, root, segmenter.version, of_nothing)
+
+
+def _embedding(segmenter: Segmenter, path: Path, settings: Settings) -> Vectors:
+    try:
+        image = decode(path.read_bytes(), max_pixels=settings.limits.max_pixels, shrink_to=SIDE)
+    except (OSError, ImageRejected) as error:
+        raise UsageError(f"{path}: {error}") from error
+    return segmenter(image.pixels).embedding
+
+
+def _filters(session: Session, wanted: Wanted) -> Filters:
+    return Filters(
+        hashtags=wanted.hashtags,
+        author=_author(session, wanted) if wanted.author else None,
+        platform=wanted.platform,
+        dataset=wanted.dataset,
+        since=wanted.since,
+        until=wanted.until,
+        fit=wanted.fit,
+        size=wanted.size,
+        clean=wanted.clean,
+    )
+
+
+def _author(session: Session, wanted: Wanted) -> tuple[str, str]:
+    platform, _, name = wanted.author.rpartition("/")
+    name = name.lstrip("@")
+    known = session.exec(select(AuthorRow.platform).distinct()).all()
+    for one in [platform or wanted.platform] if platform or wanted.platform else sorted(known):
+        if user_id := dataset.find_author(session, one, name):
+            return one, user_id
+    raise UsageError(f"nobody was collected as {wanted.author!r}")
+
+
+def _pictures(session: Session) -> set[str]:
+    stored = select(MediaRow.sha256).where(MediaRow.state == MediaState.STORED).distinct()
+    return {sha256 for sha256 in session.exec(stored) if sha256}
+
+
+def _rows(
+    session: Session, app: App, hits: Sequence[tuple[int, float, str | None]]
+) -> list[dict[str, Any]]:
+    """What is shown of each hit, in their order; posts with their images."""
+    ids = [post for post, _, _ in hits]
+    posts = {row.id: row for row in session.exec(select(PostRow).where(col(PostRow.id).in_(ids)))}
+    tags: dict[int, list[str]] = {}
+    for tag in session.exec(select(PostHashtag).where(col(PostHashtag.post).in_(ids))):
+        tags.setdefault(tag.post, []).append(tag.hashtag)
+    media: dict[int, list[str]] = {}
+    for image in session.exec(
+        select(MediaRow).where(col(MediaRow.post).in_(ids)).order_by(col(MediaRow.index))
+    ):
+        if image.sha256 and image.state == MediaState.STORED:
+            media.setdefault(image.post, []).append(image.sha256)
+    rows = []
+    for post, score, sha256 in hits:
+        row = posts.get(post)
+        if row is None:  # removed since it was found
+            continue
+        person = session.get(AuthorRow, (row.platform, row.author_id))
+        images = [sha256] if sha256 else media.get(post, [])
+        rows.append(
+            {
+                "post": post,
+                "platform": row.platform,
+                "url": row.url,
+                "author": person.username if person else row.author_id,
+                "taken_at": row.taken_at,
+                "caption": dataset.latest_content(session, row)["caption"],
+                "hashtags": sorted(tags.get(post, [])),
+                "images": [str(app.originals.path(image)) for image in images],
+                "score": round(score, 4),
+                "deleted_at": row.deleted_at,
+            }
+        )
+    return rows

@@ -1,0 +1,66 @@
+"""What else to track: hashtags and profiles that go with what was collected."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bot.config import Settings
+from bot.core.errors import NothingToDo, UsageError
+from bot.core.events import TrackKind
+from bot.service.app import App
+from storage.related import related_authors, related_hashtags
+
+LEAST = 3  # posts: of fewer, nothing is concluded
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    target: str  # '#hashtag' or '@profile', as `tagecho track add` takes it
+    platform: str
+    score: float  # 0..1: how often it goes with the seeds, weighted by how well they fit
+    posts: int  # in which it does
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def suggest(settings: Settings, seeds: list[str], limit: int) -> list[Suggestion]:
+    """The best hashtags and profiles, each at most `limit`, best first.
+
+    Seeds are hashtags; without any, those of the tracks. A post counts by the probability that the
+    seed fits it (1 where nothing was scored). Raises UsageError without seeds, NothingToDo when
+    nothing was collected with them.
+    """
+    names = [seed.lstrip("#").lower() for seed in seeds]
+    names = names or [t.name for t in settings.tracks if t.kind is TrackKind.HASHTAG]
+    if not names:
+        raise UsageError("name hashtags, or track some: nothing is known to go by")
+    tracked = {(t.kind, t.name.lower()) for t in settings.tracks}
+    app = App(settings)
+    try:
+        with app.database.read() as session:
+            tags = related_hashtags(session, names, LEAST)
+            people = related_authors(session, names, LEAST)
+            gone = {
+                person.platform: app.optouts.among(
+                    session, person.platform, {p.user_id for p in people}
+                )
+                for person in people
+            }
+    finally:
+        app.close()
+    if not tags and not people:
+        raise NothingToDo(f"too few posts with {', '.join('#' + name for name in names)} so far")
+    hashtags = [
+        Suggestion(f"#{tag.name}", "", round(tag.score, 4), tag.posts)
+        for tag in tags
+        if (TrackKind.HASHTAG, tag.name) not in tracked
+    ]
+    profiles = [
+        Suggestion(f"@{person.name}", person.platform, round(person.score, 4), person.posts)
+        for person in people
+        if (TrackKind.PROFILE, person.name.lower()) not in tracked
+        and person.user_id not in gone[person.platform]
+    ]
+    return hashtags[:limit] + profiles[:limit]

@@ -1,0 +1,51 @@
+"""What lies among the shipped weights, and whether it is what was shipped."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.base import WeightsError
+from models.serving.packs import EMBEDDED, embedded_weights
+
+STAGES = {"segment": "segmenter", "superres": "upscaler"}  # by the first part of a name
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A network as its manifest describes it."""
+
+    name: str
+    stage: str  # segmenter, upscaler; the name itself for another one
+    licence: str
+    bytes: int
+    sha256: str
+
+
+def inventory(folder: Path | None = None) -> list[Entry]:
+    """By name; what the manifest says, nothing read but it. Raises WeightsError."""
+    path = (folder or EMBEDDED) / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text())
+        return [
+            Entry(
+                name,
+                STAGES.get(name.split("-")[0], name),
+                str(entry["licence"]),
+                int(entry["bytes"]),
+                str(entry["sha256"]),
+            )
+            for name, entry in sorted(manifest.items())
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{path}: cannot be read: {error!r}") from error
+
+
+def damage(name: str, folder: Path | None = None) -> str:
+    """What is wrong with a network's file, by its SHA-256; empty when nothing is."""
+    try:
+        embedded_weights(name, folder or EMBEDDED)
+    except WeightsError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,130 @@
+"""Which network serves which stage.
+
+A pack is named by the entry points ("module:function") of its stages and loaded only when asked
+for, so a pack that needs torch costs nothing until it is chosen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+from models.base import Prompter, Segmenter, Upscaler, WeightsError
+from models.serving.catalogue import CATALOGUE
+from models.serving.runtime import Runtime
+
+EMBEDDED = Path(__file__).parents[1] / "embedded"
+
+# pack → stage → entry point; an upscaler takes (scale, runtime), a segmenter (runtime, home)
+PACKS: dict[str, dict[str, str]] = {
+    "embedded": {
+        "upscaler": "models.superres.upscaler:embedded",
+        "segmenter": "models.segment.segmenter:embedded",
+    },
+    "learned": {  # what was promoted here, else the one we ship
+        "segmenter": "models.segment.store:learned",
+    },
+}
+OFFICIAL = {
+    "upscaler": "models.official.upscale:upscaler",  # takes the pack and the tiles as well
+    "segmenter": "models.official.dino:segmenter",
+    "refiner": "models.official.sam:prompter",
+}
+PACKS |= {pack.name: {pack.stage: OFFICIAL[pack.stage]} for pack in CATALOGUE.values()}
+
+TILE, TILE_PAD = 192, 36  # px: what an official upscaler takes at once, and what around it
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A network file that was verified."""
+
+    path: Path
+    name: str
+    sha256: str
+    facts: Mapping[str, Any]  # what serving must know about the network
+
+    @property
+    def version(self) -> str:
+        """Part of every cache key: `NAME-` and the first 12 hexadecimal digits of the SHA-256."""
+        return f"{self.name}-{self.sha256[:12]}"
+
+
+def load_upscaler(
+    pack: str,
+    scale: int,
+    runtime: Runtime,
+    home: Path | None = None,
+    tile: int = TILE,
+    tile_pad: int = TILE_PAD,
+) -> Upscaler:
+    """An upscaler of scale 2 or 4. `home` as below; the tiles are for official packs: ours know
+    what they see. Raises WeightsError.
+    """
+    entry = _entry(pack, "upscaler")
+    if pack in CATALOGUE:
+        return cast(Upscaler, entry(pack, scale, runtime, home, tile, tile_pad))
+    return cast(Upscaler, entry(scale, runtime))
+
+
+def load_segmenter(pack: str, runtime: Runtime, home: Path | None = None) -> Segmenter:
+    """`home`: the folder of networks in the data folder. Raises WeightsError."""
+    return cast(Segmenter, _entry(pack, "segmenter")(runtime, home))
+
+
+def load_refiner(pack: str, runtime: Runtime, home: Path | None = None) -> Prompter:
+    """Raises WeightsError."""
+    return cast(Prompter, _entry(pack, "refiner")(runtime, home))
+
+
+def _entry(pack: str, stage: str) -> Callable[..., Any]:
+    if pack not in PACKS:
+        raise WeightsError(f"unknown pack {pack!r}; known: {', '.join(sorted(PACKS))}")
+    if stage not in PACKS[pack]:
+        raise WeightsError(f"pack {pack!r} has no {stage}")
+    module, function = PACKS[pack][stage].split(":")
+    try:
+        return cast(Callable[..., Any], getattr(import_module(module), function))
+    except ImportError as error:
+        extra = "; it comes with tagecho[official]" if pack in CATALOGUE else ""
+        raise WeightsError(f"pack {pack!r} needs what is not installed{extra}: {error}") from error
+
+
+def embedded_weights(name: str, folder: Path = EMBEDDED) -> Weights:
+    """A shipped network, verified against `manifest.json`. Raises WeightsError when damaged."""
+    return _verified(name, folder, _stamp(folder / f"{name}.onnx"))
+
+
+@cache
+def _verified(name: str, folder: Path, stamp: tuple[int, int]) -> Weights:
+    """Hashes a file once for each `stamp` (size and time of change)."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        entry = manifest[name]
+        expected = str(entry["sha256"])
+        facts = dict(entry["facts"])
+        path = folder / str(entry["file"])
+        data = path.read_bytes()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{name}: manifest or file cannot be read: {error!r}") from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != expected:
+        raise WeightsError(
+            f"{path.name} is damaged: {len(data)} bytes ({stamp[0]} on disk), "
+            f"sha256 {found[:12]}…, expected {entry.get('bytes')} bytes, {expected[:12]}…"
+        )
+    return Weights(path, name, found, facts)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise WeightsError(f"{path.name}: {error.strerror}") from error
+    return status.st_size, status.st_mtime_ns
