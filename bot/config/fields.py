@@ -24,7 +24,6 @@ from pydantic import (
 
 from bot.config.problems import did_you_mean, not_one_of, quote
 from bot.config.values import (
-    QuietHours,
     Rate,
     Threshold,
     parse_duration,
@@ -37,6 +36,7 @@ from bot.config.values import (
     parse_username,
 )
 from bot.core.events import Mode
+from bot.flow.quiet_hours import QuietHours
 from bot.net.addresses import is_loopback
 from models.serving.catalogue import names
 

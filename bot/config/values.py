@@ -12,6 +12,7 @@ from datetime import time, timedelta
 from decimal import Decimal
 
 from bot.config.problems import quote
+from bot.flow.quiet_hours import QuietHours
 
 _UNITS = {
     "w": timedelta(weeks=1),
@@ -58,22 +59,6 @@ class Threshold:
 
     def __str__(self) -> str:
         return f"p{self.value:g}" if self.percentile else f"{self.value:g}"
-
-
-@dataclass(frozen=True, slots=True)
-class QuietHours:
-    """From `start` up to, not including, `end`, in local time; over midnight when end < start."""
-
-    start: time
-    end: time
-
-    def __contains__(self, clock: time) -> bool:
-        if self.start < self.end:
-            return self.start <= clock < self.end
-        return clock >= self.start or clock < self.end
-
-    def __str__(self) -> str:
-        return f"{self.start:%H:%M}-{self.end:%H:%M}"
 
 
 def parse_duration(value: object) -> timedelta:
@@ -170,10 +155,7 @@ def parse_quiet_hours(value: object) -> QuietHours | None:
     match = _HOURS.fullmatch(_plain(value))
     if not match:
         raise ValueError(f'{quote(value)} is not a span of hours such as "23:00-07:00"')
-    start, end = _clock(match[1], match[2]), _clock(match[3], match[4])
-    if start == end:
-        raise ValueError("begins and ends at the same time; leave it empty for no quiet hours")
-    return QuietHours(start, end)
+    return QuietHours(_clock(match[1], match[2]), _clock(match[3], match[4]))
 
 
 def parse_hashtag(value: object) -> str:

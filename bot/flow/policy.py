@@ -9,6 +9,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from bot.core.events import Mode, TrackKind
+from bot.flow.quiet_hours import QuietHours
 
 
 class Deleted(StrEnum):
@@ -51,7 +52,7 @@ class Policy:
     expires: timedelta = timedelta(hours=48)
     per_day: int = 20
     per_author_per_day: int = 1
-    quiet: tuple[time, time] | None = None  # from, to; may wrap midnight
+    quiet: QuietHours | None = None
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     badge: bool = False
     disclosure: str = ""  # the words of the badge
@@ -75,12 +76,4 @@ class Policy:
 
     def quiet_until(self, now: datetime) -> datetime | None:
         """The end of the quiet hours that hold `now`; None outside of them."""
-        if self.quiet is None or self.quiet[0] == self.quiet[1]:
-            return None
-        start, end = self.quiet
-        local = now.astimezone(self.zone)
-        clock = local.time().replace(tzinfo=None)
-        if not (start <= clock < end if start < end else clock >= start or clock < end):
-            return None
-        day = local.date() if clock < end else local.date() + timedelta(days=1)
-        return datetime.combine(day, end, self.zone).astimezone(UTC)
+        return self.quiet.until(now.astimezone(self.zone)) if self.quiet else None

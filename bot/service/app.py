@@ -197,7 +197,6 @@ def rates_of(settings: Settings) -> dict[str, Rate | None]:
 
 def policy_of(settings: Settings) -> Policy:
     replies = settings.replies
-    quiet = replies.quiet_hours
     return Policy(
         enabled=replies.enabled,
         dry_run=replies.dry_run,
@@ -214,7 +213,7 @@ def policy_of(settings: Settings) -> Policy:
         expires=replies.approval_expires,
         per_day=replies.per_day,
         per_author_per_day=replies.per_author_per_day,
-        quiet=(quiet.start, quiet.end) if quiet else None,
+        quiet=replies.quiet_hours,
         zone=ZoneInfo(replies.time_zone),
         badge=replies.badge,
         disclosure=replies.disclosure,

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from bot.core.events import Receipt, Step
 from bot.flow.forget import forget
+from bot.flow.quiet_hours import QuietHours
 from bot.platforms.sandbox.things import Post
 from tests.flow.kit import Flow
 
@@ -164,7 +165,7 @@ def test_what_was_tried_yesterday_counts_for_the_day_it_left(flow: Flow) -> None
 
 
 def test_quiet_hours_hold_sends_and_not_collecting(flow: Flow) -> None:
-    flow.using(quiet=(time(11), time(13)))
+    flow.using(quiet=QuietHours(time(11), time(13)))
     flow.track()
     post = flow.asking("ana")
     assert flow.poll().taken.new == 1
@@ -184,7 +185,7 @@ def test_quiet_hours_hold_sends_and_not_collecting(flow: Flow) -> None:
 
 
 def test_quiet_hours_over_midnight_in_their_zone(flow: Flow) -> None:
-    flow.using(quiet=(time(23), time(7)), zone=KIRITIMATI)  # it is 2 o'clock there
+    flow.using(quiet=QuietHours(time(23), time(7)), zone=KIRITIMATI)  # it is 2 o'clock there
     ready(flow, "ana")
     flow.publish()
     flow.clock.advance(hours=4, minutes=55)
@@ -202,7 +203,7 @@ def test_the_comment_follows_though_a_cap_or_quiet_hours_began(flow: Flow) -> No
     flow.box.faults.add("drop", write="post", after=True)
     flow.publish()
     assert flow.state(post) == "unknown"
-    flow.using(quiet=(time(0), time(23, 59)), per_day=0)
+    flow.using(quiet=QuietHours(time(0), time(23, 59)), per_day=0)
     flow.settle(3)
     assert flow.published(post) == 1
     assert len(flow.writes("comment")) == 1

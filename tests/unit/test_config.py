@@ -17,9 +17,10 @@ from pydantic import ValidationError
 from bot.config import Track, diff, load, parse
 from bot.config.settings import SECTIONS
 from bot.config.source import ACCOUNT_SECRETS
-from bot.config.values import QuietHours, Rate
+from bot.config.values import Rate
 from bot.core.errors import ConfigError
 from bot.core.events import Mode, TrackKind
+from bot.flow.quiet_hours import QuietHours
 from bot.service.app import policy_of
 
 EXAMPLE = Path(__file__).parents[2] / "config.toml"

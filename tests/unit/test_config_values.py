@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.config.values import (
-    QuietHours,
     Rate,
     format_duration,
     parse_duration,
@@ -20,6 +19,7 @@ from bot.config.values import (
     parse_size,
     parse_username,
 )
+from bot.flow.quiet_hours import QuietHours
 
 ANYTHING = st.one_of(
     st.text(),
@@ -140,6 +140,20 @@ def test_quiet_hours_over_midnight() -> None:
     assert str(night) == "23:00-07:00"
     assert parse_quiet_hours("") is None
     assert parse_quiet_hours("22:00-24:00") == QuietHours(time(22), time(0))
+
+
+@given(st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)), st.times(), st.times())
+def test_quiet_hours_end_when_they_end(now: datetime, start: time, end: time) -> None:
+    if start == end:
+        with pytest.raises(ValueError, match="same time"):
+            QuietHours(start, end)
+        return
+    hours, local = QuietHours(start, end), now.replace(tzinfo=UTC)
+    until = hours.until(local)
+    assert (until is not None) == (now.time() in hours)
+    if until is not None:
+        assert local < until <= local + timedelta(days=1)
+        assert until.time() == end
 
 
 @pytest.mark.parametrize(
