@@ -16,7 +16,9 @@ import sys
 import time
 from pathlib import Path
 
-EMBEDDED = Path(__file__).parents[1] / "models" / "embedded"
+from tests.paths import ROOT
+
+EMBEDDED = ROOT / "models" / "embedded"
 
 
 def count(folder: Path, times: int) -> None:

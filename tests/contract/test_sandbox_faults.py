@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 import requests
@@ -16,6 +15,7 @@ from instagrapi import exceptions as ig
 from bot.platforms.sandbox.faults import KINDS, Fault
 from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import Post
+from tests.paths import ROOT
 
 READ = "accounts/current_user/"
 
@@ -213,5 +213,4 @@ def test_an_unknown_fault_is_refused() -> None:
 def test_no_module_of_the_sandbox_needs_the_client() -> None:
     """The network must not depend on what it is there to test."""
     code = "import sys, bot.platforms.sandbox.server; sys.exit('instagrapi' in sys.modules)"
-    root = Path(__file__).parents[2]
-    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -20,9 +20,8 @@ from bot.platforms.sandbox.journal import Journal
 from bot.platforms.sandbox.people import TRIGGER_SHARE, bulk
 from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import hashtags, linked_code, mentions
+from tests.paths import ROOT
 from tests.sandbox import close, new_client
-
-ROOT = Path(__file__).parents[2]
 
 
 def connect(box: Sandbox, request: str) -> bytes:

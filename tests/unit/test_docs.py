@@ -19,8 +19,8 @@ from bot.config import Settings
 from bot.core import errors
 from bot.service.observe import REGISTRY
 from storage.tables import Health, ReplyState
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 OPERATING = (ROOT / "docs" / "operating.md").read_text()
 README = (ROOT / "README.md").read_text()
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])

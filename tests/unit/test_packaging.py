@@ -15,8 +15,8 @@ from types import ModuleType
 import pytest
 
 from bot.config import load
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 LOCKS = ("requirements.lock", "requirements-test.lock")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 INSTALL = ROOT / "deploy" / "install.sh"

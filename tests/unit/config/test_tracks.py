@@ -16,8 +16,8 @@ from bot.config import load
 from bot.config.tracks import add_track, remove_track
 from bot.core.errors import ConfigError, NothingToDo, UsageError
 from bot.core.events import TrackKind
+from tests.paths import EXAMPLE
 
-EXAMPLE = Path(__file__).parents[2] / "config.toml"
 HASHTAG, PROFILE = TrackKind.HASHTAG, TrackKind.PROFILE
 ACCOUNT = '[accounts.main]\nplatform = "instagram"\nusername = "imagebot"\n'
 SECOND = '[accounts.second]\nplatform = "instagram"\nusername = "other"\n'

@@ -14,7 +14,7 @@ from bot.dataset import snapshots as frozen
 from bot.dataset.export import FORMATS, Options, export
 from bot.service.app import opened
 from bot.verbs import datasets as names
-from tests.unit.dataset_kit import disc, fit, judge, mask, put, settings_at
+from tests.datasets import disc, fit, judge, mask, put, settings_at
 
 COUNT = 10
 pytestmark = [

@@ -24,7 +24,7 @@ from bot.verbs import datasets
 from storage import snapshots
 from storage.datasets import Found
 from storage.tables import MediaRow, PostRow, Snapshot, SnapshotItem
-from tests.unit.dataset_kit import fit, judge, mask, picture, put, settings_at
+from tests.datasets import fit, judge, mask, picture, put, settings_at
 
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
 NAME = "hoodies"

@@ -27,7 +27,7 @@ from bot.service.app import opened
 from bot.verbs import datasets
 from storage.tables import AuthorRow, BlobRow, MediaRow, PostHashtag, PostRow, PostTrack
 from tests.databases import NOW
-from tests.unit.dataset_kit import picture, put, settings_at
+from tests.datasets import picture, put, settings_at
 
 
 @pytest.fixture(scope="module")

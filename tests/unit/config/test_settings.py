@@ -22,8 +22,8 @@ from bot.core.errors import ConfigError
 from bot.core.events import Mode, TrackKind
 from bot.flow.quiet_hours import QuietHours
 from bot.service.app import policy_of
+from tests.paths import EXAMPLE
 
-EXAMPLE = Path(__file__).parents[2] / "config.toml"
 ACCOUNT = '[accounts.main]\nplatform = "instagram"\nusername = "imagebot"\n'
 CONTRACT = (
     """[data]

@@ -13,6 +13,7 @@ import pytest
 from models.base import WeightsError
 from models.serving.packs import embedded_weights
 from models.serving.runtime import Runtime
+from tests.paths import ROOT
 
 X2 = embedded_weights("superres-x2").path
 
@@ -95,8 +96,7 @@ assert segmenter(image).mask.shape == (9, 7)
 unwanted = {"torch", "onnx", "cv2", "skimage"} & set(sys.modules)
 assert not unwanted, unwanted
 """
-    root = Path(__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr

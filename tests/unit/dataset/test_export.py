@@ -33,7 +33,7 @@ from models.base import Image, Segmentation
 from storage import snapshots
 from storage.tables import Artifact, MediaRow
 from storage.tables import Export as ExportRow
-from tests.unit.dataset_kit import disc, fit, mask, picture, put, settings_at
+from tests.datasets import disc, fit, mask, picture, put, settings_at
 
 NAME = "hoodie"
 EVERYTHING = "default,caption,place_name,user_id,username"
@@ -393,7 +393,7 @@ import os, signal, sys
 from pathlib import Path
 from bot.export import FORMATS, Options, export
 from bot.export.imagefolder import ImageFolder
-from tests.unit.dataset_kit import settings_at
+from tests.datasets import settings_at
 
 class Deadly(ImageFolder):
     def add(self, example):

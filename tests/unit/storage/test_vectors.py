@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from storage import vectors
 from storage.vectors import VectorIndex, purge
+from tests.paths import ROOT
 
 SIZE = 16
 
@@ -164,7 +165,7 @@ def test_killed_at_the_last_moment_the_former_state_serves(index: VectorIndex, d
     ended = subprocess.run(
         [sys.executable, "-c", KILLED, str(index.folder), str(SIZE), doing],
         check=False,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     assert ended.returncode == -signal.SIGKILL
     again = VectorIndex(index.folder, SIZE)

@@ -37,6 +37,7 @@ from storage.dataset import Fetched
 from storage.forget import forget
 from storage.tables import Curation, LabelScore, MediaRow, MediaState, Verdict
 from tests.databases import NOW, make_post
+from tests.paths import ROOT
 
 
 @pytest.fixture
@@ -342,7 +343,7 @@ def test_a_killed_run_is_resumed(tmp_path: Path) -> None:
         for number in range(40):
             add(app, f"p{number}", jpeg(noise(number % 30)))
     command = [sys.executable, "-c", SLOW, str(tmp_path / "data")]
-    process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+    process = subprocess.Popen(command, cwd=ROOT)
     try:
         deadline = time.monotonic() + 300
         with closing(sqlite3.connect(tmp_path / "data" / "tagecho.db")) as looking:

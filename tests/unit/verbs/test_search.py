@@ -35,6 +35,7 @@ from storage.forget import forget
 from storage.search import Filters
 from storage.tables import MediaState
 from tests.databases import NOW, make_post
+from tests.paths import ROOT
 
 SIZE, COUNT = 24, 180
 NOBODY = np.empty((0, SIZE), np.float32)
@@ -161,7 +162,7 @@ def test_killed_while_building_the_former_one_serves(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", KILLED, url, str(root)],
         check=False,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     assert ended.returncode == -signal.SIGKILL
     assert list(root.glob(".making-*"))

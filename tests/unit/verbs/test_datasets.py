@@ -21,7 +21,7 @@ from storage import dataset, datasets
 from storage.queries import Query, parse
 from storage.tables import MediaRow, MediaState
 from tests.databases import NOW
-from tests.unit.dataset_kit import fit, judge, put, settings_at
+from tests.datasets import fit, judge, put, settings_at
 
 
 @pytest.fixture

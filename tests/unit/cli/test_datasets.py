@@ -12,7 +12,7 @@ import pytest
 
 from bot import cli
 from bot.service.app import opened
-from tests.unit.dataset_kit import put, settings_at
+from tests.datasets import put, settings_at
 
 CONFIG = """
 [data]

@@ -26,8 +26,8 @@ from bot.core.events import Remote
 from storage import retractions
 from storage.database import Database
 from storage.tables import AuthorName, AuthorRow, Control, Reply, ReplyState, ReplyStep, StepState
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 CONFIG = """\
 [accounts.main]           # ours
 platform = "instagram"

@@ -18,7 +18,7 @@ from storage.outbox import NEXT, TERMINAL
 from storage.steps import PlannedStep
 from storage.tables import ReplyState, StepState
 from tests.databases import NOW, queue_reply
-from tests.unit.test_storage_outbox import DECISIONS, HOUR, MAY, log, read, step_states
+from tests.unit.storage.test_outbox import DECISIONS, HOUR, MAY, log, read, step_states
 
 S = ReplyState
 STATES = st.sampled_from(S)

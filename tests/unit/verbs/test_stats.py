@@ -25,7 +25,7 @@ from storage import dataset
 from storage.dataset import Fetched
 from storage.tables import LabelScore, MediaRow, MediaState
 from tests.databases import NOW, make_post
-from tests.unit.test_curation import add, jpeg, noise, photo
+from tests.unit.verbs.test_curate import add, jpeg, noise, photo
 
 HOSTILE = """</title></style><script>alert(1)</script><img src=x onerror=alert(2)>"' {{ 7*7 }}"""
 
