@@ -6,10 +6,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from models.dino.exported import load_exported
 from models.dino.hub import load_hub, regridded, weight_file
 from models.dino.model import load_teacher
 from models.dino.vit import ViT
-from models.segment.restore import restore
 
 EXPORTED = ".onnx"
 
@@ -22,7 +22,7 @@ def load_start(path: Path, grid: int | None = None) -> ViT:
     """
     if path.is_dir():
         return load_hub(path, grid)
-    vit = restore(path).vit if path.suffix == EXPORTED else load_teacher(path)
+    vit = load_exported(path) if path.suffix == EXPORTED else load_teacher(path)
     return vit if grid in {None, vit.shape.grid} else regridded(vit, int(grid or 0))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from models.onnx.write import export, register, round_to_half
+from models.onnx.exporter import export, register, round_to_half
 from models.segment.network import SegmentNet, Served
 from models.segment.train import load_network
 from models.training.loop import read_checkpoint

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from models.onnx.write import export, register
+from models.onnx.exporter import export, register
 from models.superres.damage import Damage
 from models.superres.network import Compact, shape_of
 from models.training.loop import read_checkpoint

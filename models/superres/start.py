@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from models.onnx.read import Constants
+from models.onnx.constants import Constants
 from models.superres.network import Compact, shape_of
 
 

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch", reason="needs the [learn] extra (torch)")
 pytest.importorskip("onnx", reason="needs the [learn] extra (onnx)")
 pytest.importorskip("cv2", reason="needs the [learn] extra (opencv)")
 
+from models.dino.exported import load_exported  # noqa: E402
 from models.dino.start import load_start  # noqa: E402
 from models.dino.vit import Shape  # noqa: E402
 from models.segment import restore as restoring  # noqa: E402
@@ -95,7 +96,7 @@ def test_a_network_that_was_never_trained_comes_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shape", "reason"),
     [
-        (None, r"weights of \(24, 3, 16, 16\) stand where a SegmentNet has \(192, 3, 16, 16\)"),
+        (None, r"weights of \(24, 3, 16, 16\) stand where the network has \(192, 3, 16, 16\)"),
         (TINY._replace(depth=3), "it has 8 linear layers, not 12"),
         (TINY._replace(grid=5), r"weights of \(1, 24, 4, 4\)"),
         (TINY._replace(heads=2), "its copy differs by"),  # seen in no weight, but in what comes out
@@ -146,6 +147,11 @@ def test_the_backbone_alone(tiny: tuple[SegmentNet, Path]) -> None:
     assert load_start(SHIPPED, 7).positions.shape[-2:] == (7, 7)
     with pytest.raises(ValueError, match="cannot be trained further"):
         load_start(tiny[1])
+    ours, theirs = load_exported(tiny[1], TINY).state_dict(), tiny[0].vit.state_dict()
+    other = {name for name in ours if not torch.equal(ours[name], theirs[name])}
+    assert other == {"cls", "cls_position"}, "whose sum alone is in the file"
+    with pytest.raises(ValueError, match="its ViT differs by"):
+        load_exported(tiny[1], TINY._replace(heads=2))
 
 
 def test_a_training_goes_on_from_the_file_with_another_backbone() -> None:

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="needs the [learn] extra (torch)")
 pytest.importorskip("onnx", reason="needs the [learn] extra (onnx)")
 pytest.importorskip("cv2", reason="needs the [learn] extra (opencv)")
 
-from models.onnx.write import ExportError, export  # noqa: E402
+from models.onnx.exporter import ExportError, export  # noqa: E402
 from models.serving.packs import embedded_weights  # noqa: E402
 from models.serving.runtime import Runtime  # noqa: E402
 from models.superres.degrade import (  # noqa: E402
