@@ -28,7 +28,7 @@ def login(
     name = account or only_account(settings)
     service = App(settings)
     with service.lock(name):
-        service.gate(name).resume()  # whoever types this has looked at the account
+        service.pacer(name).resume()  # whoever types this has looked at the account
         platform = service.platform(name)
         me = platform.login()
         platform.close()

@@ -88,7 +88,7 @@ class Platform(Protocol):
         """Release connections; the session file is already on disk."""
 
 
-class Gate(Protocol):
+class Pacer(Protocol):
     """Asked before every request; the ledger in the database answers (see `platforms.pacing`)."""
 
     def before(self, action: str) -> None:

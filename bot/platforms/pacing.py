@@ -31,7 +31,7 @@ DAY = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class TokenRate:
     """How fast an action may go: on average `per_hour`, at most `burst` at once."""
 
     per_hour: float
@@ -39,15 +39,15 @@ class Rate:
 
 
 # Careful guesses: no safe rate is published. None: not limited, but its breaker still counts.
-RATES: Mapping[str, Rate | None] = {
-    "read": Rate(per_hour=240, burst=40),
+RATES: Mapping[str, TokenRate | None] = {
+    "read": TokenRate(per_hour=240, burst=40),
     "media": None,
-    "login": Rate(per_hour=2, burst=2),
-    "upload": Rate(per_hour=20, burst=5),
-    "publish": Rate(per_hour=10, burst=3),
-    "comment": Rate(per_hour=10, burst=3),
-    "dm": Rate(per_hour=8, burst=4),
-    "delete": Rate(per_hour=20, burst=5),
+    "login": TokenRate(per_hour=2, burst=2),
+    "upload": TokenRate(per_hour=20, burst=5),
+    "publish": TokenRate(per_hour=10, burst=3),
+    "comment": TokenRate(per_hour=10, burst=3),
+    "dm": TokenRate(per_hour=8, burst=4),
+    "delete": TokenRate(per_hour=20, burst=5),
 }
 
 
@@ -153,8 +153,8 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class PacedGate:
-    """The Gate of one account (see `bot.platforms.base.Gate`), on a ledger. Safe across threads.
+class LedgerPacer:
+    """The Pacer of one account (see `bot.platforms.base.Pacer`), on a ledger. Safe across threads.
 
     `rates` replaces single entries of RATES. `before` waits at most `max_wait` seconds for a token
     (for one of "media", not at all) and gives up early when `stop` is set. `clock` and `sleep` may
@@ -165,7 +165,7 @@ class PacedGate:
         self,
         account: str,
         ledger: Ledger,
-        rates: Mapping[str, Rate | None] | None = None,
+        rates: Mapping[str, TokenRate | None] | None = None,
         *,
         max_wait: float = 30.0,
         stop: threading.Event | None = None,
@@ -228,7 +228,7 @@ class PacedGate:
             if not force and self._seconds_left(breaker) > 0:
                 self._ledger.trip(self._account, action, replace(breaker, latched=False))
 
-    def _take(self, action: str, rate: Rate) -> float:
+    def _take(self, action: str, rate: TokenRate) -> float:
         return self._ledger.take(
             self._account,
             action,
@@ -291,7 +291,7 @@ def reads(
 
     For reads only: a write is never sent again, and a rate limit or login trouble is no passing
     fault. No attempt begins later than `within` seconds after the first. Use as
-    `reads(gate.rest)(call, "hashtag")`; raises the last error itself. `rest` sleeps, and returns
+    `reads(pacer.rest)(call, "hashtag")`; raises the last error itself. `rest` sleeps, and returns
     True when it was interrupted: then no attempt follows.
     """
 

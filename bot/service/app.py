@@ -23,7 +23,7 @@ from bot.flow.trigger import AUTO
 from bot.learn.photos import Runs
 from bot.learn.schedule import Schedule
 from bot.platforms.base import Platform
-from bot.platforms.pacing import PacedGate, Rate
+from bot.platforms.pacing import LedgerPacer, TokenRate
 from bot.service.locks import Check, account_lock
 from models.base import Composer, Image, Mask, Prompter, Segmenter, Upscaler, WeightsError
 from models.compose import OVERLAYS, WITHOUT_MASK, composer
@@ -106,8 +106,8 @@ class App:
         self.ledger = DatabaseLedger(self.database)
         self.curator = Curator(self.database, bounds_of(settings))
 
-    def gate(self, account: str) -> PacedGate:
-        return PacedGate(account, self.ledger, rates_of(self.settings), stop=self.stop)
+    def pacer(self, account: str) -> LedgerPacer:
+        return LedgerPacer(account, self.ledger, rates_of(self.settings), stop=self.stop)
 
     def platform(self, name: str) -> Platform:
         """A client for this account; it belongs to the thread that uses it."""
@@ -125,7 +125,7 @@ class App:
             media_hosts=account.media_hosts,
             request_delay=account.request_delay,
             timeout=account.timeout.total_seconds(),
-            gate=self.gate(name),
+            pacer=self.pacer(name),
         )
 
     @contextlib.contextmanager
@@ -183,15 +183,15 @@ def account_of(settings: Settings, name: str) -> Account:
         raise ConfigError(f"there is no account {name!r}; configured: {known}") from None
 
 
-def rates_of(settings: Settings) -> dict[str, Rate | None]:
+def rates_of(settings: Settings) -> dict[str, TokenRate | None]:
     """The configured limits as token buckets: an hour's worth may come at once, up to ten."""
-    rates: dict[str, Rate | None] = {}
+    rates: dict[str, TokenRate | None] = {}
     for action, limit in settings.pacing:
         if limit is None:
             rates[action] = None
             continue
         per_hour = limit.count * timedelta(hours=1) / limit.per
-        rates[action] = Rate(per_hour, burst=max(1, min(limit.count, round(per_hour / 6))))
+        rates[action] = TokenRate(per_hour, burst=max(1, min(limit.count, round(per_hour / 6))))
     return rates
 
 

@@ -23,6 +23,6 @@ def switch_pause(settings: Settings, account: str | None, *, on: bool, force: bo
         if on:
             return
         for name in [account] if account else list(settings.accounts):
-            app.gate(name).resume(force=force)
+            app.pacer(name).resume(force=force)
         with app.database.write() as session:
             outbox.unhold(session, account, utc_now())

@@ -13,7 +13,7 @@ from PIL import Image
 
 from bot.core.events import Author, Post, Receipt, Step, StepKind
 from bot.platforms.instagram import InstagramPlatform
-from bot.platforms.pacing import MemoryLedger, PacedGate
+from bot.platforms.pacing import LedgerPacer, MemoryLedger
 from bot.platforms.sandbox.server import Sandbox
 
 RATES = dict.fromkeys(("read", "media", "login", "upload", "publish", "comment", "dm", "delete"))
@@ -28,8 +28,8 @@ WRITE_PATHS = {
 }
 
 
-class OpenGate:
-    """A gate that never waits and remembers what it was told."""
+class OpenPacer:
+    """A pacer that never waits and remembers what it was told."""
 
     def __init__(self) -> None:
         self.before_calls: list[str] = []
@@ -45,8 +45,8 @@ class OpenGate:
         raise AssertionError(f"slept for {seconds} s")
 
 
-def paced() -> PacedGate:
-    return PacedGate("main", MemoryLedger(), RATES)
+def paced() -> LedgerPacer:
+    return LedgerPacer("main", MemoryLedger(), RATES)
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def account(box: Sandbox, **changes: Any) -> Iterator[InstagramPlatform]:
         "ca_file": Path(box.ca_file),
         "media_hosts": [box.media_host],
         "request_delay": (0.0, 0.0),
-        "gate": OpenGate(),
+        "pacer": OpenPacer(),
         "timeout": 10.0,
         "read_attempts": 1,  # each failure is looked at; more where that is what is tested
     }

@@ -12,7 +12,7 @@ from bot.core.errors import OutcomeUnknown, Refused, TagechoError, TargetGone
 from bot.core.events import Post, Remote, StepKind
 from bot.platforms.instagram import InstagramPlatform
 from bot.platforms.sandbox.server import Sandbox
-from tests.contract.instagram_kit import OpenGate, ready, settled
+from tests.contract.instagram_kit import OpenPacer, ready, settled
 from tests.contract.test_instagram_errors import ROWS
 
 KINDS = {
@@ -68,7 +68,7 @@ def asked(box: Sandbox) -> int:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_deleted_once_and_nothing_else_of_ours(
-    box: Sandbox, platform: InstagramPlatform, source: Post, gate: OpenGate, kind: StepKind
+    box: Sandbox, platform: InstagramPlatform, source: Post, pacer: OpenPacer, kind: StepKind
 ) -> None:
     remote, (gone, stays) = KINDS[kind], (published(platform, kind, source, t) for t in "ab")
     assert platform.exists(remote, gone)
@@ -76,7 +76,7 @@ def test_deleted_once_and_nothing_else_of_ours(
     platform.delete(remote, gone)
     assert (asked(box) - before, deletions(box, gone)) == (1, 1)
     assert len(box.journal.writes()) == writes + 1
-    assert ("delete", None) in gate.after_calls
+    assert ("delete", None) in pacer.after_calls
     assert not platform.exists(remote, gone)
     assert platform.exists(remote, stays)
 
@@ -137,7 +137,7 @@ def test_a_deletion_fails_as_other_writes_do(
     box: Sandbox,
     platform: InstagramPlatform,
     source: Post,
-    gate: OpenGate,
+    pacer: OpenPacer,
     kind: StepKind,
     fault: str,
 ) -> None:
@@ -150,7 +150,7 @@ def test_a_deletion_fails_as_other_writes_do(
     assert time.monotonic() - started < 8
     box.faults.clear()
     assert settled(box, "delete/", before + 1) == before + 1
-    assert gate.after_calls[-1] == ("delete", caught.value)
+    assert pacer.after_calls[-1] == ("delete", caught.value)
     assert box.password not in str(caught.value)
 
 

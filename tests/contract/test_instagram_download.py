@@ -16,7 +16,7 @@ import pytest
 from bot.core.errors import RateLimited, Refused, TargetGone, Unavailable
 from bot.platforms.instagram.download import Downloader
 from bot.platforms.sandbox.server import Sandbox
-from tests.contract.instagram_kit import OpenGate, account
+from tests.contract.instagram_kit import OpenPacer, account
 from tests.sandbox import no_foreign_ca
 
 __all__ = ["no_foreign_ca"]
@@ -90,7 +90,12 @@ def host() -> Iterator[str]:
 @contextmanager
 def downloader(*hosts: str, proxy: str | None = None, timeout: float = 5.0) -> Iterator[Downloader]:
     made = Downloader(
-        hosts=hosts, proxy=proxy, ca_file=None, timeout=timeout, user_agent="test", gate=OpenGate()
+        hosts=hosts,
+        proxy=proxy,
+        ca_file=None,
+        timeout=timeout,
+        user_agent="test",
+        pacer=OpenPacer(),
     )
     yield made
     made.close()

@@ -29,12 +29,12 @@ from bot.core.errors import (
 )
 from bot.core.events import Post, StepKind
 from bot.platforms.instagram import InstagramPlatform
-from bot.platforms.pacing import MemoryLedger, PacedGate
+from bot.platforms.pacing import LedgerPacer, MemoryLedger
 from bot.platforms.sandbox.server import Sandbox
 from tests.contract.instagram_kit import (
     RATES,
     WRITE_PATHS,
-    OpenGate,
+    OpenPacer,
     account,
     applied,
     ready,
@@ -105,7 +105,7 @@ def test_reads(
     box: Sandbox,
     platform: InstagramPlatform,
     source: Post,
-    gate: OpenGate,
+    pacer: OpenPacer,
     kind: str,
     expected: type[TagechoError],
     _: object,
@@ -118,7 +118,7 @@ def test_reads(
     assert time.monotonic() - started < 8  # no sleep of the client, no endless wait
     box.faults.clear()  # lets a hanging request end, so that the journal has it
     assert settled(box, "/info/", before + 1) == before + 1
-    assert gate.after_calls[-1] == ("read", caught.value)
+    assert pacer.after_calls[-1] == ("read", caught.value)
     check_silence(box, caught.value)
 
 
@@ -127,7 +127,7 @@ def test_writes_are_sent_once(
     box: Sandbox,
     platform: InstagramPlatform,
     source: Post,
-    gate: OpenGate,
+    pacer: OpenPacer,
     kind: str,
     _: object,
     expected: type[TagechoError],
@@ -140,7 +140,7 @@ def test_writes_are_sent_once(
     assert time.monotonic() - started < 8
     box.faults.clear()
     assert settled(box, WRITE_PATHS[StepKind.COMMENT], before + 1) == before + 1
-    assert gate.after_calls[-1] == ("comment", caught.value)
+    assert pacer.after_calls[-1] == ("comment", caught.value)
     check_silence(box, caught.value)
 
 
@@ -283,8 +283,8 @@ def test_the_ledger_keeps_requests_from_the_network(box: Sandbox, tmp_path: Path
         ("please_wait", {"read": RateLimited, "comment": RateLimited}),
         ("checkpoint", {"read": AuthError, "comment": AuthError}),
     ):
-        gate = PacedGate("main", ledger, RATES)
-        with account(box, gate=gate) as platform:
+        pacer = LedgerPacer("main", ledger, RATES)
+        with account(box, pacer=pacer) as platform:
             platform.login()
             source = platform.post(str(box.world.add_post("eva", "look").pk))
             acts: dict[str, Callable[[], object]] = {
@@ -307,10 +307,10 @@ def test_the_ledger_keeps_requests_from_the_network(box: Sandbox, tmp_path: Path
                 with pytest.raises(error):
                     acts[action]()
                 assert len(box.journal.requests()) == before
-        gate.resume(force=True)
+        pacer.resume(force=True)
 
 
-class RestingGate(OpenGate):
+class RestingPacer(OpenPacer):
     """Remembers the pauses; the service stops in the `stops`-th."""
 
     def __init__(self, stops: int = 99) -> None:
@@ -324,58 +324,58 @@ class RestingGate(OpenGate):
 
 
 @contextmanager
-def trying_again(box: Sandbox, gate: OpenGate) -> Iterator[InstagramPlatform]:
+def trying_again(box: Sandbox, pacer: OpenPacer) -> Iterator[InstagramPlatform]:
     """The number of attempts that the service has."""
-    with account(box, gate=gate, read_attempts=3) as platform:
+    with account(box, pacer=pacer, read_attempts=3) as platform:
         platform.login()
-        gate.before_calls.clear()
+        pacer.before_calls.clear()
         yield platform
         box.faults.clear()
 
 
 def test_a_read_is_tried_again_through_the_gate(box: Sandbox) -> None:
     made = box.world.add_post("ana", "look")
-    gate = RestingGate()
-    with trying_again(box, gate) as platform:
+    pacer = RestingPacer()
+    with trying_again(box, pacer) as platform:
         box.faults.add("server_error", "*/info/", count=2)
         assert platform.post(str(made.pk)).post_id == str(made.pk)
-        assert gate.before_calls == ["read"] * 3
-        assert len(gate.rests) == 2 and 0 < gate.rests[0] <= gate.rests[1] * 2 < 10
+        assert pacer.before_calls == ["read"] * 3
+        assert len(pacer.rests) == 2 and 0 < pacer.rests[0] <= pacer.rests[1] * 2 < 10
         box.faults.add("server_error", "*/info/", count=0)
         with pytest.raises(Unavailable):
             platform.post(str(made.pk))
-        assert gate.before_calls == ["read"] * 6, "and not for ever"
+        assert pacer.before_calls == ["read"] * 6, "and not for ever"
 
 
 @pytest.mark.parametrize("fault", ["throttled", "please_wait", "media_unavailable", "checkpoint"])
 def test_a_read_with_a_clear_answer_is_not_tried_again(box: Sandbox, fault: str) -> None:
     made = box.world.add_post("ana", "look")
-    gate = RestingGate()
-    with trying_again(box, gate) as platform:
+    pacer = RestingPacer()
+    with trying_again(box, pacer) as platform:
         box.faults.add(fault, "*/info/")
         with pytest.raises(TagechoError):
             platform.post(str(made.pk))
-        assert (gate.before_calls, gate.rests) == (["read"], [])
+        assert (pacer.before_calls, pacer.rests) == (["read"], [])
 
 
 def test_a_stop_ends_the_attempts_of_a_read(box: Sandbox) -> None:
     made = box.world.add_post("ana", "look")
-    gate = RestingGate(stops=1)
-    with trying_again(box, gate) as platform:
+    pacer = RestingPacer(stops=1)
+    with trying_again(box, pacer) as platform:
         box.faults.add("server_error", "*/info/", count=0)
         with pytest.raises(Unavailable, match="stopped"):
             platform.post(str(made.pk))
-        assert gate.before_calls == ["read"]
+        assert pacer.before_calls == ["read"]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_a_write_is_sent_once_whatever_reads_do(box: Sandbox, kind: StepKind) -> None:
-    gate = RestingGate()
-    with trying_again(box, gate) as platform:
+    pacer = RestingPacer()
+    with trying_again(box, pacer) as platform:
         act = ready(platform, kind, new_source(box, platform), token="once" + kind)
         before = sent(box, kind)
         box.faults.add("server_error", f"*{WRITE_PATHS[kind]}*", count=0)
         with pytest.raises(OutcomeUnknown):
             platform.send(act)
         assert sent(box, kind) == before + 1
-        assert gate.rests == []
+        assert pacer.rests == []

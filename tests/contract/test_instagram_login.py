@@ -21,7 +21,7 @@ from bot.core.errors import (
 )
 from bot.platforms.instagram.session import read_settings, write_settings
 from bot.platforms.sandbox.server import Sandbox
-from tests.contract.instagram_kit import OpenGate, account, settled
+from tests.contract.instagram_kit import OpenPacer, account, settled
 from tests.sandbox import no_foreign_ca, sandbox
 
 __all__ = ["no_foreign_ca", "sandbox"]
@@ -51,11 +51,11 @@ def test_a_session_is_kept_and_used_again(sandbox: Sandbox) -> None:
 
 
 def test_the_login_goes_through_the_gate(sandbox: Sandbox) -> None:
-    gate = OpenGate()
-    with account(sandbox, gate=gate) as platform:
+    pacer = OpenPacer()
+    with account(sandbox, pacer=pacer) as platform:
         platform.login()
-    assert gate.before_calls == ["login", "read"]
-    assert gate.after_calls == [("login", None), ("read", None)]
+    assert pacer.before_calls == ["login", "read"]
+    assert pacer.after_calls == [("login", None), ("read", None)]
 
 
 def test_a_wrong_password_is_submitted_once(sandbox: Sandbox) -> None:
@@ -103,8 +103,8 @@ def test_a_second_factor(tmp_path: Path) -> None:
 
 def test_an_ended_session_is_worth_one_login(sandbox: Sandbox) -> None:
     sandbox.world.add_user("ana")
-    gate = OpenGate()
-    with account(sandbox, gate=gate) as platform:
+    pacer = OpenPacer()
+    with account(sandbox, pacer=pacer) as platform:
         platform.login()
         platform.profile("ana")
         sandbox.sessions.revoke(sandbox.account)
@@ -117,7 +117,7 @@ def test_an_ended_session_is_worth_one_login(sandbox: Sandbox) -> None:
             platform.login()
     assert type(caught.value) is AuthError  # not worth another login
     assert submissions(sandbox) == 2
-    assert gate.after_calls[-1][0] == "login"
+    assert pacer.after_calls[-1][0] == "login"
 
 
 def test_a_challenge_keeps_the_session(sandbox: Sandbox) -> None:

@@ -29,7 +29,7 @@ from bot.flow.render import NotRenderable, Renderer, Stages, claim
 from bot.flow.trigger import Us
 from bot.learn.photos import Runs
 from bot.platforms.instagram import InstagramPlatform
-from bot.platforms.pacing import PacedGate, Rate
+from bot.platforms.pacing import LedgerPacer, TokenRate
 from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import Picture, Post, Tag
 from models.base import Image, Mask, Segmentation
@@ -41,7 +41,7 @@ from storage.optouts import OptOuts
 from storage.tables import Control, Reply, ReplyState, ReplyStep
 
 S = ReplyState
-NO_LIMITS: dict[str, Rate | None] = dict.fromkeys(
+NO_LIMITS: dict[str, TokenRate | None] = dict.fromkeys(
     ("read", "media", "login", "upload", "publish", "comment", "dm")
 )
 OPT_IN = "tintme"
@@ -144,7 +144,7 @@ class Flow:
         self.optouts = OptOuts(folder / "optout.key")
         with self.database.write() as session:
             self.optouts.open(session, clock())
-        self.gate = PacedGate("main", DatabaseLedger(self.database), NO_LIMITS, clock=clock)
+        self.pacer = LedgerPacer("main", DatabaseLedger(self.database), NO_LIMITS, clock=clock)
         self.platform = self.client(timeout=20.0)
         self.us = Us(self.platform.login())
         self.policy = Policy(approval=False, opt_in_hashtags=frozenset({OPT_IN}))
@@ -169,7 +169,7 @@ class Flow:
             "ca_file": Path(box.ca_file),
             "media_hosts": [box.media_host],
             "request_delay": (0.0, 0.0),
-            "gate": self.gate,
+            "pacer": self.pacer,
             "read_attempts": 1,
         }
         return InstagramPlatform(timeout=timeout, **(options | changes))

@@ -162,7 +162,7 @@ def test_a_session_that_ended_is_no_attempt(flow: Flow, fault: str) -> None:
     with pytest.raises(LoginRequired) if fault == "login_required" else nullcontext():
         retract(flow)
     assert [(row.state, row.attempts) for row in rows(flow)] == [("waiting", 0)]
-    flow.gate.resume()
+    flow.pacer.resume()
     flow.platform.login()
     retract(flow, 65)
     assert ([row.state for row in rows(flow)], len(deleted(flow))) == (["done"], 1)

@@ -16,7 +16,7 @@ from PIL import Image
 from sqlmodel import select
 
 from bot.flow import ingest
-from bot.platforms.pacing import PacedGate, Rate
+from bot.platforms.pacing import LedgerPacer, TokenRate
 from bot.platforms.sandbox.things import Post
 from storage.ledger import DatabaseLedger
 from storage.tables import BlobRow, MediaRow, PostRow
@@ -254,10 +254,10 @@ def test_images_that_moved_cost_one_reading_of_their_post(flow: Flow) -> None:
 def test_a_poll_does_not_wait_for_its_images(flow: Flow) -> None:
     """The limit of downloads is reached: what is left is fetched later, and no attempt is lost."""
     seconds = time.monotonic()
-    rates = NO_LIMITS | {"media": Rate(per_hour=60, burst=2)}
-    gate = PacedGate("main", DatabaseLedger(flow.database), rates, clock=flow.clock)
+    rates = NO_LIMITS | {"media": TokenRate(per_hour=60, burst=2)}
+    pacer = LedgerPacer("main", DatabaseLedger(flow.database), rates, clock=flow.clock)
     flow.platform.close()
-    flow.platform = flow.client(20.0, gate=gate)
+    flow.platform = flow.client(20.0, pacer=pacer)
     flow.platform.login()
     signs: list[float] = []
     flow.ingest.alive = lambda: signs.append(time.monotonic())

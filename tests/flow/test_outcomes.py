@@ -308,7 +308,7 @@ def test_a_challenge_stops_the_account_until_a_person_resumes(flow: Flow, kind: 
         flow.poll()
     assert len(flow.box.journal.requests()) == before, "a stopped account asked for something"
     assert (flow.box.directory / "session.json").read_bytes() == session
-    flow.gate.resume()
+    flow.pacer.resume()
     flow.pause(on=False)
     flow.publish()
     sent_once(flow, post, Mode.POST)

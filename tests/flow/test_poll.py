@@ -135,7 +135,7 @@ def test_a_failing_listing_is_not_nothing_new(flow: Flow, fault: str) -> None:
     assert again.failing_since == state.failing_since, "since the first failure"
     assert again.last_attempt is not None and again.last_attempt > state.failing_since
     flow.box.faults.clear()
-    flow.gate.resume(force=True)
+    flow.pacer.resume(force=True)
     flow.platform.login()
     assert flow.poll().taken.new == 1, "and nothing was lost meanwhile"
     assert health(flow, track).health == "ok"

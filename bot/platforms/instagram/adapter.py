@@ -19,7 +19,7 @@ from bot.core.events import (
     Step,
     StepKind,
 )
-from bot.platforms.base import Gate
+from bot.platforms.base import Pacer
 from bot.platforms.instagram.download import Downloader
 from bot.platforms.instagram.find import Finder
 from bot.platforms.instagram.parse import PLATFORM
@@ -54,7 +54,7 @@ class InstagramPlatform:
         ca_file: Path | None,
         media_hosts: Sequence[str],
         request_delay: tuple[float, float],
-        gate: Gate,
+        pacer: Pacer,
         timeout: float = 30.0,
         user_agent: str | None = None,
         read_attempts: int = 3,
@@ -68,7 +68,7 @@ class InstagramPlatform:
             proxy=proxy,
             ca_file=ca_file,
             delay=request_delay,
-            gate=gate,
+            pacer=pacer,
             timeout=timeout,
             user_agent=user_agent,
             attempts=read_attempts,
@@ -83,7 +83,7 @@ class InstagramPlatform:
             ca_file=ca_file,
             timeout=timeout,
             user_agent=user_agent,
-            gate=gate,
+            pacer=pacer,
         )
 
     def login(self) -> Author:

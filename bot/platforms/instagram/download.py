@@ -21,7 +21,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from bot.core.errors import RateLimited, Refused, TagechoError, TargetGone, Unavailable
-from bot.platforms.base import Gate
+from bot.platforms.base import Pacer
 from bot.platforms.instagram.translate import retry_after
 
 _CHUNK = 64 * 1024
@@ -42,30 +42,30 @@ class Downloader:
         ca_file: Path | None,
         timeout: float,
         user_agent: str | None,
-        gate: Gate,
+        pacer: Pacer,
     ) -> None:
         self._hosts = tuple(host.lower() for host in hosts)
         self._proxies = {"http": proxy, "https": proxy} if proxy else {}
         self._ca_file = ca_file
         self._timeout = timeout
         self._user_agent = user_agent
-        self._gate = gate
+        self._pacer = pacer
         self._local = threading.local()
         self._opened: list[requests.Session] = []
 
     def fetch(self, url: str, max_bytes: int) -> bytes:
         """The bytes of `url`. Raises Refused, TargetGone, RateLimited or Unavailable."""
-        self._gate.before("media")
+        self._pacer.before("media")
         try:
             body = self._follow(url, max_bytes)
         except TagechoError as error:
-            self._gate.after("media", error)
+            self._pacer.after("media", error)
             raise
         except _FAILURES as error:
             failed = Unavailable(f"image from {urlsplit(url).hostname}: {type(error).__name__}")
-            self._gate.after("media", failed)
+            self._pacer.after("media", failed)
             raise failed from None  # the cause quotes the whole signed address
-        self._gate.after("media", None)
+        self._pacer.after("media", None)
         return body
 
     def close(self) -> None:

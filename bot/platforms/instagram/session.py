@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from bot.core.errors import AuthError, LoginRequired, StorageError
 from bot.core.events import Author
-from bot.platforms.base import Gate
+from bot.platforms.base import Pacer
 from bot.platforms.instagram.client import GuardedClient, open_client
 from bot.platforms.instagram.parse import author_from
 from bot.platforms.instagram.translate import WRITES, translate
@@ -42,7 +42,7 @@ class Session:
         proxy: str | None,
         ca_file: Path | None,
         delay: tuple[float, float],
-        gate: Gate,
+        pacer: Pacer,
         timeout: float,
         user_agent: str | None,
         attempts: int,
@@ -53,7 +53,7 @@ class Session:
         self._password = password
         self._totp_secret = totp_secret
         self._file = file
-        self._gate = gate
+        self._pacer = pacer
         self._last_sent = float("-inf")
         self._fresh = False  # logged in with the password, and nothing has worked since
         self._doubtful = False  # a 401 or 403 came: look at the session before going on
@@ -97,9 +97,9 @@ class Session:
         return self._check()
 
     def call(self, action: str, what: str, request: Callable[[GuardedClient], T]) -> T:
-        """Run one request, answer parsed inside, through gate and translation.
+        """Run one request, answer parsed inside, through pacer and translation.
 
-        A read that fails for a passing reason is tried again, each time through the gate; a write
+        A read that fails for a passing reason is tried again, each time through the pacer; a write
         is sent once. Raises only `bot.core.errors`; what a failure means for a write depends on
         `action`.
         """
@@ -107,7 +107,7 @@ class Session:
             self._check()
         attempt = self._call
         if action == "read":
-            attempt = reads(self._gate.rest, attempts=self._attempts).wraps(attempt)
+            attempt = reads(self._pacer.rest, attempts=self._attempts).wraps(attempt)
         answer = attempt(action, what, request)
         self._fresh = False
         if action not in WRITES:  # a full disk must not hide that a write was done
@@ -126,16 +126,16 @@ class Session:
         return user
 
     def _call(self, action: str, what: str, request: Callable[[GuardedClient], T]) -> T:
-        self._gate.before(action)
+        self._pacer.before(action)
         self.client.last_response = None
         try:
             answer = request(self.client)
         except Exception as error:  # noqa: BLE001 - the edge: whatever the client leaks is translated
             known = translate(error, self.client.last_response, action=action, what=what)
             self._doubtful = self._doubtful or _status(self.client) in (401, 403)
-            self._gate.after(action, known)
+            self._pacer.after(action, known)
             raise known from None  # the cause may quote an answer's body
-        self._gate.after(action, None)
+        self._pacer.after(action, None)
         return answer
 
     def _submit(self, client: GuardedClient, password: str) -> None:
@@ -146,7 +146,7 @@ class Session:
 
     def _stop(self, reason: str) -> NoReturn:
         error = AuthError(reason)
-        self._gate.after("login", error)
+        self._pacer.after("login", error)
         raise error from None
 
     def _pause(self) -> None:

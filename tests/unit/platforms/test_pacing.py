@@ -28,9 +28,9 @@ from bot.platforms.pacing import (
     DAY,
     RATES,
     THROTTLED,
+    LedgerPacer,
     MemoryLedger,
-    PacedGate,
-    Rate,
+    TokenRate,
     merged,
     reads,
     refill,
@@ -40,7 +40,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class World:
-    """A clock, a sleep that moves it, a ledger that outlives gates."""
+    """A clock, a sleep that moves it, a ledger that outlives pacers."""
 
     def __init__(self) -> None:
         self.now = START
@@ -52,14 +52,14 @@ class World:
         self.now += timedelta(seconds=seconds)
         return False
 
-    def gate(self, account: str = "main", **options: object) -> PacedGate:
+    def pacer(self, account: str = "main", **options: object) -> LedgerPacer:
         values: dict[str, object] = {
             "clock": lambda: self.now,
             "sleep": self.sleep,
             "rng": random.Random(7),
-            "rates": {"read": Rate(per_hour=3600, burst=2), "comment": Rate(60, 1)},
+            "rates": {"read": TokenRate(per_hour=3600, burst=2), "comment": TokenRate(60, 1)},
         }
-        return PacedGate(account, self.ledger, **(values | options))  # type: ignore[arg-type]
+        return LedgerPacer(account, self.ledger, **(values | options))  # type: ignore[arg-type]
 
     def pass_seconds(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
@@ -71,71 +71,71 @@ def world() -> World:
 
 
 def test_a_burst_is_free_and_then_it_waits(world: World) -> None:
-    gate = world.gate()
+    pacer = world.pacer()
     for _ in range(2):
-        gate.before("read")
+        pacer.before("read")
     assert world.slept == []
-    gate.before("read")
+    pacer.before("read")
     assert world.slept == [pytest.approx(1.0)]
 
 
 def test_over_any_time_the_rate_holds(world: World) -> None:
-    gate = world.gate(rates={"read": Rate(per_hour=1800, burst=3)})
+    pacer = world.pacer(rates={"read": TokenRate(per_hour=1800, burst=3)})
     for _ in range(103):
-        gate.before("read")
+        pacer.before("read")
     assert (world.now - START).total_seconds() == pytest.approx(200, rel=0.01)
 
 
 def test_a_wait_that_is_too_long_is_refused_and_takes_nothing(world: World) -> None:
-    gate = world.gate(max_wait=30)
-    gate.before("comment")
+    pacer = world.pacer(max_wait=30)
+    pacer.before("comment")
     with pytest.raises(RateLimited) as caught:
-        gate.before("comment")
+        pacer.before("comment")
     assert caught.value.retry_after == pytest.approx(60)
     world.pass_seconds(60)
-    gate.before("comment")
+    pacer.before("comment")
     assert world.slept == []
 
 
 def test_waiting_stops_when_the_service_does() -> None:
     stop = threading.Event()
-    gate = PacedGate("main", MemoryLedger(), {"read": Rate(60, 1)}, max_wait=60, stop=stop)
-    gate.before("read")
+    pacer = LedgerPacer("main", MemoryLedger(), {"read": TokenRate(60, 1)}, max_wait=60, stop=stop)
+    pacer.before("read")
     threading.Timer(0.1, stop.set).start()
     started = time.monotonic()
     with pytest.raises(RateLimited, match="stopped"):
-        gate.before("read")
+        pacer.before("read")
     assert time.monotonic() - started < 5
 
 
 def test_buckets_and_breakers_outlive_a_restart_and_are_per_account(world: World) -> None:
-    gate = world.gate()
-    gate.before("comment")
-    gate.after("read", RateLimited("429", 100))
+    pacer = world.pacer()
+    pacer.before("comment")
+    pacer.after("read", RateLimited("429", 100))
     for action in ("comment", "read"):
         with pytest.raises(RateLimited):
-            world.gate().before(action)
-        world.gate("other").before(action)
+            world.pacer().before(action)
+        world.pacer("other").before(action)
 
 
 def test_retry_after_is_honoured(world: World) -> None:
-    gate = world.gate()
-    gate.after("read", RateLimited("429", 100))
+    pacer = world.pacer()
+    pacer.after("read", RateLimited("429", 100))
     world.pass_seconds(99)
     with pytest.raises(RateLimited):
-        gate.before("read")
+        pacer.before("read")
     world.pass_seconds(100 * THROTTLED.jitter + 1)
-    gate.before("read")
-    gate.before("comment")  # never was concerned
+    pacer.before("read")
+    pacer.before("comment")  # never was concerned
 
 
 def pauses(world: World, error: RateLimited, action: str, count: int) -> list[float]:
     """How long the breaker opens for the same error, again and again."""
-    gate, seconds = world.gate(), []
+    pacer, seconds = world.pacer(), []
     for _ in range(count):
-        gate.after(action, error)
+        pacer.after(action, error)
         with pytest.raises(RateLimited) as caught:
-            gate.before(action)
+            pacer.before(action)
         assert caught.value.retry_after is not None
         seconds.append(caught.value.retry_after)
         world.pass_seconds(caught.value.retry_after + 0.001)
@@ -147,101 +147,101 @@ def test_repeats_pause_longer_and_success_forgives(world: World) -> None:
     assert 60 <= grown[0] <= 75
     assert all(later > earlier for earlier, later in itertools.pairwise(grown[:7]))
     assert max(grown) <= THROTTLED.longest * (1 + THROTTLED.jitter)
-    gate = world.gate()
-    gate.before("read")
-    gate.after("read", None)
+    pacer = world.pacer()
+    pacer.before("read")
+    pacer.after("read", None)
     assert 60 <= pauses(world, RateLimited("429"), "read", 1)[0] <= 75
 
 
 def test_a_blocked_action_is_frozen_for_a_day(world: World) -> None:
-    gate = world.gate()
-    gate.after("comment", ActionBlocked("feedback_required", 5))
-    gate.before("read")
+    pacer = world.pacer()
+    pacer.after("comment", ActionBlocked("feedback_required", 5))
+    pacer.before("read")
     world.pass_seconds(60)
     with pytest.raises(RateLimited):
-        gate.before("comment")
+        pacer.before("comment")
 
 
 def test_please_wait_rests_the_whole_account(world: World) -> None:
-    gate = world.gate()
-    gate.after("comment", PleaseWait("please wait"))
+    pacer = world.pacer()
+    pacer.after("comment", PleaseWait("please wait"))
     for action in RATES:
         with pytest.raises(RateLimited) as caught:
-            gate.before(action)
+            pacer.before(action)
         assert caught.value.retry_after is not None
         assert caught.value.retry_after >= 1800
-    world.gate("other").before("read")
+    world.pacer("other").before("read")
     world.pass_seconds(2 * 1800)
-    gate.before("read")
-    gate.after("read", None)
+    pacer.before("read")
+    pacer.after("read", None)
     assert world.ledger.state("main", ACCOUNT) == Breaker()
 
 
 def test_login_trouble_waits_for_a_person(world: World) -> None:
-    gate = world.gate()
-    gate.after("read", ChallengeRequired("look at your phone"))
+    pacer = world.pacer()
+    pacer.after("read", ChallengeRequired("look at your phone"))
     world.pass_seconds(400 * DAY)
     for action in RATES:
         with pytest.raises(AuthError, match="look at your phone"):
-            gate.before(action)
-    gate.after("read", None)  # a request that was still in flight
+            pacer.before(action)
+    pacer.after("read", None)  # a request that was still in flight
     with pytest.raises(AuthError):
-        world.gate().before("read")
-    world.gate().resume()
-    gate.before("read")
+        world.pacer().before("read")
+    world.pacer().resume()
+    pacer.before("read")
 
 
 def test_a_person_does_not_end_the_pauses_of_the_platform(world: World) -> None:
-    gate = world.gate()
-    gate.after("read", RateLimited("429", 3600))
-    gate.after("comment", ActionBlocked("feedback_required"))
-    gate.after("read", PleaseWait("please wait", 7200))  # the account's breaker, not latched yet
-    gate.after("read", ChallengeRequired("look at your phone"))  # and now it is
-    gate.resume()
+    pacer = world.pacer()
+    pacer.after("read", RateLimited("429", 3600))
+    pacer.after("comment", ActionBlocked("feedback_required"))
+    pacer.after("read", PleaseWait("please wait", 7200))  # the account's breaker, not latched yet
+    pacer.after("read", ChallengeRequired("look at your phone"))  # and now it is
+    pacer.resume()
     for action in ("read", "comment", "dm"):
         with pytest.raises(RateLimited):
-            gate.before(action)
+            pacer.before(action)
     world.pass_seconds(3 * 3600)
-    gate.before("read")
+    pacer.before("read")
     with pytest.raises(RateLimited, match="feedback_required"):
-        gate.before("comment")
-    gate.resume(force=True)
-    gate.before("comment")
+        pacer.before("comment")
+    pacer.resume(force=True)
+    pacer.before("comment")
     assert world.ledger.breakers("main") == {}
 
 
 def test_an_ended_session_is_worth_a_login_but_a_failed_login_is_not(world: World) -> None:
-    gate = world.gate()
-    gate.after("read", LoginRequired("403"))
-    gate.before("login")
-    gate.after("login", LoginRequired("403"))
+    pacer = world.pacer()
+    pacer.after("read", LoginRequired("403"))
+    pacer.before("login")
+    pacer.after("login", LoginRequired("403"))
     with pytest.raises(AuthError):
-        gate.before("read")
+        pacer.before("read")
 
 
 @pytest.mark.parametrize("error", [Unavailable("500"), OutcomeUnknown("cut"), None])
 def test_other_outcomes_open_nothing(world: World, error: Exception | None) -> None:
-    gate = world.gate()
-    gate.after("read", error)
-    gate.before("read")
+    pacer = world.pacer()
+    pacer.after("read", error)
+    pacer.before("read")
     assert world.ledger.breakers("main") == {}
 
 
 def test_an_answer_to_an_older_request_closes_nothing(world: World) -> None:
-    gate = world.gate()
-    gate.after("read", RateLimited("429", 100))
-    gate.after("read", None)
+    pacer = world.pacer()
+    pacer.after("read", RateLimited("429", 100))
+    pacer.after("read", None)
     with pytest.raises(RateLimited):
-        gate.before("read")
+        pacer.before("read")
 
 
 def test_unlimited_actions_still_have_a_breaker(world: World) -> None:
-    gate = world.gate()
+    pacer = world.pacer()
     for _ in range(1000):
-        gate.before("media")
-    gate.after("media", RateLimited("429", 10))
+        pacer.before("media")
+    pacer.after("media", RateLimited("429", 10))
     with pytest.raises(RateLimited):
-        gate.before("media")
+        pacer.before("media")
 
 
 def test_nobody_waits_for_an_image(world: World) -> None:
@@ -252,12 +252,12 @@ def test_nobody_waits_for_an_image(world: World) -> None:
         slept.append(seconds)
         return True
 
-    rates = {"media": Rate(per_hour=3600, burst=2)}
-    gate = PacedGate("main", world.ledger, rates, sleep=sleep)
-    gate.before("media")
-    gate.before("media")
+    rates = {"media": TokenRate(per_hour=3600, burst=2)}
+    pacer = LedgerPacer("main", world.ledger, rates, sleep=sleep)
+    pacer.before("media")
+    pacer.before("media")
     with pytest.raises(RateLimited) as caught:
-        gate.before("media")
+        pacer.before("media")
     assert slept == [] and 0 < (caught.value.retry_after or 0) <= 1
 
 

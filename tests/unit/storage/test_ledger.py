@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from bot.core.errors import ActionBlocked, AuthError, ChallengeRequired, RateLimited, StorageError
 from bot.core.events import Breaker
-from bot.platforms.pacing import Ledger, MemoryLedger, PacedGate, Rate
+from bot.platforms.pacing import Ledger, LedgerPacer, MemoryLedger, TokenRate
 from storage.database import Database
 from storage.ledger import DatabaseLedger
 from tests.databases import BACKENDS, NOW, empty, together
@@ -133,28 +133,28 @@ def test_the_gate_works_on_it(ledger: Ledger) -> None:
         now += timedelta(seconds=seconds + 1e-3)
         return False
 
-    def gate() -> PacedGate:
-        rates = {"read": Rate(per_hour=3600, burst=1)}
-        return PacedGate(
+    def pacer() -> LedgerPacer:
+        rates = {"read": TokenRate(per_hour=3600, burst=1)}
+        return LedgerPacer(
             "main", ledger, rates, clock=lambda: now, sleep=sleep, rng=random.Random(1)
         )
 
-    gate().before("read")
-    gate().before("read")
+    pacer().before("read")
+    pacer().before("read")
     assert slept == [pytest.approx(1.0)]
-    gate().after("dm", ActionBlocked("feedback_required"))
+    pacer().after("dm", ActionBlocked("feedback_required"))
     with pytest.raises(RateLimited, match="feedback_required"):
-        gate().before("dm")
-    gate().before("read")
-    gate().after("read", ChallengeRequired("look at the app"))
+        pacer().before("dm")
+    pacer().before("read")
+    pacer().after("read", ChallengeRequired("look at the app"))
     with pytest.raises(AuthError, match="look at the app"):
-        gate().before("read")
-    gate().resume()
-    gate().before("read")
+        pacer().before("read")
+    pacer().resume()
+    pacer().before("read")
     with pytest.raises(RateLimited, match="feedback_required"):
-        gate().before("dm")
-    gate().resume(force=True)
-    gate().before("dm")
+        pacer().before("dm")
+    pacer().resume(force=True)
+    pacer().before("dm")
 
 
 def test_it_outlives_the_process(database: Database, database_url: str) -> None:
