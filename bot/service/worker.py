@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from typing import Any
 import structlog
 
 from bot.core.clock import utc_now
-from bot.core.errors import LoginRequired, StorageError, TagechoError
+from bot.core.errors import AuthError, LoginRequired, StorageError, TagechoError
 from bot.flow.forget import gone_at_source
 from bot.flow.ingest import Ingest, Limits
 from bot.flow.policy import Policy, Track
@@ -23,6 +24,7 @@ from bot.flow.render import WAIT_FOR_IMAGE, NotRenderable, Renderer, claim
 from bot.flow.retract import Retractor
 from bot.flow.trigger import Us
 from bot.platforms.base import Platform
+from bot.platforms.pacing import Backoff
 from bot.service.app import App, limits_of, our_names, policy_of, tracks_of
 from bot.service.observe import FAULTS, LATENCY, POLLS, POSTS, RENDER, TRIGGERS
 from models.base import ImageRejected
@@ -32,7 +34,8 @@ from storage.tables import Reply, ReplyState
 log = structlog.get_logger()
 TICK = 0.5  # seconds between looks at the database when there is nothing to do
 MAX_PAUSE = 60.0
-LOGIN_PAUSE = 20.0  # at least between two logins; the login bucket keeps the password rarer
+# Between two logins that fail for a passing reason; the login bucket keeps the password rarer.
+LOGIN_PAUSE = Backoff(first=20.0, longest=300.0)
 RETRY_MEDIA_EVERY = 10.0
 MAX_RENDERS = 3
 STORAGE_PAUSE = timedelta(seconds=30)
@@ -96,7 +99,8 @@ class AccountWorker(Worker):
         self._lock = threading.Lock()
         self._platform: Platform | None = None
         self._us: Us | None = None
-        self._next_login = 0.0
+        self._next_login, self._failed_logins = 0.0, 0
+        self._rng = random.Random()  # noqa: S311 - jitter, not a secret
         self._next_retry = time.monotonic() + RETRY_MEDIA_EVERY
         self._ingest = Ingest(
             app.database,
@@ -150,19 +154,34 @@ class AccountWorker(Worker):
     def _log_in(self) -> bool:
         if time.monotonic() < self._next_login:
             return False
-        self._next_login = time.monotonic() + LOGIN_PAUSE
         if self._platform is None:
             self._platform = self._app.platform(self.account)
         try:
             me = self._platform.login()
         except TagechoError as error:
-            kind = type(error).__name__
-            log.error("login failed", account=self.account, kind=kind, error=str(error))
+            self._login_failed(error)
             return False
+        self._failed_logins = 0
+        self._next_login = time.monotonic() + LOGIN_PAUSE.first
         self._rules.ours.add(me.user_id)
         self._us = Us(me, names=our_names(self._app.settings, me.platform))
         log.info("logged in", account=self.account, username=me.username)
         return True
+
+    def _login_failed(self, error: TagechoError) -> None:
+        """For ever, but slowly. What waits for a person costs no request until `tagecho resume`."""
+        waits = isinstance(error, AuthError) and not isinstance(error, LoginRequired)
+        self._failed_logins = 1 if waits else self._failed_logins + 1
+        pause = LOGIN_PAUSE(self._failed_logins, None, self._rng)
+        self._next_login = time.monotonic() + pause
+        kind = type(error).__name__
+        log.error(
+            "login failed",
+            account=self.account,
+            kind=kind,
+            error=str(error),
+            next_in_seconds=round(pause),
+        )
 
     def _publish(self, platform: Platform, us: Us, rules: Adopted) -> bool:
         app, ours = self._app, replace(us, ours=frozenset(self._rules.ours))

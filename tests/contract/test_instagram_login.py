@@ -15,13 +15,19 @@ from bot.core.errors import (
     BadCredentials,
     ChallengeRequired,
     LoginRequired,
+    OutcomeUnknown,
+    RateLimited,
     StorageError,
+    TargetGone,
     TwoFactorRequired,
     Unavailable,
 )
+from bot.platforms.instagram.client import exceptions
 from bot.platforms.instagram.session import read_settings, write_settings
+from bot.platforms.instagram.translate import translate
+from bot.platforms.pacing import LedgerPacer, MemoryLedger, Rate
 from bot.platforms.sandbox.server import Sandbox
-from tests.contract.instagram_kit import OpenPacer, account, settled
+from tests.contract.instagram_kit import RATES, OpenPacer, account, paced, settled
 from tests.sandbox import no_foreign_ca, sandbox
 
 __all__ = ["no_foreign_ca", "sandbox"]
@@ -54,8 +60,9 @@ def test_the_login_goes_through_the_gate(sandbox: Sandbox) -> None:
     pacer = OpenPacer()
     with account(sandbox, pacer=pacer) as platform:
         platform.login()
-    assert pacer.before_calls == ["login", "read"]
-    assert pacer.after_calls == [("login", None), ("read", None)]
+    assert pacer.before_calls == ["login", "read", "read", "read"]
+    assert [action for action, _ in pacer.after_calls] == ["read", "login", "read", "read"]
+    assert {error for _, error in pacer.after_calls} == {None}
 
 
 def test_a_wrong_password_is_submitted_once(sandbox: Sandbox) -> None:
@@ -80,6 +87,77 @@ def test_a_login_whose_answer_is_lost_is_not_repeated(sandbox: Sandbox) -> None:
     with account(sandbox) as platform, pytest.raises(Unavailable):
         platform.login()
     assert settled(sandbox, SUBMIT, 1) == 1
+
+
+@pytest.mark.parametrize("fault", ["drop", "unavailable"])
+@pytest.mark.parametrize("path", ["*", f"*{SUBMIT}*", "*/qe/sync/"])
+def test_trouble_on_the_way_to_a_login_passes(sandbox: Sandbox, fault: str, path: str) -> None:
+    """However often, and whichever request meets it: the same object logs in when it is over."""
+    pacer = LedgerPacer("main", MemoryLedger(), RATES | {"login": Rate(1000, 3)})
+    with account(sandbox, pacer=pacer, timeout=5.0) as platform:
+        sandbox.faults.add(fault, path, count=0)
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                platform.login()
+        sandbox.faults.clear()
+        pacer.before("login") if path == "*" else None  # no place was used up on the way
+        assert platform.login().username == sandbox.username
+    assert not any(breaker.latched for breaker in pacer._ledger.breakers("main").values())
+
+
+@pytest.mark.parametrize("fault", ["drop", "unavailable", "cut_json", "throttled", "not_found"])
+def test_trouble_after_the_password_says_nothing_of_the_password(
+    sandbox: Sandbox, fault: str
+) -> None:
+    pacer = paced()
+    with account(sandbox, pacer=pacer) as platform:
+        sandbox.faults.add(fault, "*/feed/timeline/")
+        with pytest.raises((Unavailable, RateLimited, TargetGone)):
+            platform.login()
+        pacer.resume(force=True)
+        assert platform.login().username == sandbox.username
+    assert submissions(sandbox) == 1
+
+
+def test_sessions_revoked_while_login_is_out_of_order(sandbox: Sandbox) -> None:
+    sandbox.world.add_user("ana")
+    with account(sandbox, pacer=paced()) as platform:
+        platform.login()
+        platform.profile("ana")
+        device = platform._session.client.uuid
+        sandbox.sessions.revoke(sandbox.account)
+        sandbox.faults.add("unavailable", f"*{SUBMIT}*", count=0)
+        for _ in range(4):
+            with pytest.raises(Unavailable):
+                platform.login()
+        assert submissions(sandbox) == 5, "each of them really asks"
+        sandbox.faults.clear()
+        assert platform.login().username == sandbox.username
+        assert platform._session.client.uuid == device, "one device, however many clients"
+
+
+def test_what_waited_for_a_person_goes_on_after_resume(sandbox: Sandbox) -> None:
+    pacer = paced()
+    with account(sandbox, pacer=pacer) as platform:
+        for _ in range(3):
+            sandbox.faults.add("challenge_required", f"*{SUBMIT}*")
+            with pytest.raises(ChallengeRequired):
+                platform.login()
+            with pytest.raises(AuthError, match="waits for a person"):
+                platform.login()
+            pacer.resume()
+        platform.login()
+        sandbox.sessions.revoke(sandbox.account)
+        with pytest.raises(AuthError, match="right after a login"):
+            platform.login()
+        pacer.resume()
+        assert platform.login().username == sandbox.username
+
+
+def test_what_the_client_counts_itself_is_no_word_of_the_platform() -> None:
+    error = exceptions.ReloginAttemptExceeded()
+    assert type(translate(error, None, action="login", what="login")) is Unavailable
+    assert type(translate(error, None, action="publish", what="post")) is OutcomeUnknown
 
 
 @pytest.mark.parametrize(

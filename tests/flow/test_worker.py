@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -20,7 +21,8 @@ from bot.flow.forget import forget
 from bot.flow.policy import Deleted
 from bot.flow.render import Renderer
 from bot.service.app import App
-from bot.service.worker import AccountWorker, RenderWorker, Rules
+from bot.service.worker import LOGIN_PAUSE, AccountWorker, RenderWorker, Rules
+from bot.verbs.pause import switch_pause
 from storage import retractions
 from storage.tables import PostRow, Reply, ReplyState, Retraction
 from tests.flow.kit import Flow
@@ -38,7 +40,7 @@ def app(flow: Flow, tmp_path: Path) -> Iterator[App]:
         "media_hosts": [flow.box.media_host],
         "request_delay": [0, 0],
     }
-    pacing = {"delete": "off", "read": "off"}
+    pacing = {"delete": "off", "read": "off", "login": "off"}
     made = App(
         Settings.model_validate(
             {"data": {"dir": tmp_path}, "accounts": {"main": account}, "pacing": pacing}
@@ -144,7 +146,7 @@ def test_an_account_takes_back_what_is_to_be_deleted(
 
 
 def test_an_account_whose_session_ends_while_it_deletes_logs_in_again(
-    flow: Flow, app: App, account: AccountWorker, monkeypatch: pytest.MonkeyPatch
+    flow: Flow, app: App, account: AccountWorker
 ) -> None:
     flow.track()
     flow.asking("ana")
@@ -153,7 +155,6 @@ def test_an_account_whose_session_ends_while_it_deletes_logs_in_again(
     flow.box.faults.add("login_required", write="delete")
     assert not account.work()
     assert not account.ready
-    monkeypatch.setattr("bot.service.worker.LOGIN_PAUSE", 0.0)
     account._next_login = 0.0
     with app.database.write() as session:
         session.exec(update(Retraction).values(not_before=utc_now()))
@@ -202,3 +203,48 @@ def test_an_account_notices_a_deletion_while_it_looks_for_an_image(
     with app.database.read() as session:
         assert session.exec(select(PostRow)).all() == []
     assert flow.reply(post) is None
+
+
+@pytest.mark.parametrize("revoked", [False, True], ids=["no session", "sessions revoked"])
+def test_an_account_logs_in_when_the_network_is_back(
+    flow: Flow, app: App, account: AccountWorker, revoked: bool
+) -> None:
+    """However long it was away: nothing waits for a person who has nothing to do about it."""
+    if revoked:
+        account.work()
+        assert account._platform is not None
+        account._platform.profile(flow.person("ana"))  # a session that worked, and then ended
+        flow.box.sessions.revoke(flow.box.account)
+        account._us = None
+        account._next_login = 0.0
+    fault = ("unavailable", "*send_login_request*") if revoked else ("drop", "*")
+    flow.box.faults.add(*fault, count=0)
+    pauses = []
+    for _ in range(8):
+        assert not account.work()
+        assert not account.ready
+        pauses.append(account._next_login - time.monotonic())
+        assert not account.work(), "not before its time"
+        account._next_login = 0.0
+    assert max(pauses) <= LOGIN_PAUSE.longest * 1.25
+    assert pauses[0] <= 25, "soon at first"
+    assert pauses[-1] >= LOGIN_PAUSE.longest * 0.9, "slowly in the end"
+    flow.box.faults.clear()
+    account.work()
+    assert account.ready
+
+
+def test_resume_ends_the_wait_for_a_person(flow: Flow, app: App, account: AccountWorker) -> None:
+    (flow.box.directory / "session.json").unlink(missing_ok=True)
+    flow.box.faults.add("challenge_required", "*send_login_request*")
+    account.work()
+    before = len(flow.box.journal.requests())
+    for _ in range(5):
+        account._next_login = 0.0
+        account.work()
+        assert account._next_login - time.monotonic() <= 25, "looks again soon, at the ledger only"
+    assert len(flow.box.journal.requests()) == before
+    switch_pause(app.settings, None, on=False)
+    account._next_login = 0.0
+    account.work()
+    assert account.ready

@@ -14,11 +14,21 @@ from typing import Any, NoReturn
 import requests
 from curl_cffi import CurlOpt
 from instagrapi import Client, exceptions
+from instagrapi.mixins.bloks import CAA_API_DOMAIN
 from instagrapi.types import StoryMention, UserShort, Usertag
 
-__all__ = ["GuardedClient", "Lost", "exceptions", "open_client", "story_mention", "usertag"]
+__all__ = [
+    "GuardedClient",
+    "Lost",
+    "device_of",
+    "exceptions",
+    "open_client",
+    "story_mention",
+    "usertag",
+]
 
 # They log whole answers; what goes wrong reaches us as an exception anyway.
+_SESSION = ("authorization_data", "cookies", "ig_u_rur", "ig_www_claim", "last_login")
 _LOUD = ("instagrapi", "private_request", "public_request", "graphql_request")
 
 
@@ -37,6 +47,23 @@ class GuardedClient(Client):  # type: ignore[misc]
             raise Lost("408 Request Timeout") from None
         except exceptions.ClientIncompleteReadError:
             raise Lost("the answer was cut off") from None
+
+    def prepare_login(self, username: str) -> None:
+        """What `login` needs before the password may leave. Raises Lost when nothing came of it."""
+        if not self.bloks_caa_login_prepare(username=username, domain=CAA_API_DOMAIN):
+            raise Lost("the page to log in on is not complete")
+
+    def bloks_caa_login(self, *args: Any, **kwargs: Any) -> Any:
+        """Prepared before: a failure on the way to the password says nothing of the password."""
+        return super().bloks_caa_login(*args, **(kwargs | {"prepare": False}))
+
+    def login_flow(self) -> bool:
+        """`login` ends with it, after the password was accepted; `open_app` is it, by itself."""
+        return True
+
+    def open_app(self) -> bool:
+        """Read what the app reads when it opens."""
+        return bool(super().login_flow())
 
     def login_legacy(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         """`login` falls back to it after it has submitted the password; that once is enough."""
@@ -83,6 +110,14 @@ def open_client(
     for session in (client.private, client.public, client.graphql):
         _guard(session, timeout, before_send)
     return client
+
+
+def device_of(client: GuardedClient) -> dict[str, Any]:
+    """The settings of a client without its session: the same device, logged out."""
+    kept = dict(client.get_settings())
+    for name in _SESSION:
+        kept.pop(name, None)
+    return kept
 
 
 def usertag(user_id: str, username: str, x: float, y: float) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
@@ -14,7 +15,7 @@ from typing import Any, NoReturn, TypeAlias, TypeVar
 from bot.core.errors import AuthError, LoginRequired, StorageError
 from bot.core.events import Author
 from bot.platforms.base import Pacer
-from bot.platforms.instagram.client import GuardedClient, open_client
+from bot.platforms.instagram.client import GuardedClient, device_of, open_client
 from bot.platforms.instagram.parse import author_from
 from bot.platforms.instagram.translate import WRITES, translate
 from bot.platforms.pacing import reads
@@ -56,21 +57,23 @@ class Session:
         self._pacer = pacer
         self._last_sent = float("-inf")
         self._fresh = False  # logged in with the password, and nothing has worked since
+        self._allowed = False  # the pacer let a login through that never came to the password
         self._doubtful = False  # a 401 or 403 came: look at the session before going on
         self._me: Author | None = None
         stored = read_settings(file)
         if stored.get(_OWNER) != username:
             stored = {}  # another account's session, or none
         self._saved = stored
+        self._open = functools.partial(
+            open_client,
+            proxy=proxy,
+            ca_file=ca_file,
+            timeout=timeout,
+            user_agent=user_agent,
+            before_send=self._pause,
+        )
         try:
-            self.client: GuardedClient = open_client(
-                settings=stored,
-                proxy=proxy,
-                ca_file=ca_file,
-                timeout=timeout,
-                user_agent=user_agent,
-                before_send=self._pause,
-            )
+            self.client: GuardedClient = self._open(settings=stored)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise StorageError(f"{file}: no session of this client; delete it") from error
 
@@ -81,7 +84,11 @@ class Session:
         return self._me
 
     def login(self) -> Author:
-        """Use the stored session, else log in once. Raises AuthError, RateLimited, Unavailable."""
+        """Use the stored session, else log in once. Raises AuthError, RateLimited, Unavailable.
+
+        May be called again however often: each login begins with a client that knows nothing of
+        those before it, on the same device.
+        """
         if self.client.user_id:
             try:
                 return self._check()
@@ -91,9 +98,11 @@ class Session:
         password = _reveal(self._password)
         if not password:
             raise LoginRequired(f"no session and no password for {self._username}")
-        self._call("login", "login", lambda client: self._submit(client, password))
+        self._prepare()
+        self._send("login", "login", lambda client: self._submit(client, password))
         self._fresh = True
         self._save()
+        self._call("read", "first feeds", lambda client: client.open_app())
         return self._check()
 
     def call(self, action: str, what: str, request: Callable[[GuardedClient], T]) -> T:
@@ -115,8 +124,7 @@ class Session:
         return answer
 
     def close(self) -> None:
-        for http in (self.client.private, self.client.public, self.client.graphql):
-            http.close()
+        _close(self.client)
 
     def _check(self) -> Author:
         user = self._call("read", "own account", _current_user)
@@ -125,8 +133,22 @@ class Session:
         self._save()
         return user
 
+    def _prepare(self) -> None:
+        """Up to the password. A network that is away costs no more than one login's place."""
+        if not self._allowed:
+            self._pacer.before("login")
+            self._allowed = True
+        old, self.client = self.client, self._open(settings=device_of(self.client))
+        _close(old)
+        self._call("read", "login page", lambda client: client.prepare_login(self._username))
+        self._allowed = False
+
     def _call(self, action: str, what: str, request: Callable[[GuardedClient], T]) -> T:
         self._pacer.before(action)
+        return self._send(action, what, request)
+
+    def _send(self, action: str, what: str, request: Callable[[GuardedClient], T]) -> T:
+        """What the pacer let through, and what came of it."""
         self.client.last_response = None
         try:
             answer = request(self.client)
@@ -142,9 +164,10 @@ class Session:
         """Log in with the password, which leaves once."""
         secret = _reveal(self._totp_secret)
         code = client.totp_generate_code(secret.replace(" ", "")) if secret else ""
-        client.login(self._username, password, relogin=True, verification_code=code)
+        client.login(self._username, password, verification_code=code)
 
     def _stop(self, reason: str) -> NoReturn:
+        self._fresh = False  # once a person has looked at it, a login is worth a try again
         error = AuthError(reason)
         self._pacer.after("login", error)
         raise error from None
@@ -206,6 +229,11 @@ def _sync_directory(directory: Path) -> None:
 def _current_user(client: GuardedClient) -> Author:
     answer = client.private_request("accounts/current_user/?edit=true")
     return author_from(answer["user"])
+
+
+def _close(client: GuardedClient) -> None:
+    for http in (client.private, client.public, client.graphql):
+        http.close()
 
 
 def _status(client: GuardedClient) -> int | None:

@@ -82,7 +82,6 @@ _CLASSES: tuple[tuple[type[Exception], type[TagechoError]], ...] = (
     (ig.CaptchaChallengeRequired, ChallengeRequired),
     (ig.LoginRequired, LoginRequired),
     (ig.ClientLoginRequired, LoginRequired),
-    (ig.ReloginAttemptExceeded, LoginRequired),
     (ig.SentryBlock, AuthError),
     (ig.ClientThrottledError, RateLimited),
     (ig.ProxyAddressIsBlocked, BadCredentials),
@@ -97,6 +96,9 @@ _CLASSES: tuple[tuple[type[Exception], type[TagechoError]], ...] = (
     (ig.NotFoundError, TargetGone),
 )
 
+
+# What the client decides by its own counting; the platform was not asked.
+_ITS_OWN = (ig.ReloginAttemptExceeded,)
 
 _HINTS: Mapping[type[TagechoError], str] = {
     BadCredentials: "user name and password were not accepted",
@@ -164,6 +166,8 @@ def _response(error: Exception, last: Any) -> Any:
 def _meaning(error: Exception, answer: Answer | None, action: str) -> type[TagechoError]:
     if isinstance(error, ig.AccountSuspended):
         return AccountSuspended
+    if isinstance(error, _ITS_OWN):
+        return OutcomeUnknown if action in WRITES else Unavailable
     if answer is not None and answer.status >= 400:
         for words, kind in _WORDS:
             if words in answer.words:
