@@ -17,6 +17,7 @@ from typing import Any
 import typer
 
 from bot.cli import app
+from bot.config.settings import SECTIONS
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "operating.md"
@@ -55,9 +56,10 @@ def verbs() -> Iterator[str]:
 
 
 def keys(config: str) -> Iterator[str]:
-    """Every key of the example configuration, its value there, and its comment."""
+    """Every key of the example configuration: its value there, its comment, when it is adopted."""
     section, above, seen = "", "", set()
-    yield "| key | value in `config.toml` | meaning |\n| --- | --- | --- |"
+    yield "| key | value in `config.toml` | meaning | an edit is in force |"
+    yield "| --- | --- | --- | --- |"
     for line in config.splitlines():
         if heading := re.fullmatch(r"\[+([a-z_.]+)\]+", line):
             section = heading[1].replace(".main", ".NAME")
@@ -66,7 +68,9 @@ def keys(config: str) -> Iterator[str]:
             seen.add(key)
             value = f"`{found['value']}`" + (" (not set)" if found["off"] else "")
             text = found["text"] or above
-            yield f"| `{key}` | {value} | {text.replace('|', chr(92) + '|')} |"
+            live = found["key"] in SECTIONS[section.partition(".")[0]].live_keys()
+            when = "at once" if live else "after a restart"
+            yield f"| `{key}` | {value} | {text.replace('|', chr(92) + '|')} | {when} |"
         above = f"{above} {line[2:]}".strip() if line.startswith("# ") and not found else ""
 
 

@@ -1,6 +1,7 @@
 """Settings: `config.toml`, the environment over it, secrets from the environment only.
 
-settings.py   the sections and their keys; load, parse, diff
+settings.py   the sections and their keys, and which are live; load, parse
+changes.py    what differs between two files, and what of it a running service adopts
 fields.py     the types of the keys: what each accepts and what it becomes
 values.py     durations, sizes, rates, quiet hours, names
 source.py     the file with the environment over it
@@ -9,6 +10,7 @@ problems.py   how a mistake is told
 tracks.py     edits [[tracks]] in place
 """
 
+from bot.config.changes import adopted, changes
 from bot.config.settings import (
     STYLES,
     Account,
@@ -22,7 +24,6 @@ from bot.config.settings import (
     Section,
     Settings,
     Track,
-    diff,
     load,
     parse,
 )
@@ -40,7 +41,8 @@ __all__ = [
     "Section",
     "Settings",
     "Track",
-    "diff",
+    "adopted",
+    "changes",
     "load",
     "parse",
 ]

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import time, timedelta
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -29,7 +29,7 @@ from bot.config import fields
 from bot.config.problems import Path as KeyPath
 from bot.config.problems import did_you_mean, not_one_of, origin_of, quote
 from bot.config.source import Source, parse_source, read_text
-from bot.config.values import Rate, Threshold, format_duration
+from bot.config.values import Rate, Threshold
 from bot.core.errors import ConfigError
 from bot.core.events import Mode, TrackKind
 from bot.net.addresses import is_loopback
@@ -39,13 +39,30 @@ from models.compose import styles
 STYLES = ("auto", *styles())
 
 
-class Section(BaseModel):
+class _Strict(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
     )
 
 
-class Data(Section):
+class Section(_Strict):
+    """A table of the file. Each declares what a running service adopts when the file changes:
+    `live` is True (all keys), False (none), or the names of the keys; the rest needs a restart."""
+
+    _live: ClassVar[bool | Collection[str]]
+
+    def __init_subclass__(cls, *, live: bool | Collection[str], **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._live = live
+
+    @classmethod
+    def live_keys(cls) -> frozenset[str]:
+        if isinstance(cls._live, bool):
+            return frozenset(cls.model_fields if cls._live else ())
+        return frozenset(cls._live)
+
+
+class Data(Section, live={"deleted_posts"}):
     dir: fields.Folder = Field(default=Path("data"), validate_default=True)
     url: fields.DatabaseUrl = None  # may hold a password; else SQLite in `dir`
     deleted_posts: fields.DeletedPosts = "keep"  # of posts deleted at their source
@@ -56,7 +73,7 @@ class Data(Section):
         return self.url.get_secret_value() if self.url else f"sqlite:///{self.dir / 'tagecho.db'}"
 
 
-class Account(Section):
+class Account(Section, live={"mentions_every"}):
     platform: fields.Platform
     username: fields.Username
     password: SecretStr | None = None
@@ -69,7 +86,7 @@ class Account(Section):
     mentions_every: fields.DurationOrOff = timedelta(minutes=5)
 
 
-class Track(Section):
+class Track(Section, live=True):
     account: str
     hashtag: fields.Hashtag | None = None
     profile: fields.Username | None = None
@@ -100,7 +117,7 @@ class Track(Section):
         return f"{self.account}:{self.kind}:{self.name}"
 
 
-class Replies(Section):
+class Replies(Section, live=True):
     enabled: bool = True
     dry_run: bool = False
     approval: bool = True
@@ -131,7 +148,7 @@ class Replies(Section):
         return fallback
 
 
-class Models(Section):
+class Models(Section, live={"mirror", "offline"}):
     upscaler: fields.UpscalerPack = "embedded"
     segmenter: fields.SegmenterPack = "learned"
     refiner: fields.RefinerPack = "off"
@@ -143,7 +160,7 @@ class Models(Section):
     idle: fields.PositiveDuration = timedelta(minutes=2)
 
 
-class Learn(Section):
+class Learn(Section, live=True):
     enabled: bool = False
     at: fields.TimeOfDay = time(3)  # in the time zone of the replies
     after_posts: fields.Count = 0
@@ -160,14 +177,14 @@ class Learn(Section):
     keep: fields.Count = 3
 
 
-class Limits(Section):
+class Limits(Section, live=True):
     max_image_bytes: fields.Size = 20_000_000
     max_pixels: fields.Some = 50_000_000
     first_poll: fields.Some = 50
     per_poll: fields.Some = 200
 
 
-class Curation(Section):
+class Curation(Section, live=True):
     """When an image gets a verdict; None: that check is off."""
 
     at_ingest: bool = True
@@ -182,7 +199,7 @@ class Curation(Section):
     min_label_fit: fields.Bound = Threshold(0.4)
 
 
-class Pacing(Section):
+class Pacing(Section, live=False):
     """Token buckets per account and action class; None: no limit."""
 
     read: fields.Limit = Rate(300, timedelta(hours=1))
@@ -195,12 +212,12 @@ class Pacing(Section):
     delete: fields.Limit = Rate(20, timedelta(hours=1))
 
 
-class Log(Section):
+class Log(Section, live=False):
     level: fields.Level = "info"
     format: fields.LogFormat = "auto"
 
 
-class Health(Section):
+class Health(Section, live=False):
     allow_remote: bool = False
     listen: fields.Listen = "127.0.0.1:8490"
 
@@ -218,7 +235,7 @@ class Health(Section):
         return fields.split_address(self.listen)
 
 
-class Settings(Section):
+class Settings(_Strict):
     """The whole file. Made by `load`, which also checks what one section says about another."""
 
     data: Data = Data()
@@ -376,35 +393,3 @@ def _check_accounts(source: Source, context: dict[str, Any]) -> None:
             source.complain(
                 ("accounts", name, "username"), f"is the username of accounts.{first} too"
             )
-
-
-def diff(old: Settings, new: Settings) -> list[str]:
-    """What changed, a line each, for people; secrets only as "changed"."""
-    before, after = _sections(old), _sections(new)
-    lines = [f"{name}: removed" for name in before if name not in after]
-    lines += [f"{name}: added" for name in after if name not in before]
-    for name in before.keys() & after.keys():
-        for (key, was), (_, now) in zip(before[name], after[name], strict=True):
-            if was != now:
-                secret = isinstance(was, SecretStr) or isinstance(now, SecretStr)
-                change = "changed" if secret else f"{_shown(was)} → {_shown(now)}"
-                lines.append(f"{name}.{key}: {change}")
-    return sorted(lines)
-
-
-def _sections(settings: Settings) -> dict[str, Section]:
-    found = {name: section for name, section in settings if isinstance(section, Section)}
-    found |= {f"accounts.{name}": account for name, account in settings.accounts.items()}
-    return found | {f"track {track.key}": track for track in settings.tracks}
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, timedelta):
-        return format_duration(value)
-    if isinstance(value, time):
-        return f"{value:%H:%M}"
-    if isinstance(value, tuple):
-        return ", ".join(map(_shown, value)) or "none"
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "off"}[value]
-    return quote(value) if isinstance(value, str) else str(value)

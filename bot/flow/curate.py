@@ -90,12 +90,12 @@ class Curator:
 
     def __init__(self, database: Database, bounds: Sequence[Bound], clock: Clock = utc_now) -> None:
         self._database = database
-        self._bounds = tuple(bounds)
+        self.bounds = tuple(bounds)  # may be replaced at any time, by any thread
         self._clock = clock
         self._index = HashIndex()
         self._indexed: datetime | None = None
         self._limits: tuple[Limit, ...] = ()
-        self._resolved: datetime | None = None
+        self._resolved: tuple[tuple[Bound, ...], datetime] | None = None
         self._lock = threading.Lock()
 
     def measured(self, pixels: Image, frames: int) -> Measured:
@@ -148,7 +148,10 @@ class Curator:
 
     def limits(self, sample: int | None = None) -> tuple[Limit, ...]:
         """The bounds with percentiles of the latest `sample` images, or of all."""
-        wanted = {b.score for b in self._bounds if b.percentile is not None}
+        return self._resolve(self.bounds, sample)
+
+    def _resolve(self, bounds: Sequence[Bound], sample: int | None) -> tuple[Limit, ...]:
+        wanted = {b.score for b in bounds if b.percentile is not None}
         values: dict[str, list[float]] = {name: [] for name in wanted}
         with self._database.read() as session:
             if wanted - {LABEL_FIT}:
@@ -157,12 +160,13 @@ class Curator:
                         values[name].append(scores[name])
             if LABEL_FIT in wanted:
                 values[LABEL_FIT] = curation.all_fits(session, sample)
-        return tuple(limit for b in self._bounds if (limit := _resolve(b, values)) is not None)
+        return tuple(limit for b in bounds if (limit := _resolve(b, values)) is not None)
 
     def _current_limits(self) -> tuple[Limit, ...]:
-        now = self._clock()
-        if self._resolved is None or now - self._resolved > FRESH:
-            self._limits, self._resolved = self.limits(SAMPLE), now
+        bounds, now = self.bounds, self._clock()
+        known, since = self._resolved or (None, now)
+        if known != bounds or now - since > FRESH:
+            self._limits, self._resolved = self._resolve(bounds, SAMPLE), (bounds, now)
         return self._limits
 
     def match(self, media: Sequence[int]) -> set[int]:

@@ -97,7 +97,8 @@ class Ingest:
         """`alive` is called whenever something that may take long has come to its end; `gone` with
         the row of a post that is no more at its source, and what the platform said.
 
-        Without a `curator`, images are neither measured nor judged.
+        Without a `curator`, images are neither measured nor judged. `limits` and `curator` may be
+        replaced between two calls.
         """
         self._database = database
         self._originals = originals
@@ -105,7 +106,7 @@ class Ingest:
         self.limits = limits
         self._clock = clock
         self.alive = alive
-        self._curator = curator
+        self.curator = curator
         self._gone = gone
         self._pool = ThreadPoolExecutor(downloads, thread_name_prefix="download")
 
@@ -317,8 +318,8 @@ class Ingest:
             )
         height, width = image.pixels.shape[:2]
         measured = None
-        if self._curator is not None:
-            measured = self._curator.measured(image.pixels, image.frames)
+        if self.curator is not None:
+            measured = self.curator.measured(image.pixels, image.frames)
         return Seen(
             media,
             MediaState.STORED,
@@ -376,7 +377,7 @@ class Ingest:
 
     def _keep_measured(self, session: Session, post: int, images: Iterable[Fetched]) -> None:
         """Of images just stored; of one that another worker stored a moment ago it is the same."""
-        if self._curator is None:
+        if self.curator is None:
             return
         measured = {i.media.index: i.measured for i in images if isinstance(i, Seen) and i.measured}
         if not measured:
@@ -385,16 +386,16 @@ class Ingest:
         for media in session.exec(select(MediaRow).where(MediaRow.post == post)):
             found = measured.get(media.index)
             if found is not None and media.state == MediaState.STORED:
-                rows.append(self._curator.row(media.id or 0, found))
+                rows.append(self.curator.row(media.id or 0, found))
         curation.keep(session, rows)
 
     def _curate(self, images: Iterable[Fetched]) -> None:
         """After their transaction. An image whose curation fails is still collected: the rows say
         that it was not compared yet, and the next image's turn, or `tagecho curate`, does it."""
-        if self._curator is None or not any(isinstance(image, Seen) for image in images):
+        if self.curator is None or not any(isinstance(image, Seen) for image in images):
             return
         try:
-            self._curator.settle()
+            self.curator.settle()
         except StorageError:
             raise
         except Exception:

@@ -106,6 +106,14 @@ class App:
         self.ledger = DatabaseLedger(self.database)
         self.curator = Curator(self.database, bounds_of(settings))
 
+    def adopt(self, settings: Settings) -> None:
+        """Put live keys in force that changed while we run; see `Section` in bot.config.settings.
+
+        The others must be the same ones.
+        """
+        self.settings = settings
+        self.curator.bounds = bounds_of(settings)
+
     def pacer(self, account: str) -> LedgerPacer:
         return LedgerPacer(account, self.ledger, rates_of(self.settings), stop=self.stop)
 

@@ -1,4 +1,4 @@
-"""The always-on process: scheduler, workers, reload, signals, watchdog."""
+"""The always-on process: scheduler, workers, signals, watchdog."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 
-from bot import config
 from bot.config import Settings
 from bot.core.clock import utc_now
-from bot.core.errors import ConfigError, StorageError
+from bot.core.errors import StorageError
 from bot.flow.policy import Track
 from bot.flow.poll import overdue
 from bot.flow.render import Renderer
@@ -33,6 +32,7 @@ from bot.service.app import App, ServingStages, check_logins, networks_of, sched
 from bot.service.health import HealthServer
 from bot.service.locks import Check
 from bot.service.observe import REPLIES, RETRACTIONS, TRACK_OK
+from bot.service.reload import Reload
 from bot.service.worker import AccountWorker, RenderWorker, Rules, Worker
 from storage import outbox, retractions
 from storage.tables import Health, Reply, ReplyState, TrackState
@@ -62,8 +62,7 @@ class Daemon:
     def __init__(self, path: Path, settings: Settings) -> None:
         self._path = path
         self._stop = threading.Event()
-        self._reload = threading.Event()
-        self._stamp = _stamp(path)
+        self._reload = Reload(path, settings, self._adopt)
         self.app = App(settings, self._stop)
         self._rules = Rules(self.app)
         self._stages = ServingStages(settings)
@@ -135,14 +134,8 @@ class Daemon:
     def _supervise(self) -> None:
         """The main thread: watch the file, keep house, feed the watchdog."""
         next_house, next_sweep = 0.0, time.monotonic() + SWEEP_EVERY / 24
-        seen = self._stamp
         while not self._stop.wait(WATCH_EVERY):
-            before, seen = seen, _stamp(self._path)
-            # An editor that empties the file before it writes must not take all tracks away.
-            if self._reload.is_set() or (seen != self._stamp and seen == before):
-                self._reload.clear()
-                self._stamp = seen
-                self._load()
+            self._reload.look()
             if time.monotonic() >= next_house:
                 self._survive(self._keep_house)
                 self._survive(self._learn)
@@ -180,40 +173,10 @@ class Daemon:
         except (StorageError, SQLAlchemyError) as error:
             log.error("storage fault", chore=chore.__name__, error=str(error).splitlines()[0])
 
-    def _load(self) -> None:
-        """Adopt the file as it is now, as a whole; keep the old configuration on any error."""
-        try:
-            new = config.load(self._path, styles=config.STYLES)
-        except ConfigError as error:
-            log.error("config not adopted, the old one stays", problems=str(error).splitlines())
-            return
-        old = self.app.settings
-        changes = config.diff(old, new)
-        if not changes:
-            return
-        fixed = [
-            s
-            for s in ("data", "accounts", "models", "health", "log", "pacing")
-            if getattr(old, s) != getattr(new, s)
-        ]
-        adopted = old.model_copy(
-            update={
-                "tracks": new.tracks,
-                "replies": new.replies,
-                "limits": new.limits,
-                "learn": new.learn,
-            }
-        )
-        unknown = {t.account for t in adopted.tracks} - set(self._accounts)
-        if unknown:
-            log.error("config not adopted: a new account needs a restart", accounts=sorted(unknown))
-            return
-        self.app.settings = adopted
+    def _adopt(self, settings: Settings) -> None:
+        self.app.adopt(settings)
         self._rules.adopt(self.app)
         self._survive(self._sync_jobs)
-        log.info("config adopted", changes=changes)
-        if fixed:
-            log.warning("these sections take effect after a restart", sections=fixed)
 
     def _keep_house(self) -> None:
         tracks = list(self._rules.tracks.values())
@@ -334,7 +297,7 @@ class Daemon:
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
-        signal.signal(signal.SIGHUP, lambda *_: self._reload.set())
+        signal.signal(signal.SIGHUP, lambda *_: self._reload.ask())
 
 
 def _interval(track: Track) -> IntervalTrigger:
@@ -354,15 +317,6 @@ def _share_heaps() -> None:
 def _forget_running() -> None:
     global _running  # noqa: PLW0603 - see Daemon.run
     _running = None
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """Changes whenever an editor saves, whether in place or by renaming a new file over it."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def _notify(message: str) -> None:

@@ -14,6 +14,7 @@ import structlog
 
 from bot.core.clock import utc_now
 from bot.core.errors import AuthError, LoginRequired, StorageError, TagechoError
+from bot.flow.curate import Curator
 from bot.flow.forget import gone_at_source
 from bot.flow.ingest import Ingest, Limits
 from bot.flow.policy import Policy, Track
@@ -108,7 +109,7 @@ class AccountWorker(Worker):
             app.optouts,
             rules.now.limits,
             alive=self.alive,
-            curator=app.curator if app.settings.curation.at_ingest else None,
+            curator=rules.now.curator,
             gone=self._source_gone,
         )
         self._files = (app.originals, app.artifacts, app.runs)
@@ -127,12 +128,13 @@ class AccountWorker(Worker):
         return new
 
     def work(self) -> bool:
+        rules = self._rules.now
+        self._ingest.limits, self._ingest.curator = rules.limits, rules.curator
         if self._us is None and not self._log_in():
             return False
         platform, us = self._platform, self._us
         if platform is None or us is None:
             return False
-        rules = self._rules.now
         try:
             return (
                 Reconciler(self._app.database, platform, files=self._files).next(rules.policy)
@@ -219,7 +221,6 @@ class AccountWorker(Worker):
 
     def _poll(self, platform: Platform, track: Track, us: Us, rules: Adopted) -> None:
         ours = replace(us, ours=frozenset(self._rules.ours))
-        self._ingest.limits = rules.limits
         try:
             polled = self._poller.poll(platform, track, rules.policy, ours)
         except TagechoError as error:
@@ -343,6 +344,7 @@ class Adopted:
     policy: Policy
     tracks: Mapping[str, Track]
     limits: Limits
+    curator: Curator | None  # None: images are not judged when they come
     accounts: tuple[str, ...]
 
 
@@ -356,7 +358,11 @@ class Rules:
     def adopt(self, app: App) -> None:
         settings = app.settings
         self.now = Adopted(
-            policy_of(settings), tracks_of(settings), limits_of(settings), tuple(settings.accounts)
+            policy=policy_of(settings),
+            tracks=tracks_of(settings),
+            limits=limits_of(settings),
+            curator=app.curator if settings.curation.at_ingest else None,
+            accounts=tuple(settings.accounts),
         )
 
     @property

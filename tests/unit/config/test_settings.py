@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bot.config import Track, diff, load, parse
+from bot.config import Settings, Track, changes, load, parse
 from bot.config.settings import SECTIONS
 from bot.config.source import ACCOUNT_SECRETS
 from bot.config.values import Rate
@@ -665,7 +665,11 @@ def test_no_secret_in_any_error(text: str, environ: dict[str, str]) -> None:
 # --- what changed ---
 
 
-def test_diff(tmp_path: Path) -> None:
+def diff(old: Settings, new: Settings) -> list[str]:
+    return [str(change) for change in changes(old, new)]
+
+
+def test_what_changed(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     old = parse(CONTRACT, path, {})
     new = parse(
