@@ -58,7 +58,9 @@ def main() -> None:
 def idle_memory(folder: Path) -> float:
     """The daemon on the demo's data once more: it renders what is forced on it, then rests."""
     path = folder / "config.toml"
-    path.write_text(path.read_text() + f'\n[models]\nidle = "{IDLE}"\n')
+    path.write_text(
+        path.read_text(encoding="utf-8") + f'\n[models]\nidle = "{IDLE}"\n', encoding="utf-8"
+    )
     environ = os.environ | {"TAGECHO_ACCOUNTS__MAIN__PASSWORD": "unused"}
     process = subprocess.Popen(
         [sys.executable, "-m", "bot", "run", "--config", str(path)],

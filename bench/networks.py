@@ -50,7 +50,7 @@ def timed(work: Callable[[], object], runs: int) -> list[float]:
 
 def resident() -> float:
     """MB in memory now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     return pages * resource.getpagesize() / 1e6
 
 

@@ -53,7 +53,7 @@ def service(
     configure_logs("error", "text")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "config.toml"
-    path.write_text(CONFIG.format(**addresses))
+    path.write_text(CONFIG.format(**addresses), encoding="utf-8")
     environ = {"TAGECHO_ACCOUNTS__MAIN__PASSWORD": addresses["password"]}
     app = App(config.load(path, environ))
     platform = app.platform("main")

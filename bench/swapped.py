@@ -158,7 +158,7 @@ def measure(folder: Path, out: Path, photos: Sequence[TaggedPhoto]) -> None:
     with box:
         addresses = box.addresses()
         path = folder / "config.toml"
-        path.write_text(CONFIG.format(**addresses))
+        path.write_text(CONFIG.format(**addresses), encoding="utf-8")
         os.environ["TAGECHO_ACCOUNTS__MAIN__PASSWORD"] = addresses["password"]
         for hashtag in hashtags:
             tagecho(folder, "collect", f"#{hashtag}")

@@ -40,7 +40,7 @@ def timed(work: Callable[[], object], repeat: int, warm_up: int = 1) -> list[flo
 
 def rss_mb(pid: int | str = "self") -> float:
     """Resident memory now."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:"))
 
 
@@ -69,7 +69,7 @@ def machine() -> str:
     model = next(
         (
             line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
             if line.startswith("model name")
         ),
         platform.machine(),

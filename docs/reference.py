@@ -27,7 +27,9 @@ _KEY = re.compile(r"(?P<off># )?(?P<key>\w+) = (?P<value>.*?)(?:\s+# (?P<text>.*
 def page(text: str) -> str:
     """The page with both tables anew."""
     text = _between(text, "verbs", "\n".join(verbs()))
-    return _between(text, "keys", "\n".join(keys((ROOT / "config.toml").read_text())))
+    return _between(
+        text, "keys", "\n".join(keys((ROOT / "config.toml").read_text(encoding="utf-8")))
+    )
 
 
 def commands() -> Iterator[tuple[str, Any]]:
@@ -82,4 +84,4 @@ def _between(text: str, name: str, content: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text()))
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -145,7 +145,7 @@ class VectorIndex:
     def _read(self) -> None:
         path = self.folder / "state.json"
         if path.exists():
-            self._state = json.loads(path.read_text())
+            self._state = json.loads(path.read_text(encoding="utf-8"))
         rows = int(self._state["rows"])
         shape = (rows, self.dimensions)
         if rows:
@@ -253,7 +253,7 @@ def purge(root: Path, names: Sequence[str], patience: float = 10.0) -> int:
         return found
     with contextlib.suppress(Timeout), FileLock(root / LOCK, timeout=patience):
         for state in root.glob("*/state.json"):
-            size = json.loads(state.read_text())["facts"].get("dimensions")
+            size = json.loads(state.read_text(encoding="utf-8"))["facts"].get("dimensions")
             if size:
                 VectorIndex(state.parent, size).remove(names)
                 found += 1

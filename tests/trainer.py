@@ -75,7 +75,7 @@ def main() -> None:
     elif work == "checkpoint":
         raise ValueError(f"{folder}/dino/last.pt is not a checkpoint of this project")
     elif work == "full":
-        with Path("/dev/full").open("w") as file:
+        with Path("/dev/full").open("w", encoding="utf-8") as file:
             file.write("x" * 100_000)
     elif work == "memory":
         os.kill(os.getpid(), signal.SIGKILL)

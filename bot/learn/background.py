@@ -31,7 +31,7 @@ def step_back(nice: int) -> None:
     before = os.getpriority(os.PRIO_PROCESS, 0)
     os.setpriority(os.PRIO_PROCESS, 0, max(before, nice))
     with contextlib.suppress(OSError):  # no Linux, or a container that does not allow it
-        Path("/proc/self/oom_score_adj").write_text(_OOM_FIRST)
+        Path("/proc/self/oom_score_adj").write_text(_OOM_FIRST, encoding="utf-8")
 
 
 def follow_parent(number: int, parent: int) -> None:

@@ -99,16 +99,18 @@ def lay_out(
     stands_for = _stands_for(layout.train)
     if stands_for:
         lines = "".join(json.dumps(row) + "\n" for row in stands_for)
-        writing(folder / POSTS, lambda path: path.write_text(lines))
+        writing(folder / POSTS, lambda path: path.write_text(lines, encoding="utf-8"))
     rows = [asdict(picture) for picture in kept]
-    writing(folder / "dataset.json", lambda path: path.write_text(json.dumps(rows)))
+    writing(
+        folder / "dataset.json", lambda path: path.write_text(json.dumps(rows), encoding="utf-8")
+    )
     return layout
 
 
 def read_layout(folder: Path) -> Layout:
     """Of a run that was broken off. Raises StorageError when its files are gone."""
     try:
-        rows = json.loads((folder / "dataset.json").read_text())
+        rows = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
         kept = [Picture(r["sha256"], r["post"], r["author"], tuple(r["hashtags"])) for r in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StorageError(f"{folder}: the files of this run cannot be read: {error!r}") from error

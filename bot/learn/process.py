@@ -126,6 +126,9 @@ class Child:
             line = raw.decode(errors="replace").rstrip()
             self._last.append(line)
             say(line)
-            with contextlib.suppress(OSError), log.open("a") as file:  # the disk may be full
+            with (
+                contextlib.suppress(OSError),
+                log.open("a", encoding="utf-8") as file,
+            ):  # the disk may be full
                 file.write(line + "\n")
         self._process.stderr.close()

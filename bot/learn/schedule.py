@@ -28,7 +28,7 @@ GRACE = 15.0  # seconds for a run to put itself down
 def running(home: Path) -> bool:
     """Whether a process learns now."""
     try:
-        pid = int((home / "learn.pid").read_text())
+        pid = int((home / "learn.pid").read_text(encoding="utf-8"))
         return b"learn" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except (OSError, ValueError):
         return False

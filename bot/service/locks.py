@@ -52,10 +52,10 @@ def file_lock(path: Path, what: str) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        pid = holder.read_text() if holder.exists() else "?"
+        pid = holder.read_text(encoding="utf-8") if holder.exists() else "?"
         raise AccountLocked(f"{what} is in use by another tagecho process (pid {pid})") from None
     try:
-        holder.write_text(str(os.getpid()))
+        holder.write_text(str(os.getpid()), encoding="utf-8")
         yield
     finally:
         holder.unlink(missing_ok=True)

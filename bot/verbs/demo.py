@@ -123,7 +123,7 @@ def demo(folder: Path, *, seconds: float | None, rate: float, as_json: bool) -> 
     folder = folder.resolve()
     with _fresh(folder), _network(folder, rate, []) as network:
         path = folder / "config.toml"
-        path.write_text(_CONFIG.format(**network.addresses))
+        path.write_text(_CONFIG.format(**network.addresses), encoding="utf-8")
         note = "approval is off here: this network is on loopback; the default is on"
         _show(
             network,
@@ -356,7 +356,7 @@ def _quantile(ordered: list[float], share: float) -> float | None:
 def _peak_rss_mb(pid: int) -> float:
     """The highest resident memory of a process so far; 0 when it is gone or cannot be told."""
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0.0
     return next((int(li.split()[1]) / 1024 for li in lines if li.startswith("VmHWM:")), 0.0)
@@ -442,9 +442,9 @@ def _end_with_us() -> None:
 
 def _until_ready(process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START
-    while '"running"' not in log.read_text(errors="replace"):
+    while '"running"' not in log.read_text(encoding="utf-8", errors="replace"):
         if process.poll() is not None or time.monotonic() > deadline:
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
+            tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:])
             raise TagechoError(f"the daemon did not start; its log {log} ends with:\n{tail}")
         time.sleep(0.1)
 

@@ -214,7 +214,9 @@ def _progress(home: Path, row: dict[str, Any]) -> str:
     if row["state"] != RunState.RUNNING:
         return ""
     try:
-        lines = (home / "runs" / str(row["run"]) / "log.txt").read_text().splitlines()
+        lines = (
+            (home / "runs" / str(row["run"]) / "log.txt").read_text(encoding="utf-8").splitlines()
+        )
     except OSError:
         return ""
     return lines[-1] if lines else ""

@@ -100,7 +100,7 @@ def _arrays(outputs: Tensor | tuple[Tensor, ...]) -> list[NDArray[np.float32]]:
 def register(path: Path, licence: str, facts: Mapping[str, Any]) -> None:
     """Enter a network into the manifest beside it, with its hash and what serving must know."""
     manifest = path.parent / "manifest.json"
-    entries = json.loads(manifest.read_text()) if manifest.exists() else {}
+    entries = json.loads(manifest.read_text(encoding="utf-8")) if manifest.exists() else {}
     data = path.read_bytes()
     entries[path.stem] = {
         "file": path.name,
@@ -111,5 +111,5 @@ def register(path: Path, licence: str, facts: Mapping[str, Any]) -> None:
         "facts": dict(facts),
     }
     partial = manifest.with_suffix(".part")
-    partial.write_text(json.dumps(dict(sorted(entries.items())), indent=2) + "\n")
+    partial.write_text(json.dumps(dict(sorted(entries.items())), indent=2) + "\n", encoding="utf-8")
     partial.replace(manifest)

@@ -48,7 +48,7 @@ class Report:
 
 
 def selection() -> frozenset[str]:
-    return frozenset(SELECTION.read_text().split())
+    return frozenset(SELECTION.read_text(encoding="utf-8").split())
 
 
 def split_names(folder: Path, split: str) -> frozenset[str]:

@@ -47,7 +47,7 @@ class Store:
         """Raises WeightsError when `current` is damaged."""
         path = self.root / "current"
         try:
-            said = json.loads(path.read_text())
+            said = json.loads(path.read_text(encoding="utf-8"))
             pointer = Pointer(str(said["current"]), str(said["previous"]))
         except FileNotFoundError:
             return Pointer()
@@ -107,8 +107,8 @@ class Store:
             with tempfile.TemporaryDirectory(dir=self.root, prefix=".new-") as new:
                 whole = Path(new) / version
                 whole.mkdir(mode=0o700)
-                (whole / "card.md").write_text(card)
-                (whole / "manifest.json").write_text(_manifest(export))
+                (whole / "card.md").write_text(card, encoding="utf-8")
+                (whole / "manifest.json").write_text(_manifest(export), encoding="utf-8")
                 shutil.copyfile(export / "segment.onnx", whole / "segment.onnx")
                 for name in FILES:
                     _to_disk(whole / name)
@@ -148,7 +148,7 @@ class Store:
     def _write(self, pointer: Pointer) -> None:
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         partial = self.root / "current.part"
-        partial.write_text(json.dumps(pointer._asdict()) + "\n")
+        partial.write_text(json.dumps(pointer._asdict()) + "\n", encoding="utf-8")
         _to_disk(partial)
         partial.replace(self.root / "current")
 
@@ -161,7 +161,7 @@ def learned(runtime: Runtime, home: Path | None = None) -> Segmenter:
 
 def _manifest(export: Path) -> str:
     """The export's entry of this network; whose the images were, only the card can tell."""
-    entry = json.loads((export / "manifest.json").read_text())[NAME]
+    entry = json.loads((export / "manifest.json").read_text(encoding="utf-8"))[NAME]
     return json.dumps({NAME: {**entry, "licence": LICENCE, "card": FILES[2]}}, indent=2) + "\n"
 
 

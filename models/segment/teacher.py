@@ -156,7 +156,9 @@ def make(
             target = out / f"{name}.png"
             target.parent.mkdir(parents=True, exist_ok=True)
             Pil.fromarray(mask.astype(np.uint8) * 255).save(target)
-    (out / "rejected.txt").write_text("".join(f"{n}\t{why}\n" for n, why in rejected.items()))
+    (out / "rejected.txt").write_text(
+        "".join(f"{n}\t{why}\n" for n, why in rejected.items()), encoding="utf-8"
+    )
     return Counter(photos=len(paths), repeats=len(known), rejected=len(rejected),
                    kept=len(masks) - len(rejected))  # fmt: skip
 

@@ -27,7 +27,7 @@ def inventory(folder: Path | None = None) -> list[Entry]:
     """By name; what the manifest says, nothing read but it. Raises WeightsError."""
     path = (folder or EMBEDDED) / "manifest.json"
     try:
-        manifest = json.loads(path.read_text())
+        manifest = json.loads(path.read_text(encoding="utf-8"))
         return [
             Entry(
                 name,

@@ -105,7 +105,7 @@ def embedded_weights(name: str, folder: Path = EMBEDDED) -> Weights:
 def _verified(name: str, folder: Path, stamp: tuple[int, int]) -> Weights:
     """Hashes a file once for each `stamp` (size and time of change)."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         entry = manifest[name]
         expected = str(entry["sha256"])
         facts = dict(entry["facts"])

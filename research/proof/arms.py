@@ -60,8 +60,8 @@ class Proof:
         path = self.out / "repeats.json"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(sorted(known_shots(self.folders))))
-        return frozenset(json.loads(path.read_text()))
+            path.write_text(json.dumps(sorted(known_shots(self.folders))), encoding="utf-8")
+        return frozenset(json.loads(path.read_text(encoding="utf-8")))
 
     @cached_property
     def pool(self) -> Pool:

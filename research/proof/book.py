@@ -61,21 +61,23 @@ class Book:
         path.parent.mkdir(parents=True, exist_ok=True)
         rounded = {name: round(float(value), 5) for name, value in sorted(ious.items())}
         partial = path.with_suffix(".part")
-        partial.write_text(json.dumps({"key": key._asdict(), "facts": facts, "iou": rounded}))
+        partial.write_text(
+            json.dumps({"key": key._asdict(), "facts": facts, "iou": rounded}), encoding="utf-8"
+        )
         partial.replace(path)
 
     def read(self, key: Key) -> dict[str, float]:
-        found: dict[str, float] = json.loads(self.path(key).read_text())["iou"]
+        found: dict[str, float] = json.loads(self.path(key).read_text(encoding="utf-8"))["iou"]
         return found
 
     def facts(self, key: Key) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.path(key).read_text())["facts"]
+        found: dict[str, Any] = json.loads(self.path(key).read_text(encoding="utf-8"))["facts"]
         return found
 
     def measured(self) -> Iterator[Key]:
         """Everything measured, in no meaningful order."""
         for path in sorted((self.root / "results").glob("*/*.json")):
-            yield Key(**json.loads(path.read_text())["key"])
+            yield Key(**json.loads(path.read_text(encoding="utf-8"))["key"])
 
     def seeds(self, measure: str, arm: str, size: int = 0) -> set[int]:
         return {key.seed for key in self.measured() if key[:3] == (measure, arm, size)}

@@ -34,7 +34,10 @@ class Photo:
 
 def collected(folder: Path) -> list[Photo]:
     """The photos of a folder with `posts.jsonl` (id; hashtag or hashtags), sorted by id."""
-    rows = [json.loads(line) for line in (folder / "posts.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (folder / "posts.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     photos = []
     for row in sorted(rows, key=lambda row: str(row["id"])):
         tags = row.get("hashtags") or [row["hashtag"]]

@@ -51,12 +51,12 @@ def same_budget(out: Path, budget: Budget) -> None:
     """Note the budget, or compare. ValueError when the folder holds figures of another one."""
     path = out / "budget.json"
     if path.exists():
-        known = json.loads(path.read_text())
+        known = json.loads(path.read_text(encoding="utf-8"))
         if known != asdict(budget):
             raise ValueError(f"{out} holds figures of another budget: {known}")
         return
     out.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asdict(budget)))
+    path.write_text(json.dumps(asdict(budget)), encoding="utf-8")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.exit(f"error: {error}")
     used = options.out / "budget.json"
     if used.exists():
-        sys.stdout.write(f"{Budget(**json.loads(used.read_text()))}\n\n")
+        sys.stdout.write(f"{Budget(**json.loads(used.read_text(encoding='utf-8')))}\n\n")
     sys.stdout.write(report(Book(options.out), selection()) + "\n")
 
 

@@ -683,7 +683,7 @@ def test_one_at_a_time(settings: Settings, maskless: Works) -> None:
 
 def state_of(pid: int) -> str:
     """T: stopped. Of the process that works, not of its parent."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
 
 
 def test_it_stands_still_while_replies_wait(settings: Settings, tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def install(python: Path | str, tmp_path: Path) -> subprocess.CompletedProcess[s
 
 
 def executable(path: Path, text: str) -> Path:
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     path.chmod(0o755)
     return path
 

@@ -35,7 +35,9 @@ class Yolo:
         image, mask = f"images/{name}{example.suffix}", f"masks/{name}.png"
         (self._folder / image).write_bytes(example.data)
         (self._folder / mask).write_bytes(example.drawn.png)
-        (self._folder / f"labels/{name}.txt").write_text(self._label(example, example.drawn.runs))
+        (self._folder / f"labels/{name}.txt").write_text(
+            self._label(example, example.drawn.runs), encoding="utf-8"
+        )
         line = {"file_name": image, "rle": example.drawn.runs.rle}
         self._lines.write(json.dumps(line) + "\n")
         return {"file_name": image, **example.values, "mask_file_name": mask}

@@ -227,7 +227,7 @@ def test_check_of_a_good_file(tagecho: Run, config: Path) -> None:
 def test_a_wrong_file_is_named_with_its_line(
     tagecho: Run, config: Path, old: str, new: str, message: str
 ) -> None:
-    config.write_text(CONFIG.replace(old, new))
+    config.write_text(CONFIG.replace(old, new), encoding="utf-8")
     result = tagecho("check")
     assert result.code == 3
     assert result.out == ""
@@ -235,7 +235,7 @@ def test_a_wrong_file_is_named_with_its_line(
 
 
 def test_every_verb_refuses_a_wrong_file(tagecho: Run, config: Path) -> None:
-    config.write_text("[replies]\nstyle = 'tnit'\n")
+    config.write_text("[replies]\nstyle = 'tnit'\n", encoding="utf-8")
     verbs = ["check", "run", "rehearse", "pause", "resume", "login", "replies list", "track list"]
     for verb in verbs:
         result = tagecho(*verb.split())
@@ -263,11 +263,11 @@ def test_an_unknown_verb_and_an_unknown_option_are_usage_errors(tagecho: Run) ->
 def test_a_track_there_and_back(tagecho: Run, config: Path) -> None:
     added = tagecho("track", "add", "@ana.lima", "--every", "1h", "--reply", "outline")
     assert added.code == 0
-    assert "# the first" in config.read_text()
+    assert "# the first" in config.read_text(encoding="utf-8")
     track = load(config).tracks[1]
     assert (track.profile, track.every, track.reply) == ("ana.lima", timedelta(hours=1), "outline")
     assert tagecho("track", "remove", "@ana.lima").code == 0
-    assert config.read_text() == CONFIG
+    assert config.read_text(encoding="utf-8") == CONFIG
 
 
 def test_a_track_twice_or_of_no_style_is_refused(tagecho: Run, config: Path) -> None:
@@ -275,7 +275,7 @@ def test_a_track_twice_or_of_no_style_is_refused(tagecho: Run, config: Path) -> 
     assert tagecho("track", "add", "#sunset").code != 0
     assert tagecho("track", "add", "#dawn", "--reply", "tnit").code == 2
     assert tagecho("track", "remove", "#dawn").code == 8
-    assert config.read_text() == CONFIG
+    assert config.read_text(encoding="utf-8") == CONFIG
 
 
 def test_track_list_before_the_first_poll(tagecho: Run) -> None:
@@ -514,7 +514,7 @@ def test_doctor_names_what_a_person_must_do(
     assert fine.code == 0
     assert "FAIL" not in fine.out
     assert "correct horse" not in fine.out + fine.err
-    config.write_text("x")
+    config.write_text("x", encoding="utf-8")
     assert tagecho("doctor").code == 3
 
 

@@ -72,12 +72,12 @@ def test_adding_puts_one_block_behind_the_others(config: Path) -> None:
         'dataset = "dawns"\nreply = "tint"\n'
     )
     before, after = FILE.split("\n# Replies, carefully")
-    assert config.read_text() == f"{before}{block}\n# Replies, carefully{after}"
+    assert config.read_text(encoding="utf-8") == f"{before}{block}\n# Replies, carefully{after}"
 
 
 def test_what_is_left_out_is_not_written(config: Path) -> None:
     add(config, "someone.else", PROFILE)
-    assert tomllib.loads(config.read_text())["tracks"][2] == {
+    assert tomllib.loads(config.read_text(encoding="utf-8"))["tracks"][2] == {
         "account": "main",
         "profile": "someone.else",
     }
@@ -85,14 +85,14 @@ def test_what_is_left_out_is_not_written(config: Path) -> None:
 
 def test_removing_takes_the_block_and_nothing_else(config: Path) -> None:
     remove(config, "someone", PROFILE)
-    assert config.read_text() == FILE.replace(
+    assert config.read_text(encoding="utf-8") == FILE.replace(
         '[[tracks]]\naccount = "main"\nprofile = "someone"  # the second\n\n', ""
     )
 
 
 def test_removing_takes_the_comments_that_close_the_block(config: Path) -> None:
     remove(config, "#SUNSET")
-    text = config.read_text()
+    text = config.read_text(encoding="utf-8")
     assert '# reply = "tint"' not in text
     assert "# what we follow\n\n[[tracks]]" in text
     assert keys(config) == ["main:profile:someone"]
@@ -129,30 +129,36 @@ def test_the_example_can_be_edited(tmp_path: Path) -> None:
 
 
 def test_a_file_without_an_end_of_line(config: Path) -> None:
-    config.write_text(ACCOUNT.rstrip())
+    config.write_text(ACCOUNT.rstrip(), encoding="utf-8")
     add(config, "dawn")
-    assert config.read_text() == f'{ACCOUNT}\n[[tracks]]\naccount = "main"\nhashtag = "dawn"\n'
+    assert (
+        config.read_text(encoding="utf-8")
+        == f'{ACCOUNT}\n[[tracks]]\naccount = "main"\nhashtag = "dawn"\n'
+    )
 
 
 def test_a_title_right_below_the_last_track_stays_a_title(config: Path) -> None:
-    config.write_text(FILE.replace("second\n\n# Replies", "second\n# Replies"))
+    config.write_text(FILE.replace("second\n\n# Replies", "second\n# Replies"), encoding="utf-8")
     add(config, "dawn")
-    assert '"dawn"\n# Replies, carefully\n[replies]' in config.read_text()
+    assert '"dawn"\n# Replies, carefully\n[replies]' in config.read_text(encoding="utf-8")
 
 
 def test_an_empty_list_makes_room_for_blocks(config: Path) -> None:
-    config.write_text(f"tracks = []  # none yet\n{ACCOUNT}")
+    config.write_text(f"tracks = []  # none yet\n{ACCOUNT}", encoding="utf-8")
     add(config, "dawn")
-    assert config.read_text() == f'{ACCOUNT}\n[[tracks]]\naccount = "main"\nhashtag = "dawn"\n'
+    assert (
+        config.read_text(encoding="utf-8")
+        == f'{ACCOUNT}\n[[tracks]]\naccount = "main"\nhashtag = "dawn"\n'
+    )
 
 
 @pytest.mark.parametrize("gap", ["", "\n  "])
 def test_a_list_written_as_one_value(config: Path, gap: str) -> None:
     first = "{ account = 'main', hashtag = 'sunset' }"
-    config.write_text(f"# top\ntracks = [{gap}{first}]  # mine\n{ACCOUNT}# end\n")
+    config.write_text(f"# top\ntracks = [{gap}{first}]  # mine\n{ACCOUNT}# end\n", encoding="utf-8")
     add(config, "dawn")
     assert keys(config) == ["main:hashtag:sunset", "main:hashtag:dawn"]
-    text = config.read_text()
+    text = config.read_text(encoding="utf-8")
     assert first in text
     assert text.startswith("# top\n")
     assert text.endswith(f"]  # mine\n{ACCOUNT}# end\n")
@@ -177,7 +183,7 @@ def test_a_list_written_as_one_value(config: Path, gap: str) -> None:
 def test_wrong_arguments(config: Path, name: str, extra: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=f"^{message}"):
         add(config, name, **extra)
-    assert config.read_text() == FILE
+    assert config.read_text(encoding="utf-8") == FILE
     assert names(config.parent) == ["config.toml"]
 
 
@@ -188,11 +194,11 @@ def test_removing_what_is_not_there(config: Path) -> None:
         remove(config, "sunset", PROFILE)
     with pytest.raises(UsageError, match=r"^profile: .* is not a user name$"):
         remove(config, "a b", PROFILE)
-    assert config.read_text() == FILE
+    assert config.read_text(encoding="utf-8") == FILE
 
 
 def test_the_account_must_be_said_when_there_are_two(config: Path) -> None:
-    config.write_text(FILE + SECOND)
+    config.write_text(FILE + SECOND, encoding="utf-8")
     with pytest.raises(UsageError, match=r"^say which account: main, second$"):
         add(config, "sunset")
     add(config, "sunset", account="second")
@@ -203,16 +209,16 @@ def test_the_account_must_be_said_when_there_are_two(config: Path) -> None:
 
 
 def test_no_account_at_all(config: Path) -> None:
-    config.write_text("")
+    config.write_text("", encoding="utf-8")
     with pytest.raises(UsageError, match="the file has none"):
         add(config, "dawn")
 
 
 def test_a_wrong_file_is_told_and_left_alone(config: Path) -> None:
-    config.write_text(FILE + "per_dya = 1\n")
+    config.write_text(FILE + "per_dya = 1\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r'config\.toml:\d+: replies.per_dya: .*"per_day"'):
         add(config, "dawn")
-    assert config.read_text() == FILE + "per_dya = 1\n"
+    assert config.read_text(encoding="utf-8") == FILE + "per_dya = 1\n"
 
 
 # --- the write itself ---
@@ -237,7 +243,7 @@ def test_a_folder_that_takes_no_files(config: Path) -> None:
             add(config, "dawn")
     finally:
         config.parent.chmod(0o700)
-    assert config.read_text() == FILE
+    assert config.read_text(encoding="utf-8") == FILE
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -268,7 +274,10 @@ def test_any_edits_give_the_tracks_wanted_and_keep_the_rest(
         f"[[tracks]]\naccount = 'main'\nhashtag = '{name}'\n{gap}"
         for name, gap in zip(start, gaps, strict=False)
     )
-    config.write_text(f"# top\n{ACCOUNT}{gaps[5]}{blocks}# title\n[replies]\nper_day = 3 # few\n")
+    config.write_text(
+        f"# top\n{ACCOUNT}{gaps[5]}{blocks}# title\n[replies]\nper_day = 3 # few\n",
+        encoding="utf-8",
+    )
     wanted = list(start)
     for name in edits:
         if name in wanted:
@@ -277,7 +286,7 @@ def test_any_edits_give_the_tracks_wanted_and_keep_the_rest(
         else:
             wanted.append(name)
             add(config, name)
-    text = config.read_text()
+    text = config.read_text(encoding="utf-8")
     assert [track.name for track in load(config, {}).tracks] == wanted
     assert text.startswith(f"# top\n{ACCOUNT}")
     assert "# title\n[replies]\nper_day = 3 # few\n" in text

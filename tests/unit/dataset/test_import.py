@@ -371,7 +371,7 @@ def test_values_one_can_do_without(settings: Settings, folder: Path) -> None:
 def image_problem(path: Path, kind: str) -> None:
     path.unlink()
     if kind == "text":
-        path.write_text("no image")
+        path.write_text("no image", encoding="utf-8")
     elif kind == "bomb":
         path.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\1\0\0\0\1\0\0\x08\x02\0\0\0" + bytes(40))
     elif kind == "cut":
