@@ -27,6 +27,7 @@ from bot.cli import (
     search,
     tracks,
 )
+from bot.cli.output import prepare_streams, say
 from bot.core.errors import TagechoError
 
 app = typer.Typer(
@@ -76,13 +77,14 @@ app.add_typer(networks.labels, name="labels")
 
 def main() -> None:
     """Entry point: turns our errors into a line on stderr and their exit code."""
+    prepare_streams()
     try:
         try:
             app(standalone_mode=True)
         finally:
             sys.stdout.flush()  # a reader that went away is noticed here, not after the last line
     except TagechoError as error:
-        print(error, file=sys.stderr)
+        say(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from bot.cli.common import CONFIG, Config, Json, only_account, prepare, print_json, say
+from bot.cli.common import CONFIG, Config, Json, only_account, prepare
+from bot.cli.output import echo, print_json, say
 from bot.cli.tracks import target_of
 
 
@@ -66,4 +67,4 @@ def suggest(
         print_json([suggestion.as_dict() for suggestion in found])
         return
     for suggestion in found:
-        print(f"{suggestion.score:.3f}  {suggestion.posts:>6}  {suggestion.target}")
+        echo(f"{suggestion.score:.3f}  {suggestion.posts:>6}  {suggestion.target}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,13 +56,3 @@ def only_account(settings: Any) -> str:
     if len(names) != 1:
         raise UsageError(f"say which account: --account {' | '.join(names) or '(none configured)'}")
     return str(names[0])
-
-
-def print_json(value: Any) -> None:
-    import json
-
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr)

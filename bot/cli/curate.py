@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bot.cli.common import CONFIG, Config, Json, prepare, print_json, say
+from bot.cli.common import CONFIG, Config, Json, prepare
+from bot.cli.output import echo, print_json, say
 
 
 def curate(
@@ -26,7 +27,7 @@ def curate(
         print_json(summary.as_dict())
     else:
         for line in table(summary.changes):
-            print(line)
+            echo(line)
     for problem in summary.unreadable:
         say(problem)
     would = "would be " if dry_run else ""
@@ -56,7 +57,7 @@ def stats(
     if json:
         print_json(found.as_dict())
     else:
-        print("\n".join(lines(found)))
+        echo("\n".join(lines(found)))
     if html is not None:
         write_page(settings, found, html)
         say(f"written: {html}")

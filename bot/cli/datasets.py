@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bot.cli.common import CONFIG, Config, Json, prepare, print_json, say
+from bot.cli.common import CONFIG, Config, Json, prepare
+from bot.cli.output import echo, print_json, say
 from bot.core.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: named queries over what was collected.")
@@ -76,7 +77,7 @@ def dataset_list(config: Config = CONFIG, json: Json = False) -> None:
         print_json(rows)
         return
     for row in rows:
-        print(
+        echo(
             f"{row['dataset']}  {row['images']} images of {row['posts']} posts by "
             f"{row['authors']} people  snapshots: {' '.join(row['snapshots']) or 'none'}"
         )
@@ -136,7 +137,7 @@ def snapshot_list(
         return
     for row in rows:
         counts = " ".join(f"{split} {count}" for split, count in row["counts"].items())
-        print(f"{row['dataset']}/{row['snapshot']}  {row['created']:%Y-%m-%d}  {counts}")
+        echo(f"{row['dataset']}/{row['snapshot']}  {row['created']:%Y-%m-%d}  {counts}")
 
 
 @snapshots.command("verify")
@@ -190,7 +191,7 @@ def export(
     if json:
         print_json(result.as_dict())
         return
-    print(result.path)
+    echo(result.path)
     say(f"{result.dataset}/{result.snapshot}: {result.items} images in {result.seconds} s")
     for count, why in (
         (result.forgotten, "were forgotten since"),
@@ -214,7 +215,7 @@ def import_(
     if json:
         print_json(report.as_dict())
     else:
-        print(f"{report.posts} posts, {report.images} images")
+        echo(f"{report.posts} posts, {report.images} images")
         for count, why in (
             (report.known, "posts were known"),
             (report.kept_out, "posts of people who opted out"),
@@ -232,7 +233,7 @@ def _checked(checked: Any, json: bool) -> None:
         print_json(checked.as_dict())
     else:
         here = checked.items - checked.forgotten
-        print(f"{checked.dataset}/{checked.snapshot}  {here} images  {checked.rebuilt_sha256}")
+        echo(f"{checked.dataset}/{checked.snapshot}  {here} images  {checked.rebuilt_sha256}")
         if checked.forgotten:
             say(f"{checked.forgotten} were forgotten; the manifest was {checked.manifest_sha256}")
         for numbers, what in ((checked.changed, "changed"), (checked.missing, "missing")):
@@ -247,7 +248,7 @@ def _tell(values: dict[str, Any], json: bool) -> None:
         print_json(values)
         return
     for key, value in values.items():
-        print(f"{key}: {value}")
+        echo(f"{key}: {value}")
 
 
 def _day(text: str, option: str) -> datetime | None:

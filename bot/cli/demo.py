@@ -8,12 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli.common import (
-    CONFIG,
-    Config,
-    Json,
-    load,
-)
+from bot.cli.common import CONFIG, Config, Json, load
 
 
 def demo(

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from bot.cli.common import (
-    CONFIG,
-    Config,
-    Json,
-    load,
-    print_json,
-    say,
-)
+from bot.cli.common import CONFIG, Config, Json, load
+from bot.cli.output import echo, print_json, say
 
 
 def check(config: Config = CONFIG, json: Json = False) -> None:
@@ -39,6 +33,6 @@ def doctor(config: Config = CONFIG, json: Json = False) -> None:
         print_json([finding.as_dict() for finding in findings])
     else:
         for finding in findings:
-            print(f"{finding.mark} {finding.topic}: {finding.text}")
+            echo(f"{finding.mark} {finding.topic}: {finding.text}")
     worst = max((f.exit_code for f in findings if not f.fine), default=0)
     raise typer.Exit(worst)

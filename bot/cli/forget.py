@@ -6,13 +6,8 @@ from typing import Annotated
 
 import typer
 
-from bot.cli.common import (
-    CONFIG,
-    Config,
-    Json,
-    prepare,
-    print_json,
-)
+from bot.cli.common import CONFIG, Config, Json, prepare
+from bot.cli.output import echo, print_json
 from bot.core.errors import UsageError
 
 
@@ -40,11 +35,11 @@ def forget(
         raise UsageError("name a person or a post to forget, or ask with --status or --retry")
     if target is None:
         rows = removal.deletions(prepare(config), retry=retry)
-        print_json(rows) if json else print(removal.table(rows))
+        print_json(rows) if json else echo(removal.table(rows))
         return
     found = removal.forget(prepare(config), target)
     if json:
         print_json(found)
     else:
         for line in removal.lines(found):
-            print(line)
+            echo(line)

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bot.cli.common import Networks, network_settings, say
+from bot.cli.common import Networks, network_settings
+from bot.cli.output import echo, say
 from bot.core.errors import UsageError
 
 Paths = Annotated[list[Path], typer.Argument(help="Image files or folders.")]
@@ -83,7 +84,7 @@ def _numbers(text: str, count: int, option: str) -> tuple[float, ...]:
 def finish(report: Any) -> None:
     """Say what was written and fail when anything was not."""
     for path in report.written:
-        print(path)
+        echo(path)
     for path, why in report.failed:
         say(f"{path}: {why}")
     if report.failed:

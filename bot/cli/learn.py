@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bot.cli.common import CONFIG, Config, Json, prepare, print_json, say
+from bot.cli.common import CONFIG, Config, Json, prepare
+from bot.cli.output import echo, print_json, say
 
 
 def learn(
@@ -38,7 +39,7 @@ def learn(
     if json:
         print_json(done)
     else:
-        print(f"{done['state'].replace('_', ' ')}: {done['version']}")
+        echo(f"{done['state'].replace('_', ' ')}: {done['version']}")
 
 
 def promote(
@@ -66,7 +67,7 @@ def _switched(serves: dict[str, str], *, json: bool) -> None:
     if json:
         print_json(serves)
     else:
-        print(f"{serves['current']} serves; before it: {serves['previous']}")
+        echo(f"{serves['current']} serves; before it: {serves['previous']}")
 
 
 def _show(found: dict[str, Any], *, json: bool) -> None:
@@ -79,7 +80,7 @@ def _show(found: dict[str, Any], *, json: bool) -> None:
             state = "broken off"
         where = f" in {row['stage']}" if row["finished"] is None and row["stage"] else ""
         words = row["reason"] or row["progress"]
-        print(f"{row['run']:>4}  {row['started']:%Y-%m-%d %H:%M}  {state}{where}  {words}".rstrip())
+        echo(f"{row['run']:>4}  {row['started']:%Y-%m-%d %H:%M}  {state}{where}  {words}".rstrip())
         if row["version"]:
-            print(f"      {row['version']}, {row['images']} images")
-    print(f"{found['current']} serves; before it: {found['previous']}")
+            echo(f"      {row['version']}, {row['images']} images")
+    echo(f"{found['current']} serves; before it: {found['previous']}")

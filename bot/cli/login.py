@@ -6,13 +6,8 @@ from typing import Annotated
 
 import typer
 
-from bot.cli.common import (
-    CONFIG,
-    Config,
-    only_account,
-    prepare,
-    say,
-)
+from bot.cli.common import CONFIG, Config, only_account, prepare
+from bot.cli.output import say
 
 
 def login(

@@ -8,16 +8,8 @@ from typing import Annotated
 import typer
 
 from bot.cli import learn as learning
-from bot.cli.common import (
-    CONFIG,
-    Config,
-    Json,
-    Networks,
-    network_settings,
-    prepare,
-    print_json,
-    say,
-)
+from bot.cli.common import CONFIG, Config, Json, Networks, network_settings, prepare
+from bot.cli.output import echo, print_json, say
 
 models = typer.Typer(no_args_is_help=True, help="The networks: which, whole, how good.")
 labels = typer.Typer(no_args_is_help=True, help="How well hashtags fit their images.")
@@ -35,7 +27,7 @@ def models_list(config: Networks = None, json: Json = False) -> None:
     for row in rows:
         state = ["in service"] * row["in_service"] + ["not pulled"] * (not row["here"])
         size = f"{row['bytes'] / 1e6:.1f} MB"
-        print(
+        echo(
             f"{row['name']:<20} {row['stage']:<10} {row['licence']:<12} {size:>8}  "
             f"{row['sha256'][:12]:<12}  {', '.join(state)}".rstrip()
         )
@@ -63,7 +55,7 @@ def models_pull(
         if row["trust"] == "first download":
             say(f"{row['file']}: no SHA-256 was known; from now on it is {row['sha256']}")
         if not json:
-            print(row["path"])
+            echo(row["path"])
     if json:
         print_json(rows)
 
@@ -79,9 +71,7 @@ def models_verify(config: Networks = None, json: Json = False) -> None:
         print_json(rows)
     else:
         for row in rows:
-            print(
-                f"{'FAIL' if row['problem'] else 'ok  '} {row['name']}  {row['problem']}".rstrip()
-            )
+            echo(f"{'FAIL' if row['problem'] else 'ok  '} {row['name']}  {row['problem']}".rstrip())
     if any(row["problem"] for row in rows):
         raise typer.Exit(ModelError.exit_code)
 
@@ -110,7 +100,7 @@ def models_evaluate(
     if json:
         print_json(found.as_dict())
     else:
-        print("\n".join(table(found)))
+        echo("\n".join(table(found)))
 
 
 models.command("promote")(learning.promote)
@@ -127,7 +117,7 @@ def labels_score(config: Config = CONFIG, json: Json = False) -> None:
         print_json(summary.as_dict())
     else:
         for row in summary.least_likely:
-            print(f"{row['probability']:.3f}  #{row['hashtag']}  {row['url']}")
+            echo(f"{row['probability']:.3f}  #{row['hashtag']}  {row['url']}")
     for problem in summary.unreadable:
         say(problem)
     say(

@@ -6,12 +6,8 @@ from typing import Annotated
 
 import typer
 
-from bot.cli.common import (
-    CONFIG,
-    Config,
-    prepare,
-    say,
-)
+from bot.cli.common import CONFIG, Config, prepare
+from bot.cli.output import say
 
 
 def pause(

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bot.cli.common import CONFIG, Config, Json, Limit, Numbers, prepare, print_json, say
+from bot.cli.common import CONFIG, Config, Json, Limit, Numbers, prepare
+from bot.cli.output import echo, print_json, say
 
 app = typer.Typer(no_args_is_help=True, help="The reply log, and approval.")
 
@@ -29,9 +30,9 @@ def replies_list(
     if not rows:
         say("no replies" if state is None else f"no replies that are {state}")
         return
-    print(f"{'number':>6}  {'state':<18} source  reason")
+    echo(f"{'number':>6}  {'state':<18} source  reason")
     for row in rows:
-        print(f"{row['id']:>6}  {row['state']:<18} {row['source_url']}  {row['reason']}")
+        echo(f"{row['id']:>6}  {row['state']:<18} {row['source_url']}  {row['reason']}")
 
 
 @app.command("show")
@@ -49,11 +50,11 @@ def replies_show(
         return
     for key, value in details.items():
         if isinstance(value, list):
-            print(f"{key}:")
+            echo(f"{key}:")
             for item in value:
-                print("  " + "  ".join(f"{k}={v}" for k, v in item.items() if v not in ("", None)))
+                echo("  " + "  ".join(f"{k}={v}" for k, v in item.items() if v not in ("", None)))
         else:
-            print(f"{key}: {value}")
+            echo(f"{key}: {value}")
 
 
 @app.command("approve")

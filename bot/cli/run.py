@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from bot.cli.common import (
-    CONFIG,
-    Config,
-    load,
-    log_to,
-)
+from bot.cli.common import CONFIG, Config, load, log_to
 
 
 def run(config: Config = CONFIG) -> None:

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bot.cli.common import CONFIG, Config, Json, Limit, prepare, print_json, say
+from bot.cli.common import CONFIG, Config, Json, Limit, prepare
+from bot.cli.output import echo, print_json, say
 from bot.core.errors import UsageError
 
 WIDTH = 60  # characters of a caption in a line
@@ -83,7 +84,7 @@ def search(
     if json:
         print_json(found.rows)
     for row in [] if json else found.rows:
-        print(_line(row, scored=image is not None))
+        echo(_line(row, scored=image is not None))
     for remark in found.remarks:
         say(remark)
     if not found.rows:

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bot.cli.common import CONFIG, Config, Json, prepare, print_json, say
+from bot.cli.common import CONFIG, Config, Json, prepare
+from bot.cli.output import echo, print_json, say
 from bot.core.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="The tracked hashtags and profiles.")
@@ -22,7 +23,7 @@ def track_list(config: Config = CONFIG, json: Json = False) -> None:
         print_json(rows)
         return
     for row in rows:
-        print(f"{row['track']}  every {row['every']}  {row['health']}")
+        echo(f"{row['track']}  every {row['every']}  {row['health']}")
 
 
 @app.command("add")

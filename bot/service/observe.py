@@ -17,6 +17,8 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from bot.core.printable import printable
+
 MASK = "***"
 # Anything that names a credential in a key, a header, a query or a form.
 _CREDENTIAL = re.compile(
@@ -127,10 +129,28 @@ def _formatter(shared: list[Any], *, person: bool) -> logging.Formatter:
         if person
         else structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
     )
+    before = [_printable] if person else []
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[_render_message, *shared],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            *before,
+            renderer,
+        ],
     )
+
+
+def _printable(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """What strangers wrote stands in some values, and a terminal obeys it."""
+    return {key: _spelled(value) for key, value in event.items()}
+
+
+def _spelled(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value, lines=True)
+    return printable(repr(value)) if isinstance(value, Mapping | list | tuple) else value
 
 
 def _render_message(
@@ -149,6 +169,8 @@ def _file_handler(folder: Path, shared: list[Any]) -> logging.Handler:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / "tagecho.jsonl"
     os.close(os.open(path, os.O_CREAT | os.O_APPEND, 0o600))
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=10_000_000, backupCount=5)
+    handler = logging.handlers.RotatingFileHandler(
+        path, maxBytes=10_000_000, backupCount=5, encoding="utf-8"
+    )
     handler.setFormatter(_formatter(shared, person=False))
     return handler

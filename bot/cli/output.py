@@ -1,0 +1,51 @@
+"""Where verbs print: data to stdout, messages to stderr, nothing that acts on a terminal.
+
+JSON is UTF-8 always. Text for people is in the terminal's encoding; what that lacks is spelled out.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from datetime import datetime
+from typing import Any
+
+from bot.core.printable import printable
+
+
+def prepare_streams() -> None:
+    """Characters that the terminal's encoding lacks are spelled out instead of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def echo(text: object) -> None:
+    """A line of data, or several, on stdout."""
+    print(printable(text, lines=True))
+
+
+def say(text: object) -> None:
+    """A message on stderr."""
+    print(printable(text, lines=True), file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout: UTF-8, moments in ISO 8601."""
+    import json
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    document = json.dumps(value, ensure_ascii=False, indent=2, default=_json)
+    print("\n".join(map(_escaped, document.split("\n"))))
+
+
+def _escaped(line: str) -> str:
+    """JSON whose unprintable characters are JSON's own escapes: it says the same."""
+    if line.isprintable():
+        return line
+    return "".join(c if printable(c) == c else f"\\u{ord(c):04x}" for c in line)
+
+
+def _json(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

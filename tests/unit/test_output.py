@@ -1,0 +1,107 @@
+"""What strangers wrote reaches a terminal as text only; encodings other than UTF-8 are no fault."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.core.printable import printable
+from bot.service.app import App
+from tests.unit.dataset_kit import put, settings_at
+
+ROOT = Path(__file__).parents[2]
+HOSTILE = "\x1b]0;owned\x07\x9b31mred\u202etxt\u2028line \x08\ud83c закат 🏳️‍🌈"
+
+
+@given(st.text(alphabet=st.characters()))
+def test_nothing_that_acts_on_a_terminal_is_left(text: str) -> None:
+    shown = printable(text)
+    assert not [
+        c for c in shown if ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000
+    ]
+    assert not set(shown) & set("\u202a\u202b\u202d\u202e\u2066\u2067\u2068\u2028\u2029\ufeff")
+    assert printable(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["закат", "👩‍👩‍👧", "🏴\U000e0067\U000e007f", "é", "می‌خواهم", "a b"]
+)
+def test_what_people_write_stays(text: str) -> None:
+    assert printable(text) == text
+
+
+def test_line_feeds_stay_only_where_they_are_ours() -> None:
+    assert printable("one\ntwo") == "one\\ntwo"
+    assert printable("one\ntwo", lines=True) == "one\ntwo"
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """A configuration whose dataset holds one post with a hostile caption."""
+    path = tmp_path / "config.toml"
+    path.write_text(f'[data]\ndir = "{tmp_path / "data"}"\n', encoding="utf-8")
+    app = App(settings_at(tmp_path))
+    caption = HOSTILE.encode("utf-8", "replace").decode()
+    put(app, "p1", caption=f"{caption} #закат", tags=("закат",))
+    app.close()
+    return path
+
+
+ASCII = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+CYRILLIC = {"PYTHONIOENCODING": "cp1251", **ASCII}
+
+
+@pytest.mark.parametrize("environment", [ASCII, CYRILLIC], ids=["ascii", "cp1251"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["search", "--hashtag", "закат"],
+        ["search", "--hashtag", "закат", "--json"],
+        ["stats"],
+        ["stats", "--html", "stats.html"],
+        ["replies", "html", "replies.html"],
+        ["track", "list"],
+        ["suggest"],
+    ],
+    ids=" ".join,
+)
+def test_any_terminal_will_do(stored: Path, environment: dict[str, str], verb: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bot", *verb, "--config", str(stored)],
+        cwd=stored.parent,
+        env=os.environ | environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode in (0, 8), done.stderr.decode("utf-8", "replace")
+    assert b"Traceback" not in done.stderr
+    printed = done.stdout + done.stderr
+    assert not {0x07, 0x08, 0x1B} & set(printed)
+    if "--json" in verb:
+        (row,) = json.loads(done.stdout.decode("utf-8"))
+        assert "закат" in row["caption"]
+        assert "\x1b" in row["caption"], "JSON says what was stored"
+        assert row["taken_at"][10] == "T"
+    elif verb == ["search", "--hashtag", "закат"] and environment is CYRILLIC:
+        assert "закат".encode("cp1251") in printed
+
+
+def test_one_module_prints() -> None:
+    """Every other one would have to remember what `bot.cli.output` does."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sorted((ROOT / "bot").rglob("*.py"))
+        if path.name not in ("output.py", "demo.py") and "sandbox" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
+    ]
+    assert found == []
