@@ -391,8 +391,8 @@ def test_a_lost_original_leaves_nothing(stored: Settings, tmp_path: Path) -> Non
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from bot.export import FORMATS, Options, export
-from bot.export.imagefolder import ImageFolder
+from bot.dataset.export import FORMATS, Options, export
+from bot.dataset.export.imagefolder import ImageFolder
 from tests.datasets import settings_at
 
 class Deadly(ImageFolder):

@@ -85,8 +85,8 @@ def test_serving_leaves_torch_alone_and_importing_leaves_onnxruntime_alone() -> 
     script = """
 import sys
 import numpy as np
-from models.packs import load_segmenter, load_upscaler
-from models.runtime import Runtime
+from models.serving.packs import load_segmenter, load_upscaler
+from models.serving.runtime import Runtime
 runtime = Runtime(threads=1)
 upscaler, segmenter = load_upscaler("embedded", 2, runtime), load_segmenter("embedded", runtime)
 assert "onnxruntime" not in sys.modules

@@ -322,10 +322,10 @@ def test_nothing_stored(settings: Settings) -> None:
 SLOW = """
 import sys, time
 from pathlib import Path
-from bot import curate
+from bot.verbs import curate
 from bot.config import Settings
 from bot.config.settings import Data
-from bot.flow.curation import Curator
+from bot.flow.curate import Curator
 measured = Curator.measured
 def slowly(self, pixels, frames):
     time.sleep(0.05)

@@ -138,7 +138,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from bot import likeness
+from bot.verbs import likeness
 from storage.database import Database
 likeness.Path.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 likeness.GROWN = 0.5

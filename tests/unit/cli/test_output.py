@@ -17,7 +17,7 @@ from bot.core.printable import printable
 from bot.service.app import App
 from tests.unit.dataset_kit import put, settings_at
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HOSTILE = "\x1b]0;owned\x07\x9b31mred\u202etxt\u2028line \x08\ud83c закат 🏳️‍🌈"
 
 
