@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 import getpass
 import json
-import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
-import structlog
 from PIL import Image
 from skimage import data
 
@@ -59,19 +57,6 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TAGECHO_CONFIG", str(path))
     monkeypatch.chdir(tmp_path)
     return path
-
-
-@pytest.fixture
-def own_logging() -> Iterator[None]:
-    """A verb sets up the logging of its process, which here is the tests'."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    for handler in set(root.handlers) - set(handlers):
-        handler.close()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 @pytest.fixture
