@@ -23,6 +23,8 @@ from sqlalchemy.exc import (
 from sqlmodel import Session
 
 from bot.core.errors import StorageError
+from storage import wal
+from storage.wal import WriteAheadLog
 
 _PATIENCE = 30  # seconds a writer waits for another one
 _WRITERS = 0x7A9EC40  # PostgreSQL's advisory lock of whoever writes
@@ -46,8 +48,10 @@ class Database:
     def __init__(self, url: str) -> None:
         parsed = make_url(url)
         self.sqlite = parsed.get_backend_name() == "sqlite"
+        self._wal: WriteAheadLog | None = None
         if self.sqlite and parsed.database and parsed.database != ":memory:":
             _create_private(Path(parsed.database))
+            self._wal = WriteAheadLog(Path(parsed.database))
         self.engine: Engine = create_engine(
             parsed,
             pool_pre_ping=not self.sqlite,
@@ -73,12 +77,11 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction: committed at the end, rolled back on any exception."""
-        with (
-            _translated(),
-            Session(self.writer, expire_on_commit=False) as session,
-            session.begin(),
-        ):
-            yield session
+        with _translated():
+            with Session(self.writer, expire_on_commit=False) as session, session.begin():
+                yield session
+            if self._wal is not None:
+                self._wal.shrink(self.engine)
 
     def migrate(self) -> None:
         """Bring the schema to this version's. Raises StorageError when that fails.
@@ -108,7 +111,7 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     # What is deleted is overwritten: some builds of SQLite leave it readable in free pages.
     kept = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
-    for pragma in kept:
+    for pragma in (*kept, f"journal_size_limit={wal.LIMIT}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
