@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from apscheduler.executors.debug import DebugExecutor
 from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
@@ -209,8 +210,13 @@ class Daemon:
 
     def _make_scheduler(self) -> BackgroundScheduler:
         """Missed polls run once, however many were missed and however late (APScheduler's default
-        of one second's grace would drop them)."""
+        of one second's grace would drop them).
+
+        A poll that is due is a note to its worker, so the scheduler's own thread makes it. A pool
+        of threads would be closed first at shutdown, and refuse what falls due meanwhile.
+        """
         return BackgroundScheduler(
+            executors={"default": DebugExecutor()},
             jobstores={
                 "default": SQLAlchemyJobStore(engine=self.app.database.writer, tablename=JOBS_TABLE)
             },
