@@ -37,18 +37,12 @@ class TokenRate:
     per_hour: float
     burst: int
 
-
-# Careful guesses: no safe rate is published. None: not limited, but its breaker still counts.
-RATES: Mapping[str, TokenRate | None] = {
-    "read": TokenRate(per_hour=240, burst=40),
-    "media": None,
-    "login": TokenRate(per_hour=2, burst=2),
-    "upload": TokenRate(per_hour=20, burst=5),
-    "publish": TokenRate(per_hour=10, burst=3),
-    "comment": TokenRate(per_hour=10, burst=3),
-    "dm": TokenRate(per_hour=8, burst=4),
-    "delete": TokenRate(per_hour=20, burst=5),
-}
+    @classmethod
+    def of(cls, count: int, per: timedelta) -> TokenRate:
+        """`count` >= 1 in every `per` on average. At once may come what ten minutes bring, but at
+        least one and at most `count`: 50 of 300 an hour, one of 20 a day."""
+        per_hour = count * timedelta(hours=1) / per
+        return cls(per_hour, burst=max(1, min(count, round(per_hour / 6))))
 
 
 class Ledger(Protocol):
@@ -156,16 +150,17 @@ def _utc_now() -> datetime:
 class LedgerPacer:
     """The Pacer of one account (see `bot.platforms.base.Pacer`), on a ledger. Safe across threads.
 
-    `rates` replaces single entries of RATES. `before` waits at most `max_wait` seconds for a token
-    (for one of "media", not at all) and gives up early when `stop` is set. `clock` and `sleep` may
-    be replaced in tests; `sleep` returns True when it was interrupted.
+    `rates` has an entry for every action that is asked for; None: not limited, but its breaker
+    still counts. `before` waits at most `max_wait` seconds for a token (for one of "media", not at
+    all) and gives up early when `stop` is set. `clock` and `sleep` may be replaced in tests;
+    `sleep` returns True when it was interrupted.
     """
 
     def __init__(
         self,
         account: str,
         ledger: Ledger,
-        rates: Mapping[str, TokenRate | None] | None = None,
+        rates: Mapping[str, TokenRate | None],
         *,
         max_wait: float = 30.0,
         stop: threading.Event | None = None,
@@ -175,7 +170,7 @@ class LedgerPacer:
     ) -> None:
         self._account = account
         self._ledger = ledger
-        self._rates = {**RATES, **(rates or {})}
+        self._rates = dict(rates)
         self._max_wait = max_wait
         self._clock = clock
         self._sleep = sleep or (stop or threading.Event()).wait

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from typing import TypeVar
@@ -192,15 +191,11 @@ def account_of(settings: Settings, name: str) -> Account:
 
 
 def rates_of(settings: Settings) -> dict[str, TokenRate | None]:
-    """The configured limits as token buckets: an hour's worth may come at once, up to ten."""
-    rates: dict[str, TokenRate | None] = {}
-    for action, limit in settings.pacing:
-        if limit is None:
-            rates[action] = None
-            continue
-        per_hour = limit.count * timedelta(hours=1) / limit.per
-        rates[action] = TokenRate(per_hour, burst=max(1, min(limit.count, round(per_hour / 6))))
-    return rates
+    """The configured limits of all actions as token buckets; None: no limit."""
+    return {
+        action: None if limit is None else TokenRate.of(limit.count, limit.per)
+        for action, limit in settings.pacing
+    }
 
 
 def policy_of(settings: Settings) -> Policy:

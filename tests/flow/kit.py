@@ -42,7 +42,7 @@ from storage.tables import Control, Reply, ReplyState, ReplyStep
 
 S = ReplyState
 NO_LIMITS: dict[str, TokenRate | None] = dict.fromkeys(
-    ("read", "media", "login", "upload", "publish", "comment", "dm")
+    ("read", "media", "login", "upload", "publish", "comment", "dm", "delete")
 )
 OPT_IN = "tintme"
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.config import Settings
 from bot.core.errors import (
     ActionBlocked,
     AuthError,
@@ -26,7 +27,6 @@ from bot.core.events import Breaker
 from bot.platforms.pacing import (
     ACCOUNT,
     DAY,
-    RATES,
     THROTTLED,
     LedgerPacer,
     MemoryLedger,
@@ -35,7 +35,9 @@ from bot.platforms.pacing import (
     reads,
     refill,
 )
+from bot.service.app import rates_of
 
+RATES = rates_of(Settings()) | {"media": None}
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -57,7 +59,8 @@ class World:
             "clock": lambda: self.now,
             "sleep": self.sleep,
             "rng": random.Random(7),
-            "rates": {"read": TokenRate(per_hour=3600, burst=2), "comment": TokenRate(60, 1)},
+            "rates": RATES
+            | {"read": TokenRate(per_hour=3600, burst=2), "comment": TokenRate(60, 1)},
         }
         return LedgerPacer(account, self.ledger, **(values | options))  # type: ignore[arg-type]
 
@@ -68,6 +71,20 @@ class World:
 @pytest.fixture
 def world() -> World:
     return World()
+
+
+@pytest.mark.parametrize(
+    ("count", "per", "rate"),
+    [
+        (300, timedelta(hours=1), TokenRate(300, 50)),
+        (6, timedelta(hours=1), TokenRate(6, 1)),
+        (24, timedelta(days=1), TokenRate(1, 1)),
+        (200, timedelta(minutes=15), TokenRate(800, 133)),
+        (2, timedelta(seconds=1), TokenRate(7200, 2)),
+    ],
+)
+def test_ten_minutes_worth_may_come_at_once(count: int, per: timedelta, rate: TokenRate) -> None:
+    assert TokenRate.of(count, per) == rate
 
 
 def test_a_burst_is_free_and_then_it_waits(world: World) -> None:

@@ -134,7 +134,7 @@ def test_the_gate_works_on_it(ledger: Ledger) -> None:
         return False
 
     def pacer() -> LedgerPacer:
-        rates = {"read": TokenRate(per_hour=3600, burst=1)}
+        rates = {"read": TokenRate(per_hour=3600, burst=1), "dm": None}
         return LedgerPacer(
             "main", ledger, rates, clock=lambda: now, sleep=sleep, rng=random.Random(1)
         )
