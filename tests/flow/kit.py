@@ -28,7 +28,7 @@ from bot.flow.reconcile import Reconciler
 from bot.flow.render import NotRenderable, Renderer, Stages, claim
 from bot.flow.trigger import Us
 from bot.learn.photos import Runs
-from bot.platforms.instagram import InstagramPlatform
+from bot.platforms.instagram.adapter import InstagramPlatform
 from bot.platforms.pacing import LedgerPacer, TokenRate
 from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import Picture, Post, Tag

@@ -16,11 +16,11 @@ from pydantic import ValidationError
 
 from bot.config import Settings, Track, changes, load, parse
 from bot.config.settings import SECTIONS
-from bot.config.source import ACCOUNT_SECRETS
-from bot.config.values import Rate
 from bot.core.errors import ConfigError
 from bot.core.events import Mode, TrackKind
 from bot.flow.quiet_hours import QuietHours
+from bot.platforms.registry import secret_names
+from bot.schema.values import Rate
 from bot.service.app import policy_of
 from tests.paths import EXAMPLE
 
@@ -121,7 +121,7 @@ def test_the_example_documents_every_key() -> None:
         assert begins, section
         body = re.split(rf"^\[+(?!\[|{section}\b)", text[begins.start() :], flags=re.MULTILINE)[0]
         for key in model.model_fields:
-            if key in ACCOUNT_SECRETS:
+            if key in secret_names():
                 assert f"TAGECHO_ACCOUNTS__MAIN__{key.upper()}_FILE" in text
             else:
                 assert re.search(rf"^(# )?{key} = ", body, re.MULTILINE), f"{section}.{key}"
