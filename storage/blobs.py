@@ -17,6 +17,7 @@ from pathlib import Path
 from sqlmodel import Session, select
 
 from bot.core.errors import StorageError
+from bot.core.folders import private_folder
 from storage.tables import BlobRow
 
 _PARTIAL = ".put-"  # a file that is being written, or was when the power went
@@ -39,7 +40,7 @@ class BlobStore:
             if path.exists() and path.stat().st_size == len(data):
                 os.utime(path)  # keeps `sweep` away until the row is committed
             else:
-                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                private_folder(path.parent)
                 _write(path, data)
         except OSError as error:
             raise StorageError(f"cannot store {len(data)} bytes: {error}") from error

@@ -23,6 +23,7 @@ from sqlalchemy.exc import (
 from sqlmodel import Session
 
 from bot.core.errors import StorageError
+from bot.core.folders import private_folder
 from storage import wal
 from storage.wal import WriteAheadLog
 
@@ -141,7 +142,7 @@ def _translated() -> Iterator[None]:
 
 def _create_private(path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(path.parent)
         path.touch(mode=0o600)
     except OSError as error:
         raise StorageError(f"cannot create the database: {error}") from error

@@ -15,6 +15,7 @@ from pathlib import Path
 from sqlmodel import Session, select
 
 from bot.core.errors import StorageError
+from bot.core.folders import private_folder
 from storage.tables import Control, OptOut
 
 _CHECK = "optout-key-check"
@@ -110,7 +111,7 @@ def _key(path: Path) -> bytes:
 
 def _create_key(path: Path) -> None:
     """Appears whole or not at all; of two processes that try at once, one wins."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(path.parent)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".key-") as file:  # mode 0600
         file.write(secrets.token_bytes(_KEY_BYTES))
         file.flush()

@@ -24,6 +24,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from bot.core.folders import private_folder
+
 Vectors = NDArray[np.float32]
 
 LOCK = "lock"  # of the folder that holds the indexes: whoever writes has it
@@ -61,7 +63,7 @@ class VectorIndex:
             raise ValueError(f"{len(names)} names, vectors {vectors.shape}")
         known = self._by_name()
         self.remove([name for name in names if bytes.fromhex(name) in known])
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self.folder)
         self._append("names.bin", b"".join(map(bytes.fromhex, names)), _NAME)
         self._append("vectors.f32", vectors.astype("<f4").tobytes(), 4 * self.dimensions)
         self._save(rows=self._state["rows"] + len(names))
@@ -174,7 +176,7 @@ class VectorIndex:
             _sync(file)
 
     def _save(self, **changes: Any) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self.folder)
         _replace(self.folder / "state.json", json.dumps(self._state | changes).encode())
         self._read()
 

@@ -5,6 +5,7 @@ Data goes to stdout, messages to stderr. Exit codes are those of `bot.core.error
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -28,7 +29,14 @@ from bot.cli import (
     tracks,
 )
 from bot.cli.output import prepare_streams, say
-from bot.core.errors import TagechoError
+from bot.cli.packages import refuse_foreign_packages
+from bot.core.errors import StorageError, TagechoError
+
+# What a disk or its rights may answer to anybody; every other OSError is a mistake of ours.
+DISK = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR}
+    | {errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EMFILE, errno.ENFILE, errno.EFBIG}
+)
 
 app = typer.Typer(
     name="tagecho",
@@ -76,9 +84,10 @@ app.add_typer(networks.labels, name="labels")
 
 
 def main() -> None:
-    """Entry point: turns our errors into a line on stderr and their exit code."""
+    """Entry point: turns what an operator can cause into a line on stderr and its exit code."""
     prepare_streams()
     try:
+        refuse_foreign_packages()
         try:
             app(standalone_mode=True)
         finally:
@@ -92,3 +101,8 @@ def main() -> None:
         # Python flushes once more when it ends, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        say(f"{error.filename or 'disk'}: {error.strerror}")
+        sys.exit(StorageError.exit_code)

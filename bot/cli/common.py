@@ -22,10 +22,11 @@ Networks = Annotated[
 ]
 
 
-def load(path: Path) -> Any:
+def load(path: Path, *, disk: bool = False) -> Any:
+    """`disk`: also see whether the data folder can be used."""
     from bot import config
 
-    return config.load(path, styles=config.STYLES)
+    return config.load(path, styles=config.STYLES, disk=disk)
 
 
 def network_settings(path: Path | None) -> Any:

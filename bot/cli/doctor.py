@@ -10,7 +10,7 @@ from bot.cli.output import echo, print_json, say
 
 def check(config: Config = CONFIG, json: Json = False) -> None:
     """Is the configuration right? Names file, line and key of what is not."""
-    settings = load(config)
+    settings = load(config, disk=True)
     if json:
         print_json(
             {

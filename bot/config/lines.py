@@ -10,7 +10,7 @@ import re
 import tomllib
 from typing import NamedTuple
 
-from bot.schema.problems import Path
+from bot.config.problems import Path
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _STRING = re.compile(

@@ -7,16 +7,18 @@ raises one ConfigError with a line for each problem. Durations are `timedelta`, 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import time, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import (
-    BeforeValidator,
+    BaseModel,
+    ConfigDict,
     Field,
-    SerializeAsAny,
+    SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -25,22 +27,40 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from bot.config import fields
+from bot.config.problems import Path as KeyPath
+from bot.config.problems import did_you_mean, not_one_of, origin_of, quote
 from bot.config.source import Source, parse_source, read_text
-from bot.config.values import Threshold
+from bot.config.values import Rate, Threshold
 from bot.core.errors import ConfigError
 from bot.core.events import Mode, TrackKind
 from bot.net.addresses import is_loopback
-from bot.platforms import registry
-from bot.platforms.account import Account
-from bot.schema.fields import Hashtag, Limit, PositiveDuration, Username
-from bot.schema.problems import Path as KeyPath
-from bot.schema.problems import did_you_mean, nearest, not_one_of, origin_of, quote
-from bot.schema.section import Section, Strict
-from bot.schema.values import Rate
 from models.compose import styles
 
 # What a style may be called: one of the overlays, or another one for each post.
 STYLES = ("auto", *styles())
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+
+class Section(_Strict):
+    """A table of the file. Each declares what a running service adopts when the file changes:
+    `live` is True (all keys), False (none), or the names of the keys; the rest needs a restart."""
+
+    _live: ClassVar[bool | Collection[str]]
+
+    def __init_subclass__(cls, *, live: bool | Collection[str], **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._live = live
+
+    @classmethod
+    def live_keys(cls) -> frozenset[str]:
+        if isinstance(cls._live, bool):
+            return frozenset(cls.model_fields if cls._live else ())
+        return frozenset(cls._live)
 
 
 class Data(Section, live={"deleted_posts"}):
@@ -54,10 +74,23 @@ class Data(Section, live={"deleted_posts"}):
         return self.url.get_secret_value() if self.url else f"sqlite:///{self.dir / 'tagecho.db'}"
 
 
+class Account(Section, live={"mentions_every"}):
+    platform: fields.Platform
+    username: fields.Username
+    password: SecretStr | None = None
+    totp_secret: fields.TotpSecret = None
+    proxy: fields.ProxyUrl = None
+    ca_file: fields.OptionalFile = None
+    media_hosts: fields.Hosts = ("*.cdninstagram.com", "*.fbcdn.net")
+    request_delay: fields.Delay = (1.0, 3.0)  # seconds, at least and at most
+    timeout: fields.PositiveDuration = timedelta(seconds=30)
+    mentions_every: fields.DurationOrOff = timedelta(minutes=5)
+
+
 class Track(Section, live=True):
     account: str
-    hashtag: Hashtag | None = None
-    profile: Username | None = None
+    hashtag: fields.Hashtag | None = None
+    profile: fields.Username | None = None
     every: fields.Interval = timedelta(minutes=15)
     dataset: fields.Dataset = Field(
         default_factory=lambda known: known["hashtag"] or known["profile"] or ""
@@ -89,7 +122,7 @@ class Replies(Section, live=True):
     enabled: bool = True
     dry_run: bool = False
     approval: bool = True
-    approval_expires: PositiveDuration = timedelta(hours=48)
+    approval_expires: fields.PositiveDuration = timedelta(hours=48)
     mode: fields.ModeName = Mode.POST
     fallback: fields.ModeNames = ()  # tried in order after a definitive refusal
     style: str = "tint"
@@ -98,7 +131,7 @@ class Replies(Section, live=True):
     mentions: bool = True
     opt_in_hashtags: fields.Hashtags = ()
     ignore: fields.Usernames = ()
-    max_age: PositiveDuration = timedelta(hours=24)
+    max_age: fields.PositiveDuration = timedelta(hours=24)
     per_day: fields.Count = 20
     per_author_per_day: fields.Count = 1
     quiet_hours: fields.Quiet = None
@@ -125,7 +158,7 @@ class Models(Section, live={"mirror", "offline"}):
     offline: bool = False
     mirror: fields.Mirror = ""
     threads: fields.Some = 2
-    idle: PositiveDuration = timedelta(minutes=2)
+    idle: fields.PositiveDuration = timedelta(minutes=2)
 
 
 class Learn(Section, live=True):
@@ -141,7 +174,7 @@ class Learn(Section, live=True):
     mask_steps: fields.Some = 2500
     threads: fields.Some = 1
     nice: fields.Nice = 15
-    time_limit: PositiveDuration = timedelta(hours=6)
+    time_limit: fields.PositiveDuration = timedelta(hours=6)
     keep: fields.Count = 3
 
 
@@ -170,14 +203,14 @@ class Curation(Section, live=True):
 class Pacing(Section, live=False):
     """Token buckets per account and action class; None: no limit."""
 
-    read: Limit = Rate(300, timedelta(hours=1))
-    media: Limit = Rate(1000, timedelta(hours=1))
-    login: Limit = Rate(3, timedelta(hours=1))
-    upload: Limit = Rate(10, timedelta(hours=1))
-    publish: Limit = Rate(6, timedelta(hours=1))
-    comment: Limit = Rate(6, timedelta(hours=1))
-    dm: Limit = Rate(10, timedelta(hours=1))
-    delete: Limit = Rate(20, timedelta(hours=1))
+    read: fields.Limit = Rate(300, timedelta(hours=1))
+    media: fields.Limit = Rate(1000, timedelta(hours=1))
+    login: fields.Limit = Rate(3, timedelta(hours=1))
+    upload: fields.Limit = Rate(10, timedelta(hours=1))
+    publish: fields.Limit = Rate(6, timedelta(hours=1))
+    comment: fields.Limit = Rate(6, timedelta(hours=1))
+    dm: fields.Limit = Rate(10, timedelta(hours=1))
+    delete: fields.Limit = Rate(20, timedelta(hours=1))
 
 
 class Log(Section, live=False):
@@ -203,30 +236,11 @@ class Health(Section, live=False):
         return fields.split_address(self.listen)
 
 
-def _of_its_platform(value: object, info: ValidationInfo) -> object:
-    """The account as its platform's own model has it. Raises what that model raises."""
-    if not isinstance(value, dict):
-        return value
-    return account_model(value).model_validate(value, context=info.context)
-
-
-def account_model(raw: Mapping[str, Any]) -> type[Account]:
-    """The model of an account by its `platform`; where that is wrong, of what it may have meant."""
-    said = raw.get("platform")
-    known = registry.names()
-    meant = said if said in known else nearest(said, known) or (known[0] if len(known) == 1 else "")
-    found = registry.find(meant)
-    return found.settings if found else Account
-
-
-_AnyAccount = Annotated[SerializeAsAny[Account], BeforeValidator(_of_its_platform)]
-
-
-class Settings(Strict):
+class Settings(_Strict):
     """The whole file. Made by `load`, which also checks what one section says about another."""
 
     data: Data = Data()
-    accounts: dict[fields.AccountName, _AnyAccount] = Field(default_factory=dict)
+    accounts: dict[fields.AccountName, Account] = Field(default_factory=dict)
     tracks: tuple[Track, ...] = ()
     replies: Replies = Replies()
     models: Models = Models()
@@ -243,12 +257,14 @@ def load(
     environ: Mapping[str, str] = os.environ,
     *,
     styles: Collection[str] | None = None,
+    disk: bool = False,
 ) -> Settings:
     """Read and judge the file with the environment over it.
 
-    `styles`: the names a reply's style may have; None leaves them unchecked. Raises ConfigError.
+    `styles`: the names a reply's style may have; None leaves them unchecked. `disk`: also see
+    whether the data folder is there or can be made. Raises ConfigError.
     """
-    return parse(read_text(path), path, environ, styles=styles)
+    return parse(read_text(path), path, environ, styles=styles, disk=disk)
 
 
 def parse(
@@ -257,6 +273,7 @@ def parse(
     environ: Mapping[str, str] = os.environ,
     *,
     styles: Collection[str] | None = None,
+    disk: bool = False,
 ) -> Settings:
     """Like `load`, for a text that stands, or is about to stand, in `path`."""
     source = parse_source(text, path, environ)
@@ -270,6 +287,8 @@ def parse(
             _complain(source, detail)
     _check_tracks(source, context, styles)
     _check_accounts(source, context)
+    if disk and settings is not None:
+        _check_disk(source, settings.data.dir)
     if settings is None or source.problems:
         lines = sorted(dict.fromkeys(source.problems))
         raise ConfigError("\n".join(problem.text(str(path)) for problem in lines))
@@ -296,7 +315,7 @@ def _complain(source: Source, detail: ErrorDetails) -> None:
     if kind == "default_factory_not_called":
         return  # the key it depends on is wrong, which has its own line
     if kind == "extra_forbidden":
-        what = f"unknown key{_nearest_key(source, path)}"
+        what = f"unknown key{_nearest_key(path)}"
     elif kind == "value_error":
         what = str(detail["ctx"]["error"])
     elif path == ("tracks",):
@@ -306,20 +325,14 @@ def _complain(source: Source, detail: ErrorDetails) -> None:
     source.complain(path, what)
 
 
-def _nearest_key(source: Source, path: KeyPath) -> str:
+def _nearest_key(path: KeyPath) -> str:
     """The nearest key of the same section, or the section that has this very key."""
     name = path[-1]
     if len(path) == 1:
         return did_you_mean(name, Settings.model_fields)
-    near = did_you_mean(name, _model_at(source, path).model_fields)
+    near = did_you_mean(name, SECTIONS[path[0]].model_fields)
     homes = [title for title, model in SECTIONS.items() if name in model.model_fields]
     return near or (f" (it belongs in [{homes[0]}])" if homes else "")
-
-
-def _model_at(source: Source, path: KeyPath) -> type[Section]:
-    if path[0] != "accounts":
-        return SECTIONS[path[0]]
-    return account_model(source.data["accounts"][path[1]])
 
 
 SECTIONS: dict[str | int, type[Section]] = {
@@ -377,16 +390,22 @@ def _check_tracks(source: Source, context: dict[str, Any], styles: Collection[st
         source.complain(("replies", "style"), not_one_of(style, styles))
 
 
+def _check_disk(source: Source, folder: Path) -> None:
+    """Something is written where the data folder is or would be, and taken away at once."""
+    try:
+        nearest = next(path for path in (folder, *folder.parents) if path.exists())
+        with tempfile.TemporaryDirectory(dir=nearest, prefix=".tagecho-check-"):
+            pass
+    except OSError as error:
+        source.complain(("data", "dir"), f"{folder} cannot be used: {error.strerror}")
+
+
 def _check_accounts(source: Source, context: dict[str, Any]) -> None:
     raw = source.data.get("accounts")
     seen: dict[tuple[str, str], str] = {}
-    for name, keys in raw.items() if isinstance(raw, dict) else ():
-        platform = keys.get("platform") if isinstance(keys, dict) else None
-        if platform is not None and registry.find(platform) is None:
-            what = not_one_of(platform, registry.names())
-            source.complain(("accounts", name, "platform"), what)
-        for _, account in _valid(account_model(keys), [(name, keys)], context) if platform else ():
-            first = seen.setdefault((account.platform, account.handle), name)
-            if first != name:
-                what = f"is the username of accounts.{first} too"
-                source.complain(("accounts", name, "username"), what)
+    for name, account in _valid(Account, raw.items() if isinstance(raw, dict) else (), context):
+        first = seen.setdefault((account.platform, account.username), name)
+        if first != name:
+            source.complain(
+                ("accounts", name, "username"), f"is the username of accounts.{first} too"
+            )

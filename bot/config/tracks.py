@@ -7,8 +7,8 @@ next section as part of the block, and remove or displace them. Only a list writ
 
 from __future__ import annotations
 
+import fcntl
 import os
-import tempfile
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
@@ -17,12 +17,12 @@ from pydantic import ValidationError
 from tomlkit.items import Array, InlineTable
 
 from bot.config.lines import locate
+from bot.config.problems import did_you_mean, quote
 from bot.config.settings import Settings, Track, parse
 from bot.config.source import read_text
+from bot.config.values import parse_hashtag, parse_username
 from bot.core.errors import ConfigError, NothingToDo, UsageError
 from bot.core.events import TrackKind
-from bot.schema.problems import did_you_mean, quote
-from bot.schema.values import parse_hashtag, parse_username
 
 _Edit = Callable[[str, Settings], tuple[str, Track]]
 
@@ -144,20 +144,40 @@ def _edit_file(
 
 
 def _replace(path: Path, text: str) -> None:
-    """All or nothing, keeping mode, byte order mark and, where we may set it, the owner."""
+    """All or nothing, keeping mode, byte order mark and, where we may set it, the owner.
+
+    The new text is written beside it under one name: what a killed process left there is
+    overwritten by the next one, and two at once are told apart by a lock.
+    """
     old, mark = path.stat(), path.read_bytes()[:3] == b"\xef\xbb\xbf"
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
+    part = path.with_name(f".{path.name}.part")
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"{path}: is being changed by another process") from None
+        if not _is_still(part, file.fileno()):  # the other one renamed it: it is the file now
+            raise ConfigError(f"{path}: was changed by another process; nothing was written")
+        try:
+            file.truncate()
             file.write(text.encode("utf-8-sig" if mark else "utf-8"))
             file.flush()
             os.fsync(file.fileno())
-        if os.geteuid() == 0:
-            os.chown(temporary, old.st_uid, old.st_gid)
-        Path(temporary).chmod(old.st_mode & 0o7777)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+            if os.geteuid() == 0:
+                os.fchown(file.fileno(), old.st_uid, old.st_gid)
+            os.fchmod(file.fileno(), old.st_mode & 0o7777)
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def _is_still(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def _insert(text: str, track: Mapping[str, str]) -> str:

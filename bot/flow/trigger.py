@@ -6,15 +6,11 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
+from bot.core.bots import is_bot_name
 from bot.core.events import Author, Post
 from bot.flow.policy import Policy, Track
 
 AUTO = "auto"  # as a track's style: whatever the policy picks for the post
-# "bot" as a word of its own, as in daily_quote_bot or "News Bot 24"; not Abbott, robotics
-_BOT = re.compile(r"(?<![^\W\d_])bots?(?![^\W\d_])", re.IGNORECASE)
-# A user name that ends in it, as imagebot or memebot2024: its last word, before figures and signs
-_LAST_WORD = re.compile(r"([^\W\d_]*bots?)[\W\d_]*\Z", re.IGNORECASE)
-_SURNAMES = frozenset({"abbot", "cabot", "chabot", "talbot", "turbot"})  # not janetalbot: unclear
 # What a service like this one says of its images, whoever runs it
 _MADE = re.compile(r"made by a machine from https?://", re.IGNORECASE)
 
@@ -82,10 +78,7 @@ def still_wanted(
 
 def looks_automated(author: Author) -> bool:
     """The platform or their profile says so, or the person's own name does."""
-    if author.is_bot or any(_BOT.search(name) for name in (author.username, author.full_name)):
-        return True
-    last = _LAST_WORD.search(author.username)
-    return last is not None and last[1].lower() not in _SURNAMES
+    return author.is_bot or is_bot_name(author.username) or is_bot_name(author.full_name)
 
 
 def is_reply(caption: str, template: str) -> bool:

@@ -19,6 +19,7 @@ import numpy as np
 import PIL.Image
 
 from bot.core.errors import NothingToDo, StorageError
+from bot.core.folders import private_folder
 from bot.learn.hashtags import telling
 from bot.learn.process import Say, Turn
 from models.base import Image, ImageRejected
@@ -73,7 +74,7 @@ def lay_out(
     kept: list[Picture] = []
     looks: set[bytes] = set()
     for part in (TRAIN, HELD_OUT):
-        (folder / "photos" / part).mkdir(parents=True, exist_ok=True)
+        private_folder(folder / "photos" / part)
     for number, picture in enumerate(pictures, start=1):
         turn.wait()
         try:
@@ -211,7 +212,7 @@ def _look(image: Image) -> bytes:
 
 
 def _check_room(folder: Path, count: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(folder)
     needed, free = count * BYTES_EACH + BYTES_MORE, shutil.disk_usage(folder).free
     if free < needed:
         raise StorageError(

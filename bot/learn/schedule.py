@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from bot.core.folders import private_folder
 from bot.learn.background import command
 from storage import learning
 from storage.database import Database
@@ -121,7 +122,7 @@ class Background:
         log.info("learning put down")
 
     def _start(self, nice: int) -> subprocess.Popen[bytes]:
-        self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self._logs)
         argv = command(nice, signal.SIGINT, "bot", ["learn", "--config", str(self._config)])
         with (self._logs / "learn.log").open("wb") as file:
             return subprocess.Popen(  # noqa: S603 - our own command line, no shell

@@ -7,10 +7,12 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from bot.core.errors import TagechoError
+from bot.net.addresses import is_loopback
 from bot.service.observe import REGISTRY
 
 Report = Callable[[], tuple[bool, dict[str, Any]]]
@@ -53,6 +55,9 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 10  # a client that says nothing does not hold a thread for ever
 
     def do_GET(self) -> None:
+        if not self._is_for_us():
+            self._answer(421, "text/plain", b"not for this host\n")
+            return
         path = self.path.partition("?")[0]
         if path == "/metrics":
             self._answer(200, CONTENT_TYPE_LATEST, generate_latest(REGISTRY))
@@ -63,6 +68,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200 if fine else 503, "application/json", body)
         else:
             self._answer(404, "text/plain", b"not found\n")
+
+    def _is_for_us(self) -> bool:
+        """On loopback, a page of another site that resolves its name to us is refused."""
+        if not is_loopback(str(self.connection.getsockname()[0])):
+            return True  # the operator opened it to other machines, which have names for us
+        try:
+            host = urlsplit(f"//{self.headers.get('Host', '')}").hostname
+        except ValueError:
+            return False
+        return host is not None and is_loopback(host)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Probes come every few seconds; their lines would bury the rest."""

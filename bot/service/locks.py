@@ -19,6 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.core.errors import AccountLocked, StorageError
+from bot.core.folders import private_folder
 from storage.database import Database
 
 Check = Callable[[], None]  # raises StorageError when the lock was lost
@@ -46,7 +47,7 @@ def account_lock(
 @contextlib.contextmanager
 def file_lock(path: Path, what: str) -> Iterator[None]:
     """Hold the lock file, or raise AccountLocked at once and name the process that has it."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(path.parent)
     holder = path.with_suffix(".pid")
     lock = FileLock(path, mode=0o600)
     try:
@@ -71,7 +72,7 @@ def machine_folder() -> Path:
     home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     for folder in (Path(home).expanduser() / "tagecho" / "locks", _temporary()):
         with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(folder)
             if folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK):
                 return folder
     raise StorageError(f"no folder of our own for locks: neither {home} nor {_temporary()}")

@@ -17,30 +17,18 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from bot.core.folders import private_folder
 from bot.core.printable import printable
-from bot.platforms import registry
 
 MASK = "***"
-# Whatever names a credential in a key, a header, a query or a form, beside what platforms name.
-_CREDENTIALS = (
-    "password",
-    "passwd",
-    "authorization",
-    "verification_code",
-    "access_token",
-    "cookie",
-    "secret",
+# Anything that names a credential in a key, a header, a query or a form.
+_CREDENTIAL = re.compile(
+    r"""(?ix)
+    (["']?\b(?:password|enc_password|passwd|sessionid|authorization|csrftoken|ds_user_id|totp_secret
+        |verification_code|access_token|ig-set-authorization|cookie|secret)\b["']?\s*[:=]\s*)
+    ("[^"]*"|'[^']*'|(?:Bearer\s+)?[^\s,;&}]+)
+    """
 )
-
-
-def _credential() -> re.Pattern[str]:
-    """`NAME=VALUE` and `"NAME": "VALUE"` of every name by which a platform calls a secret."""
-    of_platforms = [n for one in registry.descriptors() for n in (*one.secrets, *one.credentials)]
-    names = "|".join(map(re.escape, dict.fromkeys([*_CREDENTIALS, *of_platforms])))
-    value = r"""("[^"]*"|'[^']*'|(?:Bearer\s+)?[^\s,;&}]+)"""
-    return re.compile(rf"""(?i)(["']?\b(?:{names})\b["']?\s*[:=]\s*){value}""")
-
-
 _BEARER = re.compile(r"(?i)\bbearer\s+\S+")
 _USERINFO = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
 
@@ -98,7 +86,8 @@ def configure_logs(
     for handler in handlers:
         root.addHandler(handler)
     root.setLevel(level.upper())
-    for noisy in ("apscheduler", "urllib3"):
+    for noisy in ("private_request", "public_request", "instagrapi", "apscheduler", "urllib3"):
+        # The client logs whole requests; ours says what matters without what is secret.
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
@@ -108,7 +97,6 @@ class _Masker:
     def __init__(self, secrets: Iterable[str]) -> None:
         known = sorted({s for s in secrets if len(s) >= 4}, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
-        self._credential = _credential()
 
     def __call__(
         self, _logger: Any, _method: str, event: MutableMapping[str, Any]
@@ -133,7 +121,7 @@ class _Masker:
             text = self._known.sub(MASK, text)
         text = _BEARER.sub(f"Bearer {MASK}", text)
         text = _USERINFO.sub(rf"\1{MASK}@", text)
-        return self._credential.sub(rf"\1{MASK}", text)
+        return _CREDENTIAL.sub(rf"\1{MASK}", text)
 
 
 def _formatter(shared: list[Any], *, person: bool) -> logging.Formatter:
@@ -179,7 +167,7 @@ def _handler(stream: Any, shared: list[Any], *, person: bool) -> logging.Handler
 
 
 def _file_handler(folder: Path, shared: list[Any]) -> logging.Handler:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(folder)
     path = folder / "tagecho.jsonl"
     os.close(os.open(path, os.O_CREAT | os.O_APPEND, 0o600))
     handler = logging.handlers.RotatingFileHandler(

@@ -13,6 +13,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from bot.core.errors import NothingToDo
+from bot.core.folders import private_folder
 from models.resemblance import LEAST, Space
 from storage import labels, search
 from storage.database import Database
@@ -58,7 +59,7 @@ class Likeness:
             self._open()
         if self.index is not None and self.index.facts["changes"] == changes:
             return
-        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self._root)
         with FileLock(self._root / LOCK):
             self._open()  # another process may have done it
             with self._database.read() as session:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from bot.config import Settings
 from bot.core.clock import utc_now
 from bot.core.errors import UsageError
+from bot.flow.publish import PAUSE
 from bot.service.app import opened
-from storage import outbox, pauses
+from storage import outbox
+from storage.tables import Control
 
 
 def switch_pause(settings: Settings, account: str | None, *, on: bool, force: bool = False) -> None:
@@ -15,8 +17,9 @@ def switch_pause(settings: Settings, account: str | None, *, on: bool, force: bo
     if account is not None and account not in settings.accounts:
         raise UsageError(f"there is no account {account!r}")
     with opened(settings) as app:
+        key = PAUSE if account is None else f"{PAUSE}:{account}"
         with app.database.write() as session:
-            pauses.switch(session, account, on=on, now=utc_now())
+            session.merge(Control(key=key, value="on" if on else "off", changed=utc_now()))
         if on:
             return
         for name in [account] if account else list(settings.accounts):

@@ -20,6 +20,7 @@ from bot.core.errors import (
     TargetGone,
     UsageError,
 )
+from bot.core.folders import private_folder
 from bot.net.fetch import Fetcher, Progress
 from bot.service.app import networks_of
 from models.base import WeightsError
@@ -49,8 +50,8 @@ def pull(
     pack, pin = _pack(name), _pin(name, sha256)
     shelf = Shelf(networks_of(settings), pack)
     try:
-        settings.data.dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        shelf.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(settings.data.dir)
+        private_folder(shelf.folder)
         with FileLock(shelf.folder / ".lock", timeout=0):
             puller = _Puller(settings, shelf, watch, fetcher, _offline(settings, environ))
             last = pack.files[-1]

@@ -103,7 +103,7 @@ class Store:
         version = self.weights_in(export).version
         home = self.root / version
         if not home.exists():
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _private(self.root)
             with tempfile.TemporaryDirectory(dir=self.root, prefix=".new-") as new:
                 whole = Path(new) / version
                 whole.mkdir(mode=0o700)
@@ -146,7 +146,7 @@ class Store:
         return spare[keep:]
 
     def _write(self, pointer: Pointer) -> None:
-        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _private(self.root)
         partial = self.root / "current.part"
         partial.write_text(json.dumps(pointer._asdict()) + "\n", encoding="utf-8")
         _to_disk(partial)
@@ -157,6 +157,12 @@ def learned(runtime: Runtime, home: Path | None = None) -> Segmenter:
     """What was promoted below `home`, else the network that we ship. Raises WeightsError."""
     store = Store(home) if home is not None else None
     return open_segmenter(store.weights() if store else embedded_weights(NAME), runtime)
+
+
+def _private(folder: Path) -> None:
+    """`mkdir(parents=True)` would give the mode to the last folder only."""
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.mkdir(exist_ok=True, mode=0o700)
 
 
 def _manifest(export: Path) -> str:

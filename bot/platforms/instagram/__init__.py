@@ -1,5 +1,5 @@
-"""The Instagram platform: `adapter` loads instagrapi, this package does not."""
+"""The Instagram platform. Importing this loads instagrapi: import it where an account is opened."""
 
-from bot.platforms.instagram.descriptor import PLATFORM
+from bot.platforms.instagram.adapter import InstagramPlatform
 
-__all__ = ["PLATFORM"]
+__all__ = ["InstagramPlatform"]

@@ -7,13 +7,13 @@ empty list, drop posts they cannot read, and fail a whole page for one `null`.
 from __future__ import annotations
 
 import json
-import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
+from bot.core.bots import says_bot
 from bot.core.errors import Refused, TargetGone, TargetPrivate
 from bot.core.events import Author, CommentPage, Page, Post
 from bot.platforms.captions import normal_tag
@@ -30,8 +30,6 @@ from bot.platforms.instagram.parse import (
 from bot.platforms.instagram.session import Session
 
 PER_PAGE = 33  # the most a profile answers with
-# In a biography: "I am a bot", "automated account", and the usual "#nobot" of who wants none
-_AUTOMATED = re.compile(r"(?<![^\W\d_])(?:no)?bots?(?![^\W\d_])|automated", re.IGNORECASE)
 _MENTIONS_KEPT = 64
 _MENTIONS_FETCHED = 16  # new ones in one poll; the next poll goes on
 
@@ -107,7 +105,7 @@ class Reader:
             return replace(
                 author_from(user),
                 is_private=user.get("is_private") is not False,
-                is_bot=_AUTOMATED.search(str(user.get("biography") or "")) is not None,
+                is_bot=says_bot(str(user.get("biography") or "")),
             )
 
         return self._session.call("read", f"user {user_id}", request)

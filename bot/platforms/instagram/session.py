@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from bot.core.errors import AuthError, LoginRequired, StorageError
 from bot.core.events import Author
+from bot.core.folders import private_folder
 from bot.platforms.base import Pacer
 from bot.platforms.instagram.client import GuardedClient, device_of, open_client
 from bot.platforms.instagram.parse import author_from
@@ -202,7 +203,7 @@ def read_settings(file: Path) -> dict[str, Any]:
 def write_settings(file: Path, settings: dict[str, Any]) -> None:
     """Replace the session file: never seen half written, never readable by others (0600)."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(file.parent)
         handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # 0600
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as out:

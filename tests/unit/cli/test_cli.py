@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import getpass
 import json
 import os
@@ -648,3 +649,95 @@ def test_the_image_verbs_need_no_configuration(tagecho: Run, config: Path, tmp_p
     source = photo(tmp_path / "a.png")
     assert tagecho("segment", source, "--out", tmp_path / "out").code == 0
     assert not (tmp_path / "data").exists()
+
+
+# --- what a disk, or somebody's folders, do -------------------------------------------------------
+
+
+def with_data(config: Path, folder: Path | str) -> None:
+    config.write_text(f'[data]\ndir = "{folder}"\n{CONFIG}', encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["replies", "list"],
+        ["track", "list"],
+        ["search", "sunset"],
+        ["stats"],
+        ["snapshot", "create", "sunset"],
+        ["export", "sunset", "--format", "imagefolder", "--out", "out"],
+        ["curate"],
+        ["pause"],
+        ["run"],
+    ],
+    ids=" ".join,
+)
+def test_a_data_folder_that_cannot_be_made(tagecho: Run, config: Path, verb: list[str]) -> None:
+    config.with_name("file").write_text("not a folder", encoding="utf-8")
+    with_data(config, "file/data")
+    done = tagecho(*verb)
+    assert done.code == 10
+    assert "file/data" in done.err
+    assert len(done.err.strip().splitlines()) == 1
+
+
+def test_check_and_doctor_see_a_data_folder_that_cannot_be_made(tagecho: Run, config: Path) -> None:
+    config.with_name("file").write_text("not a folder", encoding="utf-8")
+    with_data(config, "file/data")
+    checked = tagecho("check")
+    assert checked.code == 3
+    assert f"{config}:2: data.dir" in checked.err
+    looked = tagecho("doctor")
+    assert looked.code == 10
+    assert "FAIL disk" in looked.out
+    assert "Traceback" not in looked.err
+
+
+def test_folders_of_a_new_data_folder_are_private(
+    tagecho: Run, config: Path, database: Database
+) -> None:
+    data = config.with_name("data")
+    data.chmod(0o755)  # as an older version made it
+    assert tagecho("replies", "list").code == 0
+    modes = {path.name: path.stat().st_mode & 0o777 for path in [data, *data.rglob("*")]}
+    assert not {name: f"{mode:o}" for name, mode in modes.items() if mode & 0o077}
+
+
+def test_a_full_disk_is_one_line(tagecho: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever part of the program meets it first."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/data/x")
+
+    monkeypatch.setattr("bot.verbs.stats.collect", full)
+    done = tagecho("stats")
+    assert (done.code, done.err) == (10, "/data/x: No space left on device\n")
+
+
+def test_a_mistake_of_ours_is_not_blamed_on_the_disk(
+    tagecho: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*_: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file", "x")
+
+    monkeypatch.setattr("bot.verbs.stats.collect", wrong)
+    with pytest.raises(FileNotFoundError):
+        tagecho("stats")
+
+
+@pytest.mark.parametrize("name", ["models", "storage"])
+def test_a_package_of_somebody_else_in_the_way(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text("", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "bot", "check"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert str(tmp_path / name) in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -21,8 +21,7 @@ from bot.core.errors import (
     TargetGone,
     Unavailable,
 )
-from bot.net.client import retry_after
-from bot.platforms.instagram.translate import translate
+from bot.platforms.instagram.translate import retry_after, translate
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
