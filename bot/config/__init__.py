@@ -2,18 +2,16 @@
 
 settings.py   the sections and their keys, and which are live; load, parse
 changes.py    what differs between two files, and what of it a running service adopts
-fields.py     the types of the keys: what each accepts and what it becomes
-values.py     durations, sizes, rates, quiet hours, names
+fields.py     the types of the service's own keys; shared ones are in bot.schema
+values.py     quiet hours, thresholds
 source.py     the file with the environment over it
 lines.py      where every key stands in the file
-problems.py   how a mistake is told
 tracks.py     edits [[tracks]] in place
 """
 
 from bot.config.changes import adopted, changes
 from bot.config.settings import (
     STYLES,
-    Account,
     Data,
     Health,
     Limits,
@@ -21,7 +19,6 @@ from bot.config.settings import (
     Models,
     Pacing,
     Replies,
-    Section,
     Settings,
     Track,
     load,
@@ -30,7 +27,6 @@ from bot.config.settings import (
 
 __all__ = [
     "STYLES",
-    "Account",
     "Data",
     "Health",
     "Limits",
@@ -38,7 +34,6 @@ __all__ = [
     "Models",
     "Pacing",
     "Replies",
-    "Section",
     "Settings",
     "Track",
     "adopted",

@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from pydantic import SecretStr
 
-from bot.config.problems import quote
-from bot.config.settings import Section, Settings
-from bot.config.values import format_duration
+from bot.config.settings import Settings
+from bot.schema.problems import quote
+from bot.schema.section import Section
+from bot.schema.values import format_duration
 
 _S = TypeVar("_S", bound=Section)
 
@@ -68,12 +69,15 @@ def _sections(settings: Settings) -> dict[str, Section]:
 
 
 def _differences(name: str, old: Section, new: Section) -> list[Change]:
+    """An account that is of another platform now has other keys as well."""
     before: Mapping[str, object] = dict(old)
-    live = old.live_keys()
+    after: Mapping[str, object] = dict(new)
     return [
-        Change(f"{name}.{key}", _difference(before[key], now), key in live)
-        for key, now in new
-        if before[key] != now
+        Change(
+            f"{name}.{key}", _difference(before.get(key), after.get(key)), key in old.live_keys()
+        )
+        for key in before.keys() | after.keys()
+        if before.get(key) != after.get(key)
     ]
 
 

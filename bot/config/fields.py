@@ -1,8 +1,7 @@
-"""The types of the settings' fields: what each accepts and what it becomes."""
+"""The types of the service's own keys: what each accepts and what it becomes."""
 
 from __future__ import annotations
 
-import base64
 import re
 import string
 from collections.abc import Callable
@@ -16,31 +15,20 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    PlainSerializer,
     PlainValidator,
     SecretStr,
     ValidationInfo,
 )
 
-from bot.config.problems import did_you_mean, not_one_of, quote
-from bot.config.values import (
-    Rate,
-    Threshold,
-    parse_duration,
-    parse_hashtag,
-    parse_quiet_hours,
-    parse_rate,
-    parse_seconds,
-    parse_size,
-    parse_threshold,
-    parse_username,
-)
+from bot.config.values import Threshold, parse_quiet_hours, parse_threshold
 from bot.core.events import Mode
 from bot.flow.quiet_hours import QuietHours
 from bot.net.addresses import is_loopback
+from bot.schema.fields import AS_WRITTEN, HOST, SPLIT, Duration, Hashtag, Username, resolved
+from bot.schema.problems import did_you_mean, not_one_of, quote
+from bot.schema.values import parse_duration, parse_size
 from models.serving.catalogue import names
 
-PLATFORMS = ("instagram",)
 DELETED_POSTS = ("keep", "metadata", "remove")
 UPSCALERS = ("embedded", *names("upscaler"))
 LEARNING_STARTS = ("in-service", "scratch")
@@ -50,9 +38,6 @@ LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("auto", "text", "json")
 PLACEHOLDERS = ("author", "style", "url")
 
-_HOST = re.compile(
-    r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?|\[[0-9a-f:]+\](:[0-9]{1,5})?"
-)
 _DATABASE = re.compile(r"(sqlite|postgres(?:ql)?(?:\+psycopg)?)://")
 _CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 _ACCOUNT = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
@@ -67,22 +52,9 @@ def _choice(*allowed: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def _split(value: object) -> object:
-    """A single text is a list of one; commas separate in the environment, where no list fits."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
-
-
 def _no_bool(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("must be a whole number")  # noqa: TRY004 - pydantic takes ValueError only
-    return value
-
-
-def _positive(value: timedelta) -> timedelta:
-    if not value:
-        raise ValueError("must be longer than 0")
     return value
 
 
@@ -90,10 +62,6 @@ def _a_second(value: timedelta) -> timedelta:
     if value < timedelta(seconds=1):
         raise ValueError("must be at least 1s")
     return value
-
-
-def _duration_or_off(value: object) -> timedelta | None:
-    return None if value is False or value == "off" else parse_duration(value) or None
 
 
 def _time_of_day(value: object) -> time | None:
@@ -116,39 +84,6 @@ def _spacing(value: object) -> tuple[timedelta, timedelta]:
     return parse_duration(parts[0]), parse_duration(parts[1])
 
 
-def _delay(value: object) -> tuple[float, float]:
-    """Two numbers of seconds, or one for both."""
-    parts = value.split(",") if isinstance(value, str) else value
-    parts = [parts, parts] if isinstance(parts, int | float) else parts
-    what = "must be two numbers of seconds, the smaller first, such as [1.0, 3.0]"
-    if not isinstance(parts, list | tuple) or len(parts) != 2:
-        raise ValueError(what)
-    try:
-        least, most = (parse_seconds(part).total_seconds() for part in parts)
-    except ValueError:
-        raise ValueError(what) from None
-    if least > most:
-        raise ValueError(what)
-    return least, most
-
-
-def _resolved(value: object, info: ValidationInfo) -> object:
-    """A path relative to the folder of the config file."""
-    if not isinstance(value, str | Path):
-        return value
-    if not str(value) or "\0" in str(value):
-        raise ValueError("is not a path")
-    try:
-        path = Path(value).expanduser()
-    except RuntimeError:
-        raise ValueError(f"{quote(str(value))}: no such user's home") from None
-    return (info.context or {}).get("folder", Path()) / path
-
-
-def _resolved_or_none(value: object, info: ValidationInfo) -> object:
-    return None if value == "" else _resolved(value, info)
-
-
 def _database(value: object, info: ValidationInfo) -> object:
     """A URL SQLAlchemy takes, with the driver we ship. Never repeated: it may hold a password."""
     if not isinstance(value, str) or value == "":
@@ -161,22 +96,7 @@ def _database(value: object, info: ValidationInfo) -> object:
         return SecretStr(f"postgresql+psycopg://{rest}")
     if not rest.startswith("/") or rest == "/":
         raise ValueError('must name a file, as in "sqlite:///tagecho.db"')
-    return SecretStr(f"sqlite:///{_resolved(rest[1:], info)}")
-
-
-def _proxy(value: object) -> object:
-    """Never repeated in a message: it may hold a password."""
-    if not isinstance(value, str) or value == "":
-        return None if value == "" else value
-    what = 'must be a URL such as "http://127.0.0.1:8899"'
-    try:
-        url = urlsplit(value)
-        port = url.port
-    except ValueError:
-        raise ValueError(what) from None
-    if url.scheme not in ("http", "https", "socks5", "socks5h") or not url.hostname or not port:
-        raise ValueError(what)
-    return SecretStr(value)
+    return SecretStr(f"sqlite:///{resolved(rest[1:], info)}")
 
 
 def _mirror(value: object) -> str:
@@ -193,29 +113,6 @@ def _mirror(value: object) -> str:
     if text and (not fine or "@" in url.netloc):
         raise ValueError(what)
     return text
-
-
-def _totp(value: object) -> object:
-    """The base32 seed, as apps show it: in groups, in any case."""
-    if not isinstance(value, str):
-        return value
-    seed = re.sub(r"[\s-]", "", value).upper().rstrip("=")
-    try:
-        key = base64.b32decode(seed + "=" * (-len(seed) % 8))
-    except ValueError:
-        key = b""
-    if not key:
-        raise ValueError("is not a base32 secret (letters A-Z and digits 2-7)")
-    return SecretStr(seed)
-
-
-def _host(value: object) -> str:
-    host = value.strip().lower() if isinstance(value, str) else ""
-    if not _HOST.fullmatch(host):
-        raise ValueError(
-            f'{quote(value)} is not a host such as "*.cdninstagram.com" or "127.0.0.1:8480"'
-        )
-    return host
 
 
 def _dataset(value: str) -> str:
@@ -251,7 +148,7 @@ def _listen(value: object) -> str:
 def split_address(value: object) -> tuple[str, int] | None:
     """`"127.0.0.1:8490"` or `"[::1]:8490"` as (host, port); None when it is no address."""
     host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-    if not _HOST.fullmatch(host.lower()) or "*" in host or not re.fullmatch("[0-9]{1,5}", port):
+    if not HOST.fullmatch(host.lower()) or "*" in host or not re.fullmatch("[0-9]{1,5}", port):
         return None
     return (host.strip("[]"), int(port)) if int(port) < 65536 else None
 
@@ -280,34 +177,25 @@ def _template(*required: str) -> Callable[[str], str]:
 
 _PLACES = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
 
-_AS_WRITTEN = PlainSerializer(str, when_used="unless-none")
 
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 Interval = Annotated[Duration, AfterValidator(_a_second)]
-DurationOrOff = Annotated[timedelta | None, BeforeValidator(_duration_or_off)]
 TimeOfDay = Annotated[time | None, BeforeValidator(_time_of_day)]
 Spacing = Annotated[tuple[timedelta, timedelta], BeforeValidator(_spacing)]
-Delay = Annotated[tuple[float, float], BeforeValidator(_delay)]
 Size = Annotated[int, PlainValidator(parse_size)]
-Limit = Annotated[Rate | None, PlainValidator(parse_rate), _AS_WRITTEN]
-Bound = Annotated[Threshold | None, PlainValidator(parse_threshold), _AS_WRITTEN]
-Quiet = Annotated[QuietHours | None, PlainValidator(parse_quiet_hours), _AS_WRITTEN]
+Bound = Annotated[Threshold | None, PlainValidator(parse_threshold), AS_WRITTEN]
+Quiet = Annotated[QuietHours | None, PlainValidator(parse_quiet_hours), AS_WRITTEN]
 Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=1_000_000_000)]
 Some = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=1_000_000_000)]
 
-Hashtag = Annotated[str, PlainValidator(parse_hashtag)]
-Username = Annotated[str, PlainValidator(parse_username)]
-Hashtags = Annotated[tuple[Hashtag, ...], BeforeValidator(_split)]
-Usernames = Annotated[tuple[Username, ...], BeforeValidator(_split)]
-Checks = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Hashtags = Annotated[tuple[Hashtag, ...], SPLIT]
+Usernames = Annotated[tuple[Username, ...], SPLIT]
+Checks = Annotated[tuple[str, ...], SPLIT]
 Nice = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=19)]
 AccountName = Annotated[str, AfterValidator(_account)]
 Dataset = Annotated[str, AfterValidator(_dataset)]
 
 ModeName = Annotated[Mode, _choice(*Mode)]
-ModeNames = Annotated[tuple[ModeName, ...], BeforeValidator(_split)]
-Platform = Annotated[str, _choice(*PLATFORMS)]
+ModeNames = Annotated[tuple[ModeName, ...], SPLIT]
 UpscalerPack = Annotated[str, _choice(*UPSCALERS)]
 DeletedPosts = Annotated[str, _choice(*DELETED_POSTS)]
 SegmenterPack = Annotated[str, _choice(*SEGMENTERS)]
@@ -319,12 +207,8 @@ Mirror = Annotated[str, PlainValidator(_mirror)]
 Level = Annotated[str, _choice(*LEVELS)]
 LogFormat = Annotated[str, _choice(*FORMATS)]
 
-Folder = Annotated[Path, BeforeValidator(_resolved)]
-OptionalFile = Annotated[Path | None, BeforeValidator(_resolved_or_none)]
+Folder = Annotated[Path, BeforeValidator(resolved)]
 DatabaseUrl = Annotated[SecretStr | None, BeforeValidator(_database)]
-ProxyUrl = Annotated[SecretStr | None, BeforeValidator(_proxy)]
-TotpSecret = Annotated[SecretStr | None, BeforeValidator(_totp)]
-Hosts = Annotated[tuple[Annotated[str, PlainValidator(_host)], ...], BeforeValidator(_split)]
 Listen = Annotated[str, PlainValidator(_listen)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Template = Annotated[str, AfterValidator(_template())]

@@ -10,7 +10,7 @@ import re
 import tomllib
 from typing import NamedTuple
 
-from bot.config.problems import Path
+from bot.schema.problems import Path
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _STRING = re.compile(

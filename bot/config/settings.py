@@ -12,13 +12,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import time, timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
+    BeforeValidator,
     Field,
-    SecretStr,
+    SerializeAsAny,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -27,40 +26,22 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from bot.config import fields
-from bot.config.problems import Path as KeyPath
-from bot.config.problems import did_you_mean, not_one_of, origin_of, quote
 from bot.config.source import Source, parse_source, read_text
-from bot.config.values import Rate, Threshold
+from bot.config.values import Threshold
 from bot.core.errors import ConfigError
 from bot.core.events import Mode, TrackKind
 from bot.net.addresses import is_loopback
+from bot.platforms import registry
+from bot.platforms.account import Account
+from bot.schema.fields import Hashtag, Limit, PositiveDuration, Username
+from bot.schema.problems import Path as KeyPath
+from bot.schema.problems import did_you_mean, nearest, not_one_of, origin_of, quote
+from bot.schema.section import Section, Strict
+from bot.schema.values import Rate
 from models.compose import styles
 
 # What a style may be called: one of the overlays, or another one for each post.
 STYLES = ("auto", *styles())
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
-    )
-
-
-class Section(_Strict):
-    """A table of the file. Each declares what a running service adopts when the file changes:
-    `live` is True (all keys), False (none), or the names of the keys; the rest needs a restart."""
-
-    _live: ClassVar[bool | Collection[str]]
-
-    def __init_subclass__(cls, *, live: bool | Collection[str], **options: Any) -> None:
-        super().__init_subclass__(**options)
-        cls._live = live
-
-    @classmethod
-    def live_keys(cls) -> frozenset[str]:
-        if isinstance(cls._live, bool):
-            return frozenset(cls.model_fields if cls._live else ())
-        return frozenset(cls._live)
 
 
 class Data(Section, live={"deleted_posts"}):
@@ -74,23 +55,10 @@ class Data(Section, live={"deleted_posts"}):
         return self.url.get_secret_value() if self.url else f"sqlite:///{self.dir / 'tagecho.db'}"
 
 
-class Account(Section, live={"mentions_every"}):
-    platform: fields.Platform
-    username: fields.Username
-    password: SecretStr | None = None
-    totp_secret: fields.TotpSecret = None
-    proxy: fields.ProxyUrl = None
-    ca_file: fields.OptionalFile = None
-    media_hosts: fields.Hosts = ("*.cdninstagram.com", "*.fbcdn.net")
-    request_delay: fields.Delay = (1.0, 3.0)  # seconds, at least and at most
-    timeout: fields.PositiveDuration = timedelta(seconds=30)
-    mentions_every: fields.DurationOrOff = timedelta(minutes=5)
-
-
 class Track(Section, live=True):
     account: str
-    hashtag: fields.Hashtag | None = None
-    profile: fields.Username | None = None
+    hashtag: Hashtag | None = None
+    profile: Username | None = None
     every: fields.Interval = timedelta(minutes=15)
     dataset: fields.Dataset = Field(
         default_factory=lambda known: known["hashtag"] or known["profile"] or ""
@@ -122,7 +90,7 @@ class Replies(Section, live=True):
     enabled: bool = True
     dry_run: bool = False
     approval: bool = True
-    approval_expires: fields.PositiveDuration = timedelta(hours=48)
+    approval_expires: PositiveDuration = timedelta(hours=48)
     mode: fields.ModeName = Mode.POST
     fallback: fields.ModeNames = ()  # tried in order after a definitive refusal
     style: str = "tint"
@@ -131,7 +99,7 @@ class Replies(Section, live=True):
     mentions: bool = True
     opt_in_hashtags: fields.Hashtags = ()
     ignore: fields.Usernames = ()
-    max_age: fields.PositiveDuration = timedelta(hours=24)
+    max_age: PositiveDuration = timedelta(hours=24)
     per_day: fields.Count = 20
     per_author_per_day: fields.Count = 1
     quiet_hours: fields.Quiet = None
@@ -158,7 +126,7 @@ class Models(Section, live={"mirror", "offline"}):
     offline: bool = False
     mirror: fields.Mirror = ""
     threads: fields.Some = 2
-    idle: fields.PositiveDuration = timedelta(minutes=2)
+    idle: PositiveDuration = timedelta(minutes=2)
 
 
 class Learn(Section, live=True):
@@ -174,7 +142,7 @@ class Learn(Section, live=True):
     mask_steps: fields.Some = 2500
     threads: fields.Some = 1
     nice: fields.Nice = 15
-    time_limit: fields.PositiveDuration = timedelta(hours=6)
+    time_limit: PositiveDuration = timedelta(hours=6)
     keep: fields.Count = 3
 
 
@@ -203,14 +171,14 @@ class Curation(Section, live=True):
 class Pacing(Section, live=False):
     """Token buckets per account and action class; None: no limit."""
 
-    read: fields.Limit = Rate(300, timedelta(hours=1))
-    media: fields.Limit = Rate(1000, timedelta(hours=1))
-    login: fields.Limit = Rate(3, timedelta(hours=1))
-    upload: fields.Limit = Rate(10, timedelta(hours=1))
-    publish: fields.Limit = Rate(6, timedelta(hours=1))
-    comment: fields.Limit = Rate(6, timedelta(hours=1))
-    dm: fields.Limit = Rate(10, timedelta(hours=1))
-    delete: fields.Limit = Rate(20, timedelta(hours=1))
+    read: Limit = Rate(300, timedelta(hours=1))
+    media: Limit = Rate(1000, timedelta(hours=1))
+    login: Limit = Rate(3, timedelta(hours=1))
+    upload: Limit = Rate(10, timedelta(hours=1))
+    publish: Limit = Rate(6, timedelta(hours=1))
+    comment: Limit = Rate(6, timedelta(hours=1))
+    dm: Limit = Rate(10, timedelta(hours=1))
+    delete: Limit = Rate(20, timedelta(hours=1))
 
 
 class Log(Section, live=False):
@@ -236,11 +204,30 @@ class Health(Section, live=False):
         return fields.split_address(self.listen)
 
 
-class Settings(_Strict):
+def _of_its_platform(value: object, info: ValidationInfo) -> object:
+    """The account as its platform's own model has it. Raises what that model raises."""
+    if not isinstance(value, dict):
+        return value
+    return account_model(value).model_validate(value, context=info.context)
+
+
+def account_model(raw: Mapping[str, Any]) -> type[Account]:
+    """The model of an account by its `platform`; where that is wrong, of what it may have meant."""
+    said = raw.get("platform")
+    known = registry.names()
+    meant = said if said in known else nearest(said, known) or (known[0] if len(known) == 1 else "")
+    found = registry.find(meant)
+    return found.settings if found else Account
+
+
+_AnyAccount = Annotated[SerializeAsAny[Account], BeforeValidator(_of_its_platform)]
+
+
+class Settings(Strict):
     """The whole file. Made by `load`, which also checks what one section says about another."""
 
     data: Data = Data()
-    accounts: dict[fields.AccountName, Account] = Field(default_factory=dict)
+    accounts: dict[fields.AccountName, _AnyAccount] = Field(default_factory=dict)
     tracks: tuple[Track, ...] = ()
     replies: Replies = Replies()
     models: Models = Models()
@@ -315,7 +302,7 @@ def _complain(source: Source, detail: ErrorDetails) -> None:
     if kind == "default_factory_not_called":
         return  # the key it depends on is wrong, which has its own line
     if kind == "extra_forbidden":
-        what = f"unknown key{_nearest_key(path)}"
+        what = f"unknown key{_nearest_key(source, path)}"
     elif kind == "value_error":
         what = str(detail["ctx"]["error"])
     elif path == ("tracks",):
@@ -325,14 +312,20 @@ def _complain(source: Source, detail: ErrorDetails) -> None:
     source.complain(path, what)
 
 
-def _nearest_key(path: KeyPath) -> str:
+def _nearest_key(source: Source, path: KeyPath) -> str:
     """The nearest key of the same section, or the section that has this very key."""
     name = path[-1]
     if len(path) == 1:
         return did_you_mean(name, Settings.model_fields)
-    near = did_you_mean(name, SECTIONS[path[0]].model_fields)
+    near = did_you_mean(name, _model_at(source, path).model_fields)
     homes = [title for title, model in SECTIONS.items() if name in model.model_fields]
     return near or (f" (it belongs in [{homes[0]}])" if homes else "")
+
+
+def _model_at(source: Source, path: KeyPath) -> type[Section]:
+    if path[0] != "accounts":
+        return SECTIONS[path[0]]
+    return account_model(source.data["accounts"][path[1]])
 
 
 SECTIONS: dict[str | int, type[Section]] = {
@@ -403,9 +396,13 @@ def _check_disk(source: Source, folder: Path) -> None:
 def _check_accounts(source: Source, context: dict[str, Any]) -> None:
     raw = source.data.get("accounts")
     seen: dict[tuple[str, str], str] = {}
-    for name, account in _valid(Account, raw.items() if isinstance(raw, dict) else (), context):
-        first = seen.setdefault((account.platform, account.username), name)
-        if first != name:
-            source.complain(
-                ("accounts", name, "username"), f"is the username of accounts.{first} too"
-            )
+    for name, keys in raw.items() if isinstance(raw, dict) else ():
+        platform = keys.get("platform") if isinstance(keys, dict) else None
+        if platform is not None and registry.find(platform) is None:
+            what = not_one_of(platform, registry.names())
+            source.complain(("accounts", name, "platform"), what)
+        for _, account in _valid(account_model(keys), [(name, keys)], context) if platform else ():
+            first = seen.setdefault((account.platform, account.handle), name)
+            if first != name:
+                what = f"is the username of accounts.{first} too"
+                source.complain(("accounts", name, "username"), what)

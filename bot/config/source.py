@@ -17,13 +17,12 @@ from pathlib import Path as File
 from typing import Any
 
 from bot.config.lines import locate
-from bot.config.problems import Origin, Path, Problem, did_you_mean, key_name, origin_of
 from bot.core.errors import ConfigError
+from bot.platforms import registry
+from bot.schema.problems import Origin, Path, Problem, did_you_mean, key_name, origin_of
 
 PREFIX = "TAGECHO_"
-ACCOUNT_SECRETS = ("password", "totp_secret")
 
-_SECRET_FILES = re.compile(r"accounts__.+__(?:password|totp_secret)_file|data__url_file")
 _MOUNTED_SECRETS = File("/run/secrets")  # the container engine sets their mode
 _LINE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
 
@@ -90,7 +89,7 @@ def _refuse_secrets(source: Source) -> None:
     """A secret in the file is told and taken out, so that nothing later can repeat it."""
     accounts = source.data.get("accounts")
     for name, account in accounts.items() if isinstance(accounts, dict) else ():
-        for secret in ACCOUNT_SECRETS if isinstance(account, dict) else ():
+        for secret in registry.secret_names() if isinstance(account, dict) else ():
             variable = f"{PREFIX}ACCOUNTS__{name.upper()}__{secret.upper()}"
             for key in (secret, f"{secret}_file"):
                 if key in account:
@@ -110,14 +109,23 @@ def _overlay(source: Source, folder: File, environ: Mapping[str, str]) -> None:
             source.complain(keys, "tracks are set in the file only", Origin(variable))
             continue
         value: str | None = environ[variable]
-        if _SECRET_FILES.fullmatch("__".join(keys)):
+        if _names_a_secret_file(keys):
             keys = (*keys[:-1], keys[-1].removesuffix("_file"))
             value = _secret(source, keys, variable, folder, environ)
-        if keys[-1] in ACCOUNT_SECRETS and not value:
+        if keys[-1] in registry.secret_names() and not value:
             continue  # VAR= in a compose file means: not set
         if value is not None:
             _put(source, keys, value, Origin(variable))
     _refuse_strays(source)
+
+
+def _names_a_secret_file(keys: tuple[str, ...]) -> bool:
+    of_account = len(keys) > 2 and keys[0] == "accounts"
+    return keys == ("data", "url_file") or (
+        of_account
+        and keys[-1].removesuffix("_file") in registry.secret_names()
+        and keys[-1].endswith("_file")
+    )
 
 
 def _refuse_strays(source: Source) -> None:
@@ -129,7 +137,7 @@ def _refuse_strays(source: Source) -> None:
         for name, account in named.items()
         if source.origins[("accounts", name)].variable
         and isinstance(account, dict)
-        and account.keys() <= {*ACCOUNT_SECRETS}
+        and account.keys() <= {*registry.secret_names()}
     ]
     for name in strays:
         del named[name]

@@ -17,12 +17,12 @@ from pydantic import ValidationError
 from tomlkit.items import Array, InlineTable
 
 from bot.config.lines import locate
-from bot.config.problems import did_you_mean, quote
 from bot.config.settings import Settings, Track, parse
 from bot.config.source import read_text
-from bot.config.values import parse_hashtag, parse_username
 from bot.core.errors import ConfigError, NothingToDo, UsageError
 from bot.core.events import TrackKind
+from bot.schema.problems import did_you_mean, quote
+from bot.schema.values import parse_hashtag, parse_username
 
 _Edit = Callable[[str, Settings], tuple[str, Track]]
 

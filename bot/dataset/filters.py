@@ -11,9 +11,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.config.problems import did_you_mean
 from bot.core.errors import UsageError
 from bot.core.events import Post
+from bot.schema.problems import did_you_mean
 
 Filter = Callable[[Post], bool]
 LONGEST = 2000  # characters: the parser's own limits are far beyond

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bot.config import Settings
-from bot.config.problems import did_you_mean
 from bot.core.errors import UsageError
+from bot.schema.problems import did_you_mean
 from bot.service.app import App
 from storage import datasets, queries, snapshots
 from storage.queries import Query

@@ -13,7 +13,7 @@ from bot.core.errors import AuthError, LoginRequired, NetworkError, RateLimited,
 from bot.core.events import Reading, Receipt, StepKind, Verdict
 from bot.flow.forget import Files, gone_at_source
 from bot.flow.policy import Policy
-from bot.flow.publish import as_step, known_author, pause_after
+from bot.flow.sending import as_step, known_author, pause_after
 from bot.platforms.base import Platform
 from storage import outbox, steps
 from storage.database import Database

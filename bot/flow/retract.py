@@ -21,9 +21,9 @@ from bot.core.errors import (
     TargetGone,
 )
 from bot.core.events import Remote
-from bot.flow.publish import pause_after, paused
+from bot.flow.sending import pause_after
 from bot.platforms.base import Platform
-from storage import retractions
+from storage import pauses, retractions
 from storage.database import Database
 from storage.retractions import State
 from storage.tables import Retraction
@@ -52,7 +52,7 @@ class Retractor:
         now = self._clock()
         with self._database.read() as session:
             row = retractions.due(session, self._platform.name, self._platform.account, now)
-            stopped = paused(session, self._platform.account)
+            stopped = pauses.paused(session, self._platform.account)
         if row is None:
             return False
         try:

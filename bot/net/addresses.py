@@ -11,3 +11,14 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_private(host: str) -> bool:
+    """Whether a host is not on the public internet, by its number, or because it is this machine.
+
+    False for any other name: where it leads is known when it is connected to.
+    """
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return host == "localhost"

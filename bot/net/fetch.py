@@ -1,33 +1,28 @@
-"""Large files over HTTPS: resumed after a break, bounded, checked, and only from public hosts."""
+"""Large files over HTTPS: resumed after a break, bounded, and checked."""
 
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
 import os
 import re
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import requests
-import urllib3
 from requests.utils import get_environ_proxies
 
-from bot.core.errors import ModelError, RateLimited, Refused, StorageError, TargetGone, Unavailable
-from bot.net.addresses import is_loopback
+from bot.core.errors import ModelError, Refused, StorageError, Unavailable
+from bot.net.client import Client, Reach, chunks, host_of, judge
 
 Progress = Callable[[int, int], None]  # bytes so far, bytes in all (0: unknown)
 
-_CHUNK = 256 * 1024
 _REDIRECTS = 5
 _TIMEOUT = 30.0  # seconds without a byte
-_FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError)
-_TRICKS = re.compile(r"[\\\s\x00-\x20\x7f-\x9f]")  # what parsers of addresses disagree about
+_FILE = (200, 206, 416)  # a file, a part of one, and: the part that was asked for is no more
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
@@ -41,9 +36,7 @@ class Part:
 
 
 class Fetcher:
-    """`own`: the host, with its port if any, that may be private and, on loopback, without TLS:
-    the mirror that the operator named.
-    """
+    """From any public host, and from the one that the operator named."""
 
     def __init__(
         self,
@@ -52,13 +45,15 @@ class Fetcher:
         attempts: int = 5,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._own = own.lower()
+        """`own`: a mirror's host, with its port if any; see `Reach`."""
         self._attempts, self._wait = attempts, wait
-        self._session = requests.Session()
-        self._session.trust_env = False  # no .netrc; proxies and authorities as below
-        authorities = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
-        self._session.verify = authorities or True
-        self._session.headers["Accept-Encoding"] = "identity"
+        self._client = Client(
+            Reach(own=frozenset({own.lower()} - {""})),
+            proxies=get_environ_proxies,
+            ca_file=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE"),
+            timeout=_TIMEOUT,
+            redirects=_REDIRECTS,
+        )
 
     def fetch(
         self, url: str, target: Path, most_bytes: int, sha256: str, progress: Progress
@@ -108,16 +103,14 @@ class Fetcher:
         known = _read_note(part)
         have = part.stat().st_size if known.url == url and known.mark else 0
         headers = {"Range": f"bytes={have}-", "If-Range": known.mark} if have else {}
-        try:
-            with self._get(url, headers) as response:
-                begin = _begin(response, have, known)
-                if begin is not None:
-                    total = _total(response, begin, most_bytes)
-                    _write_note(part, Part(url, _mark(response), total))
-                    self._write(response, part, begin, total, most_bytes, progress)
-                    return
-        except _FAILURES as error:
-            raise Unavailable(f"{_host(url)}: broke off, {type(error).__name__}") from error
+        with self._client.get(url, headers) as response:
+            judge(response, _FILE, Refused)
+            begin = _begin(response, have, known)
+            if begin is not None:
+                total = _total(response, begin, most_bytes)
+                _write_note(part, Part(url, _mark(response), total))
+                self._write(response, part, begin, total, most_bytes, progress)
+                return
         _forget_note(part)
         self._download(url, part, most_bytes, progress)
 
@@ -134,66 +127,14 @@ class Fetcher:
         with part.open("r+b") as file:
             file.truncate(begin)
             file.seek(begin)
-            while chunk := response.raw.read1(_CHUNK):
+            for chunk in chunks(response, most_bytes - begin):
                 done += len(chunk)
-                if done > most_bytes:
-                    raise Refused(f"{_host(response.url)}: more than {most_bytes} bytes")
                 file.write(chunk)
                 progress(done, total)
             file.flush()
             os.fsync(file.fileno())
         if done < total:
-            raise Unavailable(f"{_host(response.url)}: broke off at {done} of {total} bytes")
-
-    def _get(self, url: str, headers: dict[str, str]) -> requests.Response:
-        for _ in range(_REDIRECTS + 1):
-            proxies = self._check(url)
-            response = self._session.get(
-                url,
-                headers=headers,
-                stream=True,
-                timeout=_TIMEOUT,
-                allow_redirects=False,
-                proxies=proxies,
-            )
-            if not response.is_redirect:
-                _judge(response)
-                return response
-            response.close()
-            url = urljoin(url, response.headers["location"])
-        raise Refused(f"{_host(url)}: more than {_REDIRECTS} redirects")
-
-    def _check(self, url: str) -> dict[str, str]:
-        """The proxies for an address that may be fetched. Raises Refused for any other."""
-        parts = urlsplit(url)
-        if _TRICKS.search(url) or "@" in parts.netloc or not parts.hostname:
-            raise Refused("an address with odd characters or a user name")
-        host = parts.hostname
-        own = parts.netloc.lower() == self._own
-        if parts.scheme != "https" and not (own and parts.scheme == "http" and is_loopback(host)):
-            raise Refused(f"{host}: scheme {parts.scheme!r}, only https is fetched")
-        if own and is_loopback(host):
-            return {}  # the machine itself: no proxy leads there
-        proxies: dict[str, str] = get_environ_proxies(url)
-        if not own and _is_private(host, proxied=bool(proxies)):
-            raise Refused(f"{host} is on a private network")
-        return proxies
-
-
-def _judge(response: requests.Response) -> None:
-    """Raises for every answer but a file, or a part of one. 416 is a part that is no more."""
-    status = response.status_code
-    if status in (200, 206, 416):
-        return
-    response.close()
-    said = f"{_host(response.url)}: HTTP {status}"
-    if status in (404, 410):
-        raise TargetGone(said)
-    if status == 429:
-        raise RateLimited(said)
-    if status >= 500:
-        raise Unavailable(said)
-    raise Refused(said)
+            raise Unavailable(f"{host_of(response.url)}: broke off at {done} of {total} bytes")
 
 
 def _begin(response: requests.Response, have: int, known: Part) -> int | None:
@@ -203,7 +144,7 @@ def _begin(response: requests.Response, have: int, known: Part) -> int | None:
     if response.status_code == 200:
         return 0
     if not have:
-        raise Refused(f"{_host(response.url)}: HTTP {response.status_code} to a plain request")
+        raise Refused(f"{host_of(response.url)}: HTTP {response.status_code} to a plain request")
     found = _RANGE.fullmatch(response.headers.get("content-range", ""))
     same = _mark(response) in ("", known.mark) and known.total in (0, int(found[3]) if found else 0)
     return have if found and same and int(found[1]) == have else None
@@ -214,11 +155,11 @@ def _total(response: requests.Response, begin: int, most_bytes: int) -> int:
     stated = response.headers.get("content-length", "")
     if not stated.isdecimal():
         if "chunked" not in response.headers.get("transfer-encoding", "").lower():
-            raise Refused(f"{_host(response.url)}: does not say how large the file is")
+            raise Refused(f"{host_of(response.url)}: does not say how large the file is")
         return 0
     total = begin + int(stated)
     if total > most_bytes:
-        raise Refused(f"{_host(response.url)}: {total} bytes, more than {most_bytes}")
+        raise Refused(f"{host_of(response.url)}: {total} bytes, more than {most_bytes}")
     return total
 
 
@@ -255,21 +196,3 @@ def _forget_note(part: Path) -> None:
 def _sum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).hostname or "?"
-
-
-def _is_private(host: str, *, proxied: bool) -> bool:
-    """Behind a proxy only literal addresses can be judged: the proxy resolves the names."""
-    try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        if proxied or host == "localhost":
-            return host == "localhost"
-    try:
-        found = socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise Unavailable(f"{host} cannot be found: no network?") from error
-    return any(not ipaddress.ip_address(address[4][0]).is_global for address in found)

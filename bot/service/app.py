@@ -10,9 +10,10 @@ from threading import Event
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from pydantic import SecretStr
 from sqlmodel import select
 
-from bot.config import Account, Settings
+from bot.config import Settings
 from bot.core.clock import utc_now
 from bot.core.errors import AuthError, ConfigError, ModelError, StorageError
 from bot.core.events import TrackKind
@@ -23,7 +24,10 @@ from bot.flow.policy import Deleted, Policy, Track
 from bot.flow.trigger import AUTO
 from bot.learn.photos import Runs
 from bot.learn.schedule import Schedule
+from bot.platforms import registry
+from bot.platforms.account import Account
 from bot.platforms.base import Platform
+from bot.platforms.descriptor import Descriptor, Opening
 from bot.platforms.pacing import LedgerPacer, TokenRate
 from bot.service.locks import Check, account_lock
 from models.base import Composer, Image, Mask, Prompter, Segmenter, Upscaler, WeightsError
@@ -120,22 +124,9 @@ class App:
 
     def platform(self, name: str) -> Platform:
         """A client for this account; it belongs to the thread that uses it."""
-        from bot.platforms.instagram import InstagramPlatform  # noqa: PLC0415 - heavy, and optional
-
         account = account_of(self.settings, name)
-        return InstagramPlatform(
-            account=name,
-            username=account.username,
-            password=account.password.get_secret_value() if account.password else None,
-            totp_secret=account.totp_secret.get_secret_value() if account.totp_secret else None,
-            session_file=session_file(self.settings, name),
-            proxy=account.proxy.get_secret_value() if account.proxy else None,
-            ca_file=account.ca_file,
-            media_hosts=account.media_hosts,
-            request_delay=account.request_delay,
-            timeout=account.timeout.total_seconds(),
-            pacer=self.pacer(name),
-        )
+        opening = Opening(name, account, session_file(self.settings, name), self.pacer(name))
+        return descriptor_of(account).build(opening)
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[Check]:
@@ -146,9 +137,8 @@ class App:
         """
         account = account_of(self.settings, name)
         folder = self.settings.data.dir / "locks"
-        proxy = account.proxy.get_secret_value() if account.proxy else ""
         with account_lock(
-            folder, self.database, account.platform, account.username, proxy
+            folder, self.database, account.platform, account.handle, account.network
         ) as check:
             self._keep_name(name, account)
             yield check
@@ -156,7 +146,7 @@ class App:
     def _keep_name(self, name: str, account: Account) -> None:
         """Replies are unique by the account's name in the file: under a new one, everything of the
         last day would be answered again."""
-        who = f"{account.platform}/{account.username}"
+        who = f"{account.platform}/{account.handle}"
         with self.database.write() as session:
             row = session.get(Control, f"account:{who}")
             known = row.value if row is not None else name
@@ -204,6 +194,22 @@ def account_of(settings: Settings, name: str) -> Account:
     except KeyError:
         known = ", ".join(settings.accounts) or "none"
         raise ConfigError(f"there is no account {name!r}; configured: {known}") from None
+
+
+def descriptor_of(account: Account) -> Descriptor:
+    """The descriptor of an account's platform. Raises ConfigError."""
+    found = registry.find(account.platform)
+    if found is None:
+        raise ConfigError(f"there is no platform {account.platform!r}")
+    return found
+
+
+def login_secret(settings: Settings, name: str) -> str:
+    """The variable without which an account cannot log in; "" when it needs none, or has it."""
+    account = account_of(settings, name)
+    key = next(iter(descriptor_of(account).secrets), "")
+    missing = key and getattr(account, key) is None
+    return f"TAGECHO_ACCOUNTS__{name.upper()}__{key.upper()}" if missing else ""
 
 
 def rates_of(settings: Settings) -> dict[str, TokenRate | None]:
@@ -305,17 +311,13 @@ def tracks_of(settings: Settings) -> dict[str, Track]:
 def our_names(settings: Settings, platform: str) -> frozenset[str]:
     """The user names of all our accounts on this platform, lower case."""
     accounts = settings.accounts.values()
-    return frozenset(a.username for a in accounts if a.platform == platform)
+    return frozenset(a.handle for a in accounts if a.platform == platform)
 
 
 def secrets_of(settings: Settings) -> list[str]:
     """Every secret value, for masking."""
-    values = [settings.data.url] + [
-        secret
-        for account in settings.accounts.values()
-        for secret in (account.password, account.totp_secret, account.proxy)
-    ]
-    return [value.get_secret_value() for value in values if value is not None]
+    values = [settings.data.url, *(v for a in settings.accounts.values() for _, v in a)]
+    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
 
 
 def _loaded(load: Callable[[], _Network]) -> _Network:
@@ -327,15 +329,18 @@ def _loaded(load: Callable[[], _Network]) -> _Network:
 
 def check_logins(settings: Settings) -> None:
     """Raises AuthError when no account could ever log in: waiting would not help."""
-    accounts = settings.accounts.items()
-    if any(a.password or session_file(settings, name).exists() for name, a in accounts):
+    missing = {
+        name: login_secret(settings, name)
+        for name in settings.accounts
+        if not session_file(settings, name).exists()
+    }
+    variables = [variable for variable in missing.values() if variable]
+    if not variables or len(variables) < len(settings.accounts):
         return
-    variables = " or ".join(
-        f"TAGECHO_ACCOUNTS__{name.upper()}__PASSWORD" for name in dict(accounts)
-    )
+    key = variables[0].rpartition("__")[2].lower()
     raise AuthError(
-        f"no account can log in: there is neither a session nor a password. Set {variables} "
-        "(or ..._PASSWORD_FILE)"
+        f"no account can log in: there is neither a session nor a {key}. Set "
+        f"{' or '.join(variables)} (or ..._{key.upper()}_FILE)"
     )
 
 

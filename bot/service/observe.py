@@ -19,16 +19,29 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from bot.core.folders import private_folder
 from bot.core.printable import printable
+from bot.platforms import registry
 
 MASK = "***"
-# Anything that names a credential in a key, a header, a query or a form.
-_CREDENTIAL = re.compile(
-    r"""(?ix)
-    (["']?\b(?:password|enc_password|passwd|sessionid|authorization|csrftoken|ds_user_id|totp_secret
-        |verification_code|access_token|ig-set-authorization|cookie|secret)\b["']?\s*[:=]\s*)
-    ("[^"]*"|'[^']*'|(?:Bearer\s+)?[^\s,;&}]+)
-    """
+# Whatever names a credential in a key, a header, a query or a form, beside what platforms name.
+_CREDENTIALS = (
+    "password",
+    "passwd",
+    "authorization",
+    "verification_code",
+    "access_token",
+    "cookie",
+    "secret",
 )
+
+
+def _credential() -> re.Pattern[str]:
+    """`NAME=VALUE` and `"NAME": "VALUE"` of every name by which a platform calls a secret."""
+    of_platforms = [n for one in registry.descriptors() for n in (*one.secrets, *one.credentials)]
+    names = "|".join(map(re.escape, dict.fromkeys([*_CREDENTIALS, *of_platforms])))
+    value = r"""("[^"]*"|'[^']*'|(?:Bearer\s+)?[^\s,;&}]+)"""
+    return re.compile(rf"""(?i)(["']?\b(?:{names})\b["']?\s*[:=]\s*){value}""")
+
+
 _BEARER = re.compile(r"(?i)\bbearer\s+\S+")
 _USERINFO = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
 
@@ -86,8 +99,7 @@ def configure_logs(
     for handler in handlers:
         root.addHandler(handler)
     root.setLevel(level.upper())
-    for noisy in ("private_request", "public_request", "instagrapi", "apscheduler", "urllib3"):
-        # The client logs whole requests; ours says what matters without what is secret.
+    for noisy in ("apscheduler", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
@@ -97,6 +109,7 @@ class _Masker:
     def __init__(self, secrets: Iterable[str]) -> None:
         known = sorted({s for s in secrets if len(s) >= 4}, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
+        self._credential = _credential()
 
     def __call__(
         self, _logger: Any, _method: str, event: MutableMapping[str, Any]
@@ -121,7 +134,7 @@ class _Masker:
             text = self._known.sub(MASK, text)
         text = _BEARER.sub(f"Bearer {MASK}", text)
         text = _USERINFO.sub(rf"\1{MASK}@", text)
-        return _CREDENTIAL.sub(rf"\1{MASK}", text)
+        return self._credential.sub(rf"\1{MASK}", text)
 
 
 def _formatter(shared: list[Any], *, person: bool) -> logging.Formatter:

@@ -16,13 +16,15 @@ from bot.core.clock import utc_now
 from bot.core.errors import AuthError, LoginRequired, StorageError, TagechoError
 from bot.flow.curate import Curator
 from bot.flow.forget import gone_at_source
+from bot.flow.gate import rendered_state
 from bot.flow.ingest import Ingest, Limits
 from bot.flow.policy import Policy, Track
 from bot.flow.poll import Poller
-from bot.flow.publish import Publisher, rendered_state
+from bot.flow.publisher import Publisher
 from bot.flow.reconcile import Reconciler
 from bot.flow.render import WAIT_FOR_IMAGE, NotRenderable, Renderer, claim
 from bot.flow.retract import Retractor
+from bot.flow.sending import Channel
 from bot.flow.trigger import Us
 from bot.platforms.base import Platform
 from bot.platforms.pacing import Backoff
@@ -187,15 +189,8 @@ class AccountWorker(Worker):
 
     def _publish(self, platform: Platform, us: Us, rules: Adopted) -> bool:
         app, ours = self._app, replace(us, ours=frozenset(self._rules.ours))
-        publisher = Publisher(
-            app.database,
-            app.artifacts,
-            app.optouts,
-            platform,
-            ours,
-            sent=LATENCY.observe,
-            files=self._files,
-        )
+        channel = Channel(app.database, app.artifacts, app.optouts, platform)
+        publisher = Publisher(channel, ours, sent=LATENCY.observe, files=self._files)
         return publisher.next(rules.policy, rules.tracks)
 
     def _poll_one(self, platform: Platform, us: Us, rules: Adopted) -> bool:

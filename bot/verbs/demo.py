@@ -27,10 +27,12 @@ from sqlmodel import Session, col, func, select
 
 from bot import config
 from bot.config import Settings
-from bot.config.values import format_duration
 from bot.core.clock import utc_now
 from bot.core.errors import NetworkError, TagechoError, UsageError
 from bot.core.folders import private_folder
+from bot.platforms import registry
+from bot.platforms.account import Account
+from bot.schema.values import format_duration
 from bot.service.locks import file_lock
 from bot.verbs.replies import write_page_of
 from storage import dataset, outbox
@@ -51,12 +53,7 @@ _CONFIG = """\
 dir = "data"
 
 [accounts.main]
-platform = "instagram"
-username = "{username}"
-proxy = "{proxy}"
-ca_file = "{ca_file}"
-media_hosts = ["{media_host}"]
-request_delay = [0, 0]
+{account}
 mentions_every = "3s"
 
 [[tracks]]
@@ -78,7 +75,6 @@ every = "5s"
 dataset = "coffee"
 
 [replies]
-mode = "post"
 approval = false          # a demonstration on loopback; the default is true
 style = "auto"            # another look for every post
 reconcile = ["2s", "5s"]
@@ -87,13 +83,7 @@ per_day = 100000
 per_author_per_day = 100000
 
 [pacing]
-read = "off"
-media = "off"
-login = "off"
-upload = "off"
-publish = "off"
-comment = "off"
-dm = "off"
+{pacing}
 
 [health]
 listen = ""
@@ -105,7 +95,7 @@ class Network:
     """The sandbox in its own process."""
 
     process: subprocess.Popen[str]
-    addresses: Mapping[str, str]
+    addresses: Mapping[str, Any]
 
     def ask(self, order: str, **body: Any) -> dict[str, Any]:
         """GET without a body, POST with one. Raises NetworkError."""
@@ -124,7 +114,7 @@ def demo(folder: Path, *, seconds: float | None, rate: float, as_json: bool) -> 
     folder = folder.resolve()
     with _fresh(folder), _network(folder, rate, []) as network:
         path = folder / "config.toml"
-        path.write_text(_CONFIG.format(**network.addresses), encoding="utf-8")
+        path.write_text(_config(network), encoding="utf-8")
         note = "approval is off here: this network is on loopback; the default is on"
         _show(
             network,
@@ -157,11 +147,11 @@ def rehearse(
     if len(names) != 1:
         raise UsageError("a rehearsal plays one account: give a file that has exactly one")
     with _fresh(folder), _network(folder, rate, _cast(settings, names[0])) as network:
+        if (here := settings.accounts[names[0]].platform) != network.addresses["platform"]:
+            raise UsageError(f"there is no loopback network of {here}")
         name = f"TAGECHO_ACCOUNTS__{names[0].upper()}__"
         environ = _secrets(names, network) | {
-            name + "PROXY": network.addresses["proxy"],
-            name + "CA_FILE": network.addresses["ca_file"],
-            name + "MEDIA_HOSTS": network.addresses["media_host"],
+            **_variables(name, network),
             "TAGECHO_DATA__DIR": str(folder / "data"),
             "TAGECHO_DATA__URL": "",
             "TAGECHO_HEALTH__LISTEN": "",
@@ -196,22 +186,42 @@ def _cast(settings: Settings, account: str) -> list[str]:
         options += [f"--{track.kind}", track.name]
     if settings.replies.opt_in_hashtags:
         options += ["--opt-in", settings.replies.opt_in_hashtags[0]]
-    if settings.accounts[account].totp_secret is not None:
-        options += ["--totp-secret", REHEARSAL_TOTP]
-    return options
+    return options + _secret_options(settings.accounts[account])
 
 
-REHEARSAL_TOTP = "JBSWY3DPEHPK3PXP"  # of the made-up account; the operator's stays untouched
+def _secret_options(account: Account) -> list[str]:
+    """The network makes up such secrets as the operator has; theirs stay untouched."""
+    named = [name for name in registry.secret_names() if getattr(account, name, None) is not None]
+    return [word for name in named for word in ("--secret", name)]
+
+
+def _config(network: Network) -> str:
+    """The demonstration's own file, for an account on this network."""
+    told = network.addresses
+    platform, username = told["platform"], told["username"]
+    keys = {"platform": platform, "username": username, **told["account"], **told["pace"]}
+    actions = found.actions if (found := registry.find(platform)) else ()
+    return _CONFIG.format(
+        account="\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items()),
+        pacing="\n".join(f'{action} = "off"' for action in actions),
+        opt_in=told["opt_in"],
+    )
+
+
+def _variables(prefix: str, network: Network) -> dict[str, str]:
+    """The keys that lead to this network, as the environment has them."""
+    return {
+        prefix + key.upper(): value if isinstance(value, str) else ",".join(value)
+        for key, value in network.addresses["account"].items()
+    }
 
 
 def _secrets(names: list[str], network: Network) -> dict[str, str]:
-    secrets = {}
-    for name in names:
-        prefix = f"TAGECHO_ACCOUNTS__{name.upper()}__"
-        secrets[prefix + "PASSWORD"] = network.addresses["password"]
-        if network.addresses["totp_secret"]:
-            secrets[prefix + "TOTP_SECRET"] = network.addresses["totp_secret"]
-    return secrets
+    return {
+        f"TAGECHO_ACCOUNTS__{name.upper()}__{key.upper()}": value
+        for name in names
+        for key, value in network.addresses["secrets"].items()
+    }
 
 
 def _show(

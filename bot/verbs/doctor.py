@@ -17,6 +17,7 @@ from bot import config
 from bot.config import Settings
 from bot.core.errors import AuthError, ConfigError, ModelError, NetworkError, StorageError
 from bot.core.folders import private_folder
+from bot.platforms import registry
 
 FREE_BYTES = 1_000_000_000
 EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)  # a clock before this has never been set
@@ -62,8 +63,12 @@ def _packages() -> Iterator[Finding]:
     homes = {str(Path(str(p.__file__)).parents[1]) for p in (bot, models, storage)}
     text = ", ".join(sorted(homes))
     yield Finding("packages", len(homes) == 1, f"bot, models and storage come from {text}")
-    version = importlib.metadata.version("instagrapi")
-    yield Finding("instagrapi", version.startswith("3.2."), f"version {version}, tested with 3.2")
+    for platform in registry.descriptors():
+        if (sdk := platform.sdk) is not None:
+            version = importlib.metadata.version(sdk.name)
+            tested = sdk.tested.rstrip(".")
+            fine = version.startswith(sdk.tested)
+            yield Finding(sdk.name, fine, f"version {version}, tested with {tested}")
 
 
 def _clock() -> Finding:
@@ -120,7 +125,7 @@ def _weights(settings: Settings) -> Finding:
 
 
 def _account(settings: Settings, name: str) -> Finding:
-    from bot.service.app import session_file  # noqa: PLC0415
+    from bot.service.app import login_secret, session_file  # noqa: PLC0415
 
     topic, account = f"account {name}", settings.accounts[name]
     path = session_file(settings, name)
@@ -132,11 +137,10 @@ def _account(settings: Settings, name: str) -> Finding:
         except ValueError:
             return Finding(topic, False, f"{path} is damaged: log in again", AuthError.exit_code)
         return Finding(topic, True, f"{account.username}: session of {_age(path)} ago")
-    if account.password is None:
-        variable = f"TAGECHO_ACCOUNTS__{name.upper()}__PASSWORD"
+    if variable := login_secret(settings, name):
         text = f"{account.username}: neither a session nor {variable}"
         return Finding(topic, False, text, AuthError.exit_code)
-    return Finding(topic, True, f"{account.username}: no session yet; a password is there")
+    return Finding(topic, True, f"{account.username}: no session yet; what a login needs is there")
 
 
 def _age(path: Path) -> str:

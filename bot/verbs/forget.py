@@ -10,10 +10,10 @@ import numpy as np
 from filelock import FileLock
 
 from bot.config import Settings
-from bot.config.fields import PLATFORMS
 from bot.core.clock import utc_now
 from bot.core.errors import NothingToDo, UsageError
 from bot.flow import forget as flow
+from bot.platforms import registry
 from bot.service.app import App, opened
 from bot.verbs.targets import INSTAGRAM, PersonTarget, parse
 from storage import dataset, labels, retractions
@@ -100,10 +100,10 @@ def _check_platform(app: App, platform: str, name: str = "") -> None:
     if name.isdigit():
         return
     with app.database.read() as session:
-        if platform not in PLATFORMS and not dataset.has_platform(session, platform):
+        if platform not in registry.names() and not dataset.has_platform(session, platform):
             raise UsageError(
                 f"there is nobody of a platform {platform!r}: say PLATFORM/USER, for example "
-                f"{PLATFORMS[0]}/somebody"
+                f"{registry.names()[0]}/somebody"
             )
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from bot.config import Settings
 from bot.core.clock import utc_now
 from bot.core.errors import UsageError
-from bot.flow.publish import PAUSE
 from bot.service.app import opened
-from storage import outbox
-from storage.tables import Control
+from storage import outbox, pauses
 
 
 def switch_pause(settings: Settings, account: str | None, *, on: bool, force: bool = False) -> None:
@@ -17,9 +15,8 @@ def switch_pause(settings: Settings, account: str | None, *, on: bool, force: bo
     if account is not None and account not in settings.accounts:
         raise UsageError(f"there is no account {account!r}")
     with opened(settings) as app:
-        key = PAUSE if account is None else f"{PAUSE}:{account}"
         with app.database.write() as session:
-            session.merge(Control(key=key, value="on" if on else "off", changed=utc_now()))
+            pauses.switch(session, account, on=on, now=utc_now())
         if on:
             return
         for name in [account] if account else list(settings.accounts):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bot.platforms.instagram import InstagramPlatform
+from bot.platforms.instagram.adapter import InstagramPlatform
 from bot.platforms.sandbox.server import Sandbox
 from tests.contract.instagram_kit import OpenPacer, account
 

@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from bot.core.events import Author, Post, Receipt, Step, StepKind
-from bot.platforms.instagram import InstagramPlatform
+from bot.platforms.instagram.adapter import InstagramPlatform
 from bot.platforms.pacing import LedgerPacer, MemoryLedger
 from bot.platforms.sandbox.server import Sandbox
 

@@ -10,7 +10,7 @@ import pytest
 
 from bot.core.errors import OutcomeUnknown, Refused, TagechoError, TargetGone
 from bot.core.events import Post, Remote, StepKind
-from bot.platforms.instagram import InstagramPlatform
+from bot.platforms.instagram.adapter import InstagramPlatform
 from bot.platforms.sandbox.server import Sandbox
 from tests.contract.instagram_kit import OpenPacer, ready, settled
 from tests.contract.test_instagram_errors import ROWS

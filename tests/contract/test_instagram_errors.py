@@ -28,7 +28,7 @@ from bot.core.errors import (
     Unavailable,
 )
 from bot.core.events import Post, StepKind
-from bot.platforms.instagram import InstagramPlatform
+from bot.platforms.instagram.adapter import InstagramPlatform
 from bot.platforms.pacing import LedgerPacer, MemoryLedger
 from bot.platforms.sandbox.server import Sandbox
 from tests.contract.instagram_kit import (

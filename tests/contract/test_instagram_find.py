@@ -10,7 +10,7 @@ import pytest
 
 from bot.core.errors import OutcomeUnknown, RateLimited, TargetGone, Unavailable
 from bot.core.events import Mode, Post, StepKind, Verdict
-from bot.platforms.instagram import InstagramPlatform
+from bot.platforms.instagram.adapter import InstagramPlatform
 from bot.platforms.sandbox import reading, shapes
 from bot.platforms.sandbox.server import Sandbox
 from tests.contract.instagram_kit import (

@@ -25,7 +25,7 @@ from bot.core.errors import (
 from bot.platforms.instagram.client import exceptions
 from bot.platforms.instagram.session import read_settings, write_settings
 from bot.platforms.instagram.translate import translate
-from bot.platforms.pacing import LedgerPacer, MemoryLedger, Rate
+from bot.platforms.pacing import LedgerPacer, MemoryLedger, TokenRate
 from bot.platforms.sandbox.server import Sandbox
 from tests.contract.instagram_kit import RATES, OpenPacer, account, paced, settled
 from tests.sandbox import no_foreign_ca, sandbox
@@ -93,7 +93,7 @@ def test_a_login_whose_answer_is_lost_is_not_repeated(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("path", ["*", f"*{SUBMIT}*", "*/qe/sync/"])
 def test_trouble_on_the_way_to_a_login_passes(sandbox: Sandbox, fault: str, path: str) -> None:
     """However often, and whichever request meets it: the same object logs in when it is over."""
-    pacer = LedgerPacer("main", MemoryLedger(), RATES | {"login": Rate(1000, 3)})
+    pacer = LedgerPacer("main", MemoryLedger(), RATES | {"login": TokenRate(1000, 3)})
     with account(sandbox, pacer=pacer, timeout=5.0) as platform:
         sandbox.faults.add(fault, path, count=0)
         for _ in range(3):

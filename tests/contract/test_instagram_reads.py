@@ -10,7 +10,7 @@ import pytest
 
 from bot.core.errors import TargetGone, TargetPrivate, Unavailable
 from bot.core.events import MediaKind, Page, UserTag
-from bot.platforms.instagram import InstagramPlatform
+from bot.platforms.instagram.adapter import InstagramPlatform
 from bot.platforms.sandbox import shapes
 from bot.platforms.sandbox.net import Network
 from bot.platforms.sandbox.server import Sandbox

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,25 +20,28 @@ from PIL import Image as Pil
 
 from bot.core.errors import TagechoError
 from bot.core.events import TrackKind
+from bot.flow.forget import Files
+from bot.flow.gate import rendered_state
 from bot.flow.ingest import Ingest, Limits
 from bot.flow.policy import Policy, Track
 from bot.flow.poll import Polled, Poller
-from bot.flow.publish import Publisher, rendered_state
+from bot.flow.publisher import Publisher
 from bot.flow.reconcile import Reconciler
 from bot.flow.render import NotRenderable, Renderer, Stages, claim
+from bot.flow.sending import Channel
 from bot.flow.trigger import Us
 from bot.learn.photos import Runs
-from bot.platforms.instagram import InstagramPlatform
+from bot.platforms.instagram.adapter import InstagramPlatform
 from bot.platforms.pacing import LedgerPacer, TokenRate
 from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import Picture, Post, Tag
 from models.base import Image, Mask, Segmentation
-from storage import outbox, steps
+from storage import outbox, pauses, steps
 from storage.blobs import BlobStore
 from storage.database import Database
 from storage.ledger import DatabaseLedger
 from storage.optouts import OptOuts
-from storage.tables import Control, Reply, ReplyState, ReplyStep
+from storage.tables import Reply, ReplyState, ReplyStep
 
 S = ReplyState
 NO_LIMITS: dict[str, TokenRate | None] = dict.fromkeys(
@@ -252,10 +255,9 @@ class Flow:
                     **more,
                 )
 
-    def publisher(self) -> Publisher:
-        return Publisher(
-            self.database, self.artifacts, self.optouts, self.platform, self.us, self.clock
-        )
+    def publisher(self, files: Sequence[Files] = ()) -> Publisher:
+        channel = Channel(self.database, self.artifacts, self.optouts, self.platform, self.clock)
+        return Publisher(channel, self.us, files=files)
 
     def publish(self) -> int:
         """Everything that may go out now. Returns how many replies were handled."""
@@ -293,9 +295,8 @@ class Flow:
             return outbox.recover(session, "main", self.clock())
 
     def pause(self, *, on: bool = True, account: str = "") -> None:
-        key = f"pause:{account}" if account else "pause"
         with self.database.write() as session:
-            session.merge(Control(key=key, value="on" if on else "off", changed=self.clock()))
+            pauses.switch(session, account or None, on=on, now=self.clock())
             if not on:
                 outbox.unhold(session, None, self.clock())
 

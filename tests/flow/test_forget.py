@@ -16,7 +16,6 @@ from bot.flow.forget import forget, forget_post, gone_at_source
 from bot.flow.ingest import Ingest, Limits
 from bot.flow.policy import Deleted
 from bot.flow.poll import Poller
-from bot.flow.publish import Publisher
 from bot.flow.retract import MAX_ATTEMPTS, PATIENCE, Retractor
 from bot.platforms.sandbox.things import Post
 from storage import retractions
@@ -336,11 +335,7 @@ def test_posts_deleted_at_the_source(flow: Flow, treat: Deleted, seen_by: str) -
         flow.poll(track)
     else:
         flow.approve(post)
-        publisher = Publisher(
-            flow.database, flow.artifacts, flow.optouts, flow.platform, flow.us, flow.clock,
-            files=stores,
-        )  # fmt: skip
-        assert publisher.next(flow.policy, flow.tracks)
+        assert flow.publisher(stores).next(flow.policy, flow.tracks)
     with flow.database.read() as session:
         posts = session.exec(select(PostRow)).all()
         media = session.exec(select(MediaRow)).all()

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from bot.config import Settings
 from bot.core import errors
+from bot.platforms import registry
 from bot.service.observe import REGISTRY
 from storage.tables import Health, ReplyState
 from tests.paths import ROOT
@@ -101,8 +102,11 @@ def fields(model: type[BaseModel], above: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         parts = [field.annotation, *get_args(field.annotation)]
         inner = [p for p in parts if inspect.isclass(p) and issubclass(p, BaseModel)]
-        if inner:
-            yield from fields(inner[0], f"{name}.NAME." if name == "accounts" else f"{name}.")
+        if name == "accounts":
+            for platform in registry.descriptors():
+                yield from fields(platform.settings, "accounts.NAME.")
+        elif inner:
+            yield from fields(inner[0], f"{name}.")
         else:
             yield above + name
 

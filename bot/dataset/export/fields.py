@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bot.config.problems import did_you_mean
 from bot.core.errors import UsageError
+from bot.schema.problems import did_you_mean
 
 _MENTION = re.compile(r"(?<![A-Za-z0-9_.@/])([@＠])[A-Za-z0-9_][A-Za-z0-9._]*")
 

@@ -1,5 +1,5 @@
-"""The Instagram platform. Importing this loads instagrapi: import it where an account is opened."""
+"""The Instagram platform: `adapter` loads instagrapi, this package does not."""
 
-from bot.platforms.instagram.adapter import InstagramPlatform
+from bot.platforms.instagram.descriptor import PLATFORM
 
-__all__ = ["InstagramPlatform"]
+__all__ = ["PLATFORM"]

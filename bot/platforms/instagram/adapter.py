@@ -22,7 +22,7 @@ from bot.core.events import (
 from bot.platforms.base import Pacer
 from bot.platforms.instagram.download import Downloader
 from bot.platforms.instagram.find import Finder
-from bot.platforms.instagram.parse import PLATFORM
+from bot.platforms.instagram.parse import NAME
 from bot.platforms.instagram.read import Reader
 from bot.platforms.instagram.remove import Remover
 from bot.platforms.instagram.session import Secret, Session
@@ -41,7 +41,7 @@ class InstagramPlatform:
     reason is tried `read_attempts` times, a write once. Creating it sends nothing.
     """
 
-    name = PLATFORM
+    name = NAME
 
     def __init__(
         self,

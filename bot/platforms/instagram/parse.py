@@ -14,7 +14,7 @@ import structlog
 from bot.core.events import Author, Comment, Media, MediaKind, Place, Post, UserTag
 from bot.platforms.captions import hashtags, mentions
 
-PLATFORM = "instagram"
+NAME = "instagram"
 _VIDEO = 2
 _MOST = 2**63 - 1  # what a database counts to
 _LONGEST_PK = 64
@@ -57,7 +57,7 @@ def post_from(item: Any) -> Post:
     if not images:
         raise Malformed("a post without an image")
     return Post(
-        platform=PLATFORM,
+        platform=NAME,
         post_id=pk_of(item),
         author=author,
         taken_at=moment(item.get("taken_at")),
@@ -80,7 +80,7 @@ def author_from(user: Any) -> Author:
     if not isinstance(user, Mapping):
         raise Malformed("no user")
     return Author(
-        platform=PLATFORM,
+        platform=NAME,
         user_id=pk_of(user),
         username=_text(user, "username"),
         full_name=str(user.get("full_name") or ""),

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from bot.core.errors import (
@@ -29,6 +27,7 @@ from bot.core.errors import (
     TwoFactorRequired,
     Unavailable,
 )
+from bot.net.client import retry_after
 from bot.platforms.instagram.client import exceptions as ig
 
 WRITES = frozenset({"upload", "publish", "comment", "dm", "delete"})
@@ -138,21 +137,6 @@ def read_answer(response: Any) -> Answer | None:
         body=body if isinstance(body, dict) else None,
         retry_after=retry_after(response.headers.get("retry-after")),
     )
-
-
-def retry_after(value: str | None, now: datetime | None = None) -> float | None:
-    """Seconds of a Retry-After header: a number or an HTTP date. None when it says nothing."""
-    if not value:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
 
 
 def _response(error: Exception, last: Any) -> Any:

@@ -14,6 +14,9 @@ from pathlib import Path
 
 from bot.platforms.sandbox.server import BOT, OPT_IN, PASSWORD, Sandbox
 
+PACE = {"request_delay": [0, 0]}  # keys of an account that need not be patient with this network
+TOTP = "JBSWY3DPEHPK3PXP"  # of the made-up account
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until asked to stop; returns the exit code."""
@@ -25,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.dir,
         bot=options.bot,
         password=options.password,
-        totp_secret=options.totp_secret,
+        totp_secret=TOTP if "totp_secret" in options.secret else "",
         opt_in=options.opt_in,
         hashtags=options.hashtag,
         profiles=options.profile,
@@ -47,7 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _announce(box: Sandbox, *, as_json: bool) -> None:
     addresses = box.addresses()
     lines = [f"{name:<12} {value}" for name, value in addresses.items()]
-    sys.stdout.write((json.dumps(addresses) if as_json else "\n".join(lines)) + "\n")
+    own = {"platform": "instagram", "account": box.keys(), "pace": PACE, "secrets": box.secrets()}
+    told = addresses | own
+    sys.stdout.write((json.dumps(told) if as_json else "\n".join(lines)) + "\n")
     sys.stdout.flush()
 
 
@@ -61,13 +66,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--media", choices=("port", "cdn"), default="port", help="where image addresses lead")
     add("--bot", default=BOT, help="user name of the bot's account")
     add("--password", default=PASSWORD)
-    add("--totp-secret", default="", help="base32; asks for a second factor when given")
+    add("--secret", action="append", default=[], help="a secret that the account is to have")
     add("--opt-in", default=OPT_IN, help="hashtag by which the people ask for a reply")
     add("--hashtag", action="append", default=[], help="one the people use; may be repeated")
     add("--profile", action="append", default=[], help="one of the people; may be repeated")
     for name in ("proxy", "media", "control"):
         add(f"--{name}-port", type=int, default=0, help="0: any free one")
-    add("--json", action="store_true", help="print the addresses as one line of JSON")
+    add("--json", action="store_true", help="addresses and keys of an account, as one line")
     return parser
 
 

@@ -131,6 +131,16 @@ class Sandbox:
     def control_url(self) -> str:
         return f"http://127.0.0.1:{self._port('control')}"
 
+    def keys(self) -> dict[str, str | list[str]]:
+        """Keys of `[accounts.NAME]` that lead to this network."""
+        hosts = [self.media_host]
+        return {"proxy": self.proxy_url, "ca_file": self.ca_file, "media_hosts": hosts}
+
+    def secrets(self) -> dict[str, str]:
+        """The secrets of the bot's account, by the names that the settings have for them."""
+        both = {"password": self.password, "totp_secret": self.totp_secret}
+        return {name: value for name, value in both.items() if value}
+
     def addresses(self) -> dict[str, str]:
         """All a client of this sandbox needs to know."""
         return {

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bot.config.lines import locate
-from bot.config.problems import Path
+from bot.schema.problems import Path
 
 DOCUMENT = '''# title
 top = 1

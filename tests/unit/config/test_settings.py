@@ -16,11 +16,11 @@ from pydantic import ValidationError
 
 from bot.config import Settings, Track, changes, load, parse
 from bot.config.settings import SECTIONS
-from bot.config.source import ACCOUNT_SECRETS
-from bot.config.values import Rate
 from bot.core.errors import ConfigError
 from bot.core.events import Mode, TrackKind
 from bot.flow.quiet_hours import QuietHours
+from bot.platforms import registry
+from bot.schema.values import Rate
 from bot.service.app import policy_of
 from tests.paths import EXAMPLE
 
@@ -116,12 +116,12 @@ def test_the_example_is_valid_and_states_the_defaults(tmp_path: Path) -> None:
 
 def test_the_example_documents_every_key() -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
-    for section, model in SECTIONS.items():
+    for section, model in MODELS:
         begins = re.search(rf"^\[+{section}\b.*$", text, re.MULTILINE)
         assert begins, section
         body = re.split(rf"^\[+(?!\[|{section}\b)", text[begins.start() :], flags=re.MULTILINE)[0]
         for key in model.model_fields:
-            if key in ACCOUNT_SECRETS:
+            if key in registry.secret_names():
                 assert f"TAGECHO_ACCOUNTS__MAIN__{key.upper()}_FILE" in text
             else:
                 assert re.search(rf"^(# )?{key} = ", body, re.MULTILINE), f"{section}.{key}"
@@ -403,6 +403,21 @@ def test_all_mistakes_at_once_in_the_order_of_the_file() -> None:
         "config.toml:7",
         "config.toml:10",
         "TAGECHO_LOG__LEVEL",
+    ]
+
+
+def test_a_misspelt_platform_hides_nothing_else() -> None:
+    text = "[accounts.main]\nplatform = 'instagrm'\nusernme = 'x'\nrequest_delay = 'soon'"
+    assert complaints(text) == [
+        "config.toml:1: accounts.main.username: is missing",
+        'config.toml:2: accounts.main.platform: "instagrm" is not one of instagram '
+        '(did you mean "instagram"?)',
+        'config.toml:3: accounts.main.usernme: unknown key (did you mean "username"?)',
+        "config.toml:4: accounts.main.request_delay: must be two numbers of seconds, the smaller "
+        "first, such as [1.0, 3.0]",
+    ]
+    assert complaints("[accounts.main]\nusername = 'x'") == [
+        "config.toml:1: accounts.main.platform: is missing"
     ]
 
 
@@ -745,9 +760,10 @@ def test_any_bytes_are_accepted_or_told(
         assert str(error).startswith(str(path))
 
 
+MODELS = [*SECTIONS.items(), *(("accounts", one.settings) for one in registry.descriptors())]
 KEYS = [
     f"{section}__{key}".upper().replace("ACCOUNTS__", "ACCOUNTS__MAIN__")
-    for section, model in SECTIONS.items()
+    for section, model in MODELS
     for key in model.model_fields
 ]
 

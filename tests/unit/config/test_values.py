@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.config.values import (
+from bot.config.values import parse_quiet_hours
+from bot.flow.quiet_hours import QuietHours
+from bot.schema.values import (
     Rate,
     format_duration,
     parse_duration,
     parse_hashtag,
-    parse_quiet_hours,
     parse_rate,
     parse_seconds,
     parse_size,
     parse_username,
 )
-from bot.flow.quiet_hours import QuietHours
 
 ANYTHING = st.one_of(
     st.text(),

@@ -13,9 +13,9 @@ from structlog.testing import capture_logs
 
 from bot.config import STYLES, Settings, changes, fields, load, parse
 from bot.config.settings import SECTIONS
-from bot.config.source import ACCOUNT_SECRETS
 from bot.core.errors import ConfigError
 from bot.core.events import Mode
+from bot.platforms import registry
 from bot.service.app import schedule_of
 from bot.service.daemon import Daemon
 
@@ -37,11 +37,12 @@ profile = "some.name"
 POOL: list[Any] = [
     True, False, 7, 40, 0.5, "7/h", "30MB", "04:30", "01:00-02:00", "Europe/Berlin", "second",
     ["1s", "2s"], [0.5, 1.5], ["dm"], "debug", "text", "scratch", "metadata", "off",
-    *Mode, *STYLES, *fields.UPSCALERS, *fields.SEGMENTERS, *fields.REFINERS, *fields.PLATFORMS,
+    *Mode, *STYLES, *fields.UPSCALERS, *fields.SEGMENTERS, *fields.REFINERS, *registry.names(),
     "https://mirror.example", "http://127.0.0.1:9", "127.0.0.1:8491", "*.example.org",
     "sqlite:///other.db", "JBSWY3DPEHPK3PXP", "Look: {url}", "dawn",
 ]  # fmt: skip
-KEYS = [(section, key) for section, model in SECTIONS.items() for key in model.model_fields]
+MODELS = [*SECTIONS.items(), *(("accounts", one.settings) for one in registry.descriptors())]
+KEYS = sorted({(section, key) for section, model in MODELS for key in model.model_fields})
 
 
 class Running:
@@ -112,10 +113,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def test_every_key_is_adopted_or_waits_for_a_restart(
     running: Running, monkeypatch: pytest.MonkeyPatch, section: str, key: str
 ) -> None:
-    if (section, key) == ("accounts", "platform") and len(fields.PLATFORMS) == 1:
+    if (section, key) == ("accounts", "platform") and len(registry.names()) == 1:
         return  # it has no other value
     before = running.in_force()
-    if key in ACCOUNT_SECRETS:
+    if key in registry.secret_names():
         name, text = f"accounts.main.{key}", BASE
         monkeypatch.setenv(f"TAGECHO_ACCOUNTS__MAIN__{key.upper()}", "JBSWY3DPEHPK3PXP")
     else:

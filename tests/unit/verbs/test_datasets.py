@@ -12,9 +12,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from bot.config import Settings
-from bot.config.settings import Account, Track
+from bot.config.settings import Track
 from bot.core.errors import TagechoError, UsageError
 from bot.core.events import MediaKind
+from bot.platforms.instagram.settings import InstagramAccount as Account
 from bot.service.app import App, opened
 from bot.verbs import datasets as verbs
 from storage import dataset, datasets

@@ -66,12 +66,18 @@ def quote(value: object) -> str:
 
 def did_you_mean(word: object, choices: Iterable[str]) -> str:
     """` (did you mean "…"?)` with the nearest choice, or nothing when none is near."""
+    near = nearest(word, choices)
+    return f" (did you mean {quote(near)}?)" if near else ""
+
+
+def nearest(word: object, choices: Iterable[str]) -> str:
+    """The choice that differs least, in whatever case; "" when none is near."""
     folded = {choice.casefold(): choice for choice in choices}
     near = get_close_matches(str(word)[:_SHOWN].casefold(), folded, n=1)
-    return f" (did you mean {quote(folded[near[0]])}?)" if near else ""
+    return folded[near[0]] if near else ""
 
 
 def not_one_of(word: object, choices: Iterable[str]) -> str:
-    """`"pots" is not one of post, story, dm (did you mean "post"?)`."""
+    """`"tnit" is not one of tint, outline (did you mean "tint"?)`."""
     choices = list(choices)
     return f"{quote(word)} is not one of {', '.join(choices)}{did_you_mean(word, choices)}"

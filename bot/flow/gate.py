@@ -1,0 +1,107 @@
+"""The gate: may this reply go out now? Rules over a frozen picture of the facts; no I/O.
+
+Dry run, approval, caps, opt-out, quiet hours and the kill switch are asked here and nowhere else.
+What only the fresh post can say (is it still wanted?) is asked in `bot.flow.trigger`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bot.flow.policy import Policy
+from storage.tables import ReplyState
+
+RETRY_HOLD = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Brakes:
+    """What stops a reply at any moment, between two of its writes as well."""
+
+    now: datetime
+    paused: bool  # the kill switch, or the account's own
+    opted_out: bool  # its author, or its source post
+
+
+@dataclass(frozen=True, slots=True)
+class Facts(Brakes):
+    """All that is known of a reply that is to go out."""
+
+    half_out: bool  # something of it is on the network for people to see
+    approved: bool  # by a person
+    expires_at: datetime
+    sent_today: int  # replies of this account that left, or may have left, on the operator's day
+    sent_to_author_today: int
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Not now."""
+
+    until: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Not by itself any more."""
+
+    state: ReplyState
+    reason: str
+
+
+Answer = Go | Hold | Stop
+
+
+def ask(facts: Facts, policy: Policy) -> Answer:
+    """Everything that can be asked without the network. What is half out passes its own caps."""
+    soon = facts.now + RETRY_HOLD
+    if facts.paused:
+        return Hold(soon, "paused by the operator")
+    if not policy.enabled:
+        return Hold(soon, "replies are switched off")
+    if policy.dry_run:
+        reason = "dry run"
+        return Hold(soon, reason) if facts.half_out else Stop(ReplyState.DRY_RUN, reason)
+    if facts.half_out:
+        if facts.opted_out:
+            return Stop(ReplyState.CANCELLED, "opted out: the rest stays")
+        return Go()
+    if policy.approval and not facts.approved:
+        return Stop(ReplyState.AWAITING_APPROVAL, "approval was switched on")
+    if facts.expires_at <= facts.now:
+        return Stop(ReplyState.EXPIRED, "waited too long")
+    return _within_limits(facts, policy)
+
+
+def ask_between_writes(facts: Brakes) -> Answer:
+    """Before each single write: only what must stop a reply that is on its way."""
+    if facts.paused:
+        return Hold(facts.now + RETRY_HOLD, "paused")
+    if facts.opted_out:
+        return Hold(facts.now, "opted out")  # asked again at once, and cancelled
+    return Go()
+
+
+def rendered_state(policy: Policy) -> ReplyState:
+    """Where a reply goes once its image is there."""
+    if policy.dry_run:
+        return ReplyState.DRY_RUN
+    return ReplyState.AWAITING_APPROVAL if policy.approval else ReplyState.APPROVED
+
+
+def _within_limits(facts: Facts, policy: Policy) -> Answer:
+    if (until := policy.quiet_until(facts.now)) is not None:
+        return Hold(until, "quiet hours")
+    _, end = policy.day(facts.now)
+    if facts.sent_today >= policy.per_day:
+        return Hold(end, f"the cap of {policy.per_day} a day is reached")
+    if facts.sent_to_author_today >= policy.per_author_per_day:
+        return Hold(end, f"the cap of {policy.per_author_per_day} a day for this author is reached")
+    return Go()

@@ -1,0 +1,50 @@
+"""What a platform says of itself: a package exports one `Descriptor` as `PLATFORM`.
+
+Importing a package loads no SDK: that is for `build`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.platforms.account import Account
+from bot.platforms.base import Pacer, Platform
+from bot.schema.values import Rate
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a client of one account is made from."""
+
+    account: str  # its name in the settings
+    settings: Account
+    session_file: Path  # for whatever a login gives, readable by its owner only
+    pacer: Pacer
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """The library that a platform is reached by."""
+
+    name: str
+    tested: str  # how the versions begin with which it was tested
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """A platform, without being on it."""
+
+    name: str  # as `platform = "..."` and the database have it
+    settings: type[Account]
+    secrets: tuple[str, ...]  # keys that come from the environment; the first is for a login
+    build: Callable[[Opening], Platform]  # sends nothing
+    actions: Mapping[str, Rate | None]  # each class of requests with its limit; None: no limit
+    credentials: tuple[str, ...] = ()  # what its answers call secrets, to mask in logs
+    sdk: Package | None = None
+
+    def __post_init__(self) -> None:
+        strange = [name for name in self.secrets if name not in self.settings.model_fields]
+        if strange:
+            raise ValueError(f"{self.name}: no such settings: {', '.join(strange)}")

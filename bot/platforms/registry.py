@@ -1,0 +1,37 @@
+"""Every platform by name. A package is imported when it is asked for, its SDK when it is built."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bot.platforms.descriptor import Descriptor
+
+_PACKAGES = {"instagram": "bot.platforms.instagram"}
+
+
+def names() -> tuple[str, ...]:
+    """Those that an operator may choose."""
+    return tuple(_PACKAGES)
+
+
+@functools.cache
+def find(name: str) -> Descriptor | None:
+    """The descriptor of a platform; None for a name that no package has."""
+    package = _PACKAGES.get(name)
+    if package is None:
+        return None
+    found: Descriptor = importlib.import_module(package).PLATFORM
+    return found
+
+
+def descriptors() -> tuple[Descriptor, ...]:
+    """Of every package, in the order of `names`."""
+    return tuple(found for name in _PACKAGES if (found := find(name)) is not None)
+
+
+def secret_names() -> tuple[str, ...]:
+    """Keys of accounts, of any platform, that never stand in a file."""
+    return tuple(dict.fromkeys(name for one in descriptors() for name in one.secrets))
