@@ -1,16 +1,21 @@
-"""Writes the tables of operating.md that must never be out of date: verbs, options, config keys.
+"""Writes docs/reference.md, and the table of exit codes in README.md, from the code.
 
     .venv/bin/python docs/reference.py
 
-What they say is the help of `bot.cli` and the comments of config.toml; tests/unit/test_docs.py
-fails when the page says anything else.
+Every fact has its source elsewhere: the help texts of `bot.cli`, the comments of config.toml, the
+docstrings of `bot.core.errors`, the metrics of `bot.service.observe`, the comments at the members
+of enumerations, and the calls that log. tests/unit/test_docs.py fails when a page is out of date.
 """
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +23,97 @@ import typer
 
 from bot.cli import app
 from bot.config.settings import SECTIONS
+from bot.core import errors
+from bot.core.events import Mode, TrackKind
+from bot.dataset.export import FORMATS
+from bot.platforms import registry
+from bot.service.observe import REGISTRY
+from models.compose import styles
+from models.serving.catalogue import CATALOGUE
+from storage.learning import RunState
+from storage.retractions import State as RetractionState
+from storage.tables import Health, MediaState, ReplyState
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "operating.md"
+PAGE = ROOT / "docs" / "reference.md"
+README = ROOT / "README.md"
+PACKAGES = ("bot", "models", "storage")
+VALUES = {"int": "NUMBER", "float": "NUMBER", "Path": "PATH", "datetime": "DATE", "str": "TEXT"}
+LEVELS = ("debug", "info", "warning", "error", "exception", "critical")
+
 _KEY = re.compile(r"(?P<off># )?(?P<key>\w+) = (?P<value>.*?)(?:\s+# (?P<text>.*))?")
+_CONTINUED = re.compile(r"\s{10,}# (?P<text>.*)")  # the comment of the key above goes on
+_HEAD = """\
+# Reference
+
+This page is written by `docs/reference.py` from the code; do not edit it. How to do a task is in
+the [guide](operating.md).
+
+- [Verbs](#verbs)
+- [Configuration keys](#configuration-keys)
+- [Exit codes](#exit-codes)
+- [Metrics](#metrics)
+- [States](#states)
+- [Platforms](#platforms) · [Styles](#styles) · [Export formats](#export-formats) ·
+  [Official networks](#official-networks)
+- [Log events](#log-events)
+"""
 
 
-def page(text: str) -> str:
-    """The page with both tables anew."""
-    text = _between(text, "verbs", "\n".join(verbs()))
-    return _between(
-        text, "keys", "\n".join(keys((ROOT / "config.toml").read_text(encoding="utf-8")))
-    )
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A line of code that logs. `text`: the event, None when it is not a literal."""
+
+    file: str  # from the root of the repository
+    line: int
+    level: str
+    text: str | None
+    fields: tuple[str, ...]
+
+
+def page() -> str:
+    """The whole reference."""
+    config = (ROOT / "config.toml").read_text(encoding="utf-8")
+    parts = [
+        _HEAD,
+        "## Verbs\n\nData goes to stdout, messages go to stderr. `TAGECHO_CONFIG` can name the\n"
+        "configuration file instead of `--config`.\n",
+        *verbs(),
+        "## Configuration keys\n",
+        "The environment can set every key except those of `tracks`, and wins over the file:\n"
+        "`TAGECHO_REPLIES__PER_DAY=5`. Secrets come from the environment only:\n"
+        "`accounts.NAME.password` and `accounts.NAME.totp_secret`, as the value of\n"
+        "`TAGECHO_ACCOUNTS__NAME__PASSWORD` or as a path in\n"
+        "`TAGECHO_ACCOUNTS__NAME__PASSWORD_FILE`.\n",
+        *table(("key", "value in `config.toml`", "meaning", "an edit is in force"), keys(config)),
+        "## Exit codes\n",
+        *exit_codes(),
+        "## Metrics\n\n`/metrics` serves them in the format of Prometheus.\n",
+        *table(("metric", "kind", "labels", "meaning"), metrics()),
+        "## States\n",
+        *states(),
+        "## Platforms\n",
+        *platforms(),
+        "## Styles\n\n`auto` chooses a style for each post.\n",
+        *table(("style", "what it does"), style_rows()),
+        "## Export formats\n",
+        *table(("format", "what it writes"), format_rows()),
+        "## Official networks\n\n`tagecho models pull NAME` downloads one.\n",
+        *table(("name", "key in `[models]`", "licence", "MB", "what it is"), packs()),
+        "## Log events\n\nEach event is a noun with a past participle.\n",
+        *table(("event", "level", "fields", "logged in"), event_rows()),
+    ]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def readme(text: str) -> str:
+    """The README with its table of exit codes written anew."""
+    begin, end = "<!-- exit codes: written by docs/reference.py -->\n\n", "<!-- end -->"
+    head, _, rest = text.partition(begin)
+    return head + begin + "\n".join([*exit_codes(), end]) + rest.partition(end)[2]
+
+
+# --- verbs ----------------------------------------------------------------------------------------
 
 
 def commands() -> Iterator[tuple[str, Any]]:
@@ -47,41 +131,213 @@ def verbs() -> Iterator[str]:
     for name, command in commands():
         arguments = [p for p in command.params if p.param_type_name == "argument"]
         options = [p for p in command.params if p not in arguments]
-        usage = " ".join(["tagecho", name, *(argument.name.upper() for argument in arguments)])
-        yield f"**`{usage}`** {inspect.cleandoc(command.help)}\n"
+        usage = " ".join(["tagecho", name, *map(_usage, arguments)])
+        yield f"### tagecho {name}\n\n`{usage}`\n\n{inspect.cleandoc(command.help)}\n"
         for argument in arguments:
             yield f"- `{argument.name.upper()}`: {argument.help}"
         for option in options:
             if "--help" not in option.opts:
-                yield f"- `{'`, `'.join(option.opts)}`: {option.help}"
+                yield f"- {_flags(option)}: {option.help}{_default(option)}"
         yield ""
 
 
-def keys(config: str) -> Iterator[str]:
-    """Every key of the example configuration: its value there, its comment, when it is adopted."""
-    section, above, seen = "", "", set()
-    yield "| key | value in `config.toml` | meaning | an edit is in force |"
-    yield "| --- | --- | --- | --- |"
+def _usage(argument: Any) -> str:
+    annotation = argument.type_descriptor.annotation
+    name = argument.name.upper() + (" …" if "list[" in str(annotation) else "")
+    return name if argument.required else f"[{name}]"
+
+
+def _flags(option: Any) -> str:
+    """`--limit INTEGER`, `--config PATH`, `-c`; a switch has no value."""
+    annotation = option.type_descriptor.annotation
+    kinds = [VALUES[part] for part in VALUES if re.search(rf"\b{part}\b", str(annotation))]
+    value = "" if option.is_flag else f" {kinds[0]}"
+    flags = [*option.opts, *option.secondary_opts]
+    return ", ".join(f"`{flag}{value if flag == option.opts[0] else ''}`" for flag in flags)
+
+
+def _default(option: Any) -> str:
+    if option.required:
+        return " Required."
+    if option.is_flag or option.multiple or option.default in (None, "", 0):
+        return ""
+    return f" Default: `{option.default}`."
+
+
+# --- configuration --------------------------------------------------------------------------------
+
+
+def keys(config: str) -> Iterator[tuple[str, str, str, str]]:
+    """(key, value, meaning, when an edit is in force) for each key of the example configuration."""
+    section, above = "", ""
+    rows: dict[str, tuple[str, str]] = {}
+    last = ""
     for line in config.splitlines():
         if heading := re.fullmatch(r"\[+([a-z_.]+)\]+", line):
             section = heading[1].replace(".main", ".NAME")
+        if (more := _CONTINUED.fullmatch(line)) and last:
+            value, text = rows[last]
+            rows[last] = value, f"{text} {more['text']}"
+            continue
+        last = ""
         found = _KEY.fullmatch(line)
-        if found and section and (key := f"{section}.{found['key']}") not in seen:
-            seen.add(key)
+        if found and section and (key := f"{section}.{found['key']}") not in rows:
             value = f"`{found['value']}`" + (" (not set)" if found["off"] else "")
-            text = found["text"] or above
-            live = found["key"] in SECTIONS[section.partition(".")[0]].live_keys()
-            when = "at once" if live else "after a restart"
-            yield f"| `{key}` | {value} | {text.replace('|', chr(92) + '|')} | {when} |"
+            rows[key] = value, found["text"] or above
+            last = key
         above = f"{above} {line[2:]}".strip() if line.startswith("# ") and not found else ""
+    for key, (value, text) in rows.items():
+        section, _, name = key.rpartition(".")
+        live = name in _live(section.partition(".")[0])
+        yield f"`{key}`", value, text, "at once" if live else "after a restart"
 
 
-def _between(text: str, name: str, content: str) -> str:
-    begin, end = f"<!-- {name}: written by docs/reference.py -->\n", f"<!-- end of {name} -->"
-    head, _, rest = text.partition(begin)
-    tail = rest.partition(end)[2]
-    return f"{head}{begin}\n{content.strip()}\n\n{end}{tail}"
+def _live(section: str) -> frozenset[str]:
+    """The keys of a section that a running service adopts; each platform has keys of accounts."""
+    if section != "accounts":
+        return SECTIONS[section].live_keys()
+    return frozenset().union(*(one.settings.live_keys() for one in registry.descriptors()))
+
+
+# --- exit codes, metrics, states ------------------------------------------------------------------
+
+
+def exit_codes() -> list[str]:
+    rows = [
+        ("0", "Done."),
+        *((str(code), text) for code, text in sorted(_owned().items())),
+        ("130", "Ctrl-C."),
+        ("141", "The reader of the output went away."),
+    ]
+    return list(table(("code", "meaning"), rows))
+
+
+def _owned() -> dict[int, str]:
+    """Exit code → the first line of the docstring of the class that owns it."""
+    found = {}
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and "exit_code" in vars(kind):
+            found[vars(kind)["exit_code"]] = _first_line(kind)
+    return found
+
+
+def metrics() -> Iterator[tuple[str, str, str, str]]:
+    """(name, kind, labels, meaning) of each of our metrics."""
+    for family in REGISTRY.collect():
+        if family.name.startswith("tagecho_"):
+            collector = REGISTRY._names_to_collectors[family.name]
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            labels = ", ".join(getattr(collector, "_labelnames", ()))
+            yield f"`{name}`", family.type, labels, family.documentation
+    yield "`process_…`", "gauge, counter", "", "memory, processor time and open files"
+
+
+def states() -> Iterator[str]:
+    for title, kind in (
+        ("a reply", ReplyState),
+        ("a track's health", Health),
+        ("a stored image", MediaState),
+        ("the deletion of a reply on the network", RetractionState),
+        ("a learning run", RunState),
+    ):
+        yield (
+            f"### States of {title}\n" if title != "a track's health" else "### Health of a track\n"
+        )
+        yield from table(("state", "meaning"), members(kind))
+
+
+def members(kind: type[StrEnum]) -> Iterator[tuple[str, str]]:
+    """(value, comment) for each member, as the source says it."""
+    for line in inspect.getsource(kind).splitlines():
+        if found := re.fullmatch(r"    [A-Z_]+ = \"(\w+)\"(?:  # (.*))?", line):
+            yield f"`{found[1]}`", found[2] or ""
+
+
+# --- what can be chosen ---------------------------------------------------------------------------
+
+
+def platforms() -> Iterator[str]:
+    """Per platform: the modes of a reply with the network steps of each."""
+    yield f"Kinds of track: {', '.join(f'`{kind}`' for kind in TrackKind)}.\n"
+    for name in registry.names():
+        plan = importlib.import_module(f"bot.platforms.{name}.write").plan
+        rows = [
+            (f"`{mode}`", meaning, ", ".join(f"`{kind}`" for kind in plan(mode, comment=False)))
+            for (_, meaning), mode in zip(members(Mode), Mode, strict=True)
+        ]
+        yield f"### {name}\n"
+        yield from table(("`replies.mode`", "meaning", "steps on the network"), rows)
+
+
+def style_rows() -> Iterator[tuple[str, str]]:
+    for name in styles():
+        module = importlib.import_module(f"models.compose.{name}")
+        yield f"`{name}`", _first_line(module).removeprefix(f"{name}: ")
+
+
+def format_rows() -> Iterator[tuple[str, str]]:
+    for name, writer in FORMATS.items():
+        yield f"`{name}`", " ".join(inspect.cleandoc(writer.__doc__ or "").split())
+
+
+def packs() -> Iterator[tuple[str, ...]]:
+    for pack in CATALOGUE.values():
+        size = f"{pack.bytes / 1e6:.0f}"
+        yield f"`{pack.name}`", f"`{pack.stage}`", pack.licence, size, pack.about
+
+
+# --- log events -----------------------------------------------------------------------------------
+
+
+def events() -> list[Event]:
+    """Every call of a method of `log` in the three packages, in the order of the files."""
+    found = []
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            calls = [
+                node
+                for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+                if _logs(node)
+            ]
+            found += [_event(str(path.relative_to(ROOT)), call) for call in calls]
+    return found
+
+
+def event_rows() -> list[tuple[str, str, str, str]]:
+    return sorted(
+        (f"`{e.text}`", e.level, ", ".join(e.fields), f"`{e.file}`") for e in events() if e.text
+    )
+
+
+def _logs(node: ast.AST) -> bool:
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="log" | "_log"), attr=level)):
+            return level in LEVELS
+    return False
+
+
+def _event(file: str, call: Any) -> Event:
+    first = call.args[0] if call.args else None
+    text = first.value if isinstance(first, ast.Constant) else None
+    fields = tuple(keyword.arg or "…" for keyword in call.keywords)
+    return Event(file, call.lineno, call.func.attr, text, fields)
+
+
+# --- pieces ---------------------------------------------------------------------------------------
+
+
+def table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{' --- |' * len(heads)}"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+    yield ""
+
+
+def _first_line(thing: Any) -> str:
+    return inspect.cleandoc(thing.__doc__ or "").partition("\n")[0]
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(page(), encoding="utf-8")
+    README.write_text(readme(README.read_text(encoding="utf-8")), encoding="utf-8")

@@ -31,11 +31,11 @@ TAUGHT = "taught"  # among the facts of a run: of how many people, when it learn
 
 
 class RunState(StrEnum):
-    RUNNING = "running"  # or broken off: then the next `tagecho learn` goes on with it
-    PROMOTED = "promoted"
-    KEPT_OUT = "kept_out"  # the network it made is not proved to be better
-    FAILED = "failed"
-    CANCELLED = "cancelled"
+    RUNNING = "running"  # or interrupted: the next `tagecho learn` continues it
+    PROMOTED = "promoted"  # its network was proved to be better and is in service
+    KEPT_OUT = "kept_out"  # its network was not proved to be better
+    FAILED = "failed"  # no network was made; `reason` says why
+    CANCELLED = "cancelled"  # a person whose images it used was forgotten
 
 
 @dataclass(frozen=True, slots=True)

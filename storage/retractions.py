@@ -19,10 +19,10 @@ from storage.text import storable
 
 
 class State(StrEnum):
-    WAITING = "waiting"  # also while a deletion is in the air: `attempts` says that it was sent
-    DONE = "done"
-    GONE = "gone"  # it was not there (any more)
-    FAILED = "failed"  # given up; a person is needed
+    WAITING = "waiting"  # not deleted yet; `attempts` counts the requests that were sent
+    DONE = "done"  # deleted
+    GONE = "gone"  # it was not there any more
+    FAILED = "failed"  # the service stopped trying; a person is needed
 
 
 _KINDS = {

@@ -49,25 +49,25 @@ _DOCUMENT = Text().with_variant(TSVECTOR, "postgresql")
 
 
 class MediaState(StrEnum):
-    PENDING = "pending"  # bytes not fetched yet
-    STORED = "stored"
-    QUARANTINED = "quarantined"  # fetched, but no image we handle; the reason says why
+    PENDING = "pending"  # its bytes are not downloaded yet
+    STORED = "stored"  # its bytes are in `originals/`
+    QUARANTINED = "quarantined"  # downloaded, but not an image we can use; the reason says why
     GONE = "gone"  # the platform no longer serves it
 
 
 class ReplyState(StrEnum):
-    QUEUED = "queued"
-    RENDERING = "rendering"
-    AWAITING_APPROVAL = "awaiting_approval"
-    APPROVED = "approved"
-    SENDING = "sending"
-    SENT = "sent"
-    UNKNOWN = "unknown"
-    FAILED = "failed"
-    REJECTED = "rejected"
-    EXPIRED = "expired"
-    CANCELLED = "cancelled"
-    DRY_RUN = "dry_run"
+    QUEUED = "queued"  # a post asked for a reply; its image will be rendered
+    RENDERING = "rendering"  # the networks are at work
+    AWAITING_APPROVAL = "awaiting_approval"  # rendered; a person approves or rejects it
+    APPROVED = "approved"  # goes out as soon as caps, quiet hours and pacing allow it
+    SENDING = "sending"  # a write is on its way to the platform
+    SENT = "sent"  # published; `url` says where
+    UNKNOWN = "unknown"  # a write was sent and its answer was lost; it will be read back
+    FAILED = "failed"  # it cannot be rendered, or every mode was refused; `reason` says why
+    REJECTED = "rejected"  # a person said no
+    EXPIRED = "expired"  # not approved, or not sent, within `approval_expires`
+    CANCELLED = "cancelled"  # the post is deleted or no longer asks, or its author opted out
+    DRY_RUN = "dry_run"  # rendered during a dry run; it will never be sent
 
 
 class StepState(StrEnum):
@@ -80,9 +80,9 @@ class StepState(StrEnum):
 
 class Health(StrEnum):
     NEW = "new"  # never polled
-    OK = "ok"
-    QUIET = "quiet"  # polls work and bring nothing new for long
-    FAILING = "failing"
+    OK = "ok"  # the latest poll worked
+    QUIET = "quiet"  # polls work, but have brought nothing new for a day
+    FAILING = "failing"  # the latest poll failed; the next one tries again
 
 
 class AuthorRow(SQLModel, table=True):

@@ -1,4 +1,6 @@
-"""The command line: verbs only, the work is behind them. Heavy imports stand inside the commands.
+"""The command line: options and printing; `bot.verbs` does the work.
+
+Heavy imports stand inside the commands, so that `--help` is fast.
 
 Data goes to stdout, messages to stderr. Exit codes are those of `bot.core.errors`.
 """
@@ -47,9 +49,9 @@ app = typer.Typer(
     help="""Listen to hashtags and profiles, build a dataset, answer with an image.
 
     \b
-    tagecho demo     a whole network on this machine, replies in a minute
-    tagecho check    is config.toml right?
-    tagecho run      the service itself
+    tagecho demo     a network on this machine, and replies within a minute
+    tagecho check    check config.toml
+    tagecho run      run the service
     """,
 )
 for verb in (
@@ -91,14 +93,14 @@ def main() -> None:
         try:
             app(standalone_mode=True)
         finally:
-            sys.stdout.flush()  # a reader that went away is noticed here, not after the last line
+            sys.stdout.flush()  # notices here that the reader went away
     except TagechoError as error:
         say(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # Python flushes once more when it ends, and would complain.
+        # Python flushes again when it ends; without this it would print an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:

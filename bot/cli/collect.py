@@ -1,4 +1,4 @@
-"""`tagecho collect` and `tagecho suggest`: filling the dataset, and what to fill it with."""
+"""`tagecho collect` and `tagecho suggest`: collect older posts; suggest what to collect."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ from bot.cli.tracks import target_of
 def collect(
     target: Annotated[str, typer.Argument(help="'#hashtag' or '@profile'.")],
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Posts of it to have in all, the newest.")
+        int | None, typer.Option(min=1, help="Stop when so many posts of it are stored.")
     ] = None,
-    since: Annotated[str | None, typer.Option(help="Nothing older, as 2026-01-31.")] = None,
+    since: Annotated[str | None, typer.Option(help="Collect nothing older: 2026-01-31.")] = None,
     where: Annotated[
-        str | None, typer.Option(help="Only such posts, as 'likes >= 10 and \"cap\" in hashtags'.")
+        str | None,
+        typer.Option(help="Store only posts that match: 'likes >= 10 and \"cap\" in hashtags'."),
     ] = None,
-    comments: Annotated[int, typer.Option(min=0, help="Also so many comments a post.")] = 0,
-    account: Annotated[str | None, typer.Option(help="Which account reads.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Its dataset; default: the name.")] = None,
+    comments: Annotated[int, typer.Option(min=0, help="Also store so many comments per post.")] = 0,
+    account: Annotated[str | None, typer.Option(help="The account that reads.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="The dataset of the posts; default: the name.")
+    ] = None,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Collect a hashtag or profile backwards in time; the same command goes on and updates."""
+    """Collect a hashtag or profile backwards in time. Run it again to continue or to update."""
     from bot.core.errors import UsageError
     from bot.dataset.filters import parse_day, parse_filter
     from bot.flow.backfill import Want, everything
@@ -53,13 +56,14 @@ def collect(
 
 def suggest(
     seeds: Annotated[
-        list[str] | None, typer.Argument(help="Hashtags to start from; default: the tracks'.")
+        list[str] | None,
+        typer.Argument(help="Hashtags to start from; default: those of the tracks."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many of each kind.")] = 10,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most so many of each kind.")] = 10,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Hashtags and profiles that go with what was collected, ready for `tagecho track add`."""
+    """Suggest hashtags and profiles that often appear together with the collected ones."""
     from bot.verbs.suggest import suggest as find
 
     found = find(prepare(config), seeds or [], limit)

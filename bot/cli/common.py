@@ -12,13 +12,15 @@ from bot.core.errors import UsageError
 Config = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration file.", envvar="TAGECHO_CONFIG")
 ]
-Limit = Annotated[int, typer.Option(min=1, help="At most so many, the newest.")]
-Numbers = Annotated[list[int], typer.Argument(help="Their numbers in the list.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Limit = Annotated[int, typer.Option(min=1, help="Show at most so many, newest first.")]
+Numbers = Annotated[
+    list[int], typer.Argument(help="The numbers of the replies, as `replies list` shows them.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 CONFIG = Path("config.toml")
 Networks = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="Whose [models] and [limits]; default: config.toml."),
+    typer.Option("--config", "-c", help="The configuration file, for [models] and [limits]."),
 ]
 
 
@@ -39,7 +41,7 @@ def network_settings(path: Path | None) -> Any:
 
 
 def prepare(path: Path) -> Any:
-    """Settings for a verb that opens the database: what it logs goes to stderr."""
+    """Settings for a verb that opens the database; its log goes to stderr."""
     settings = load(path)
     log_to(settings, "warning")
     return settings

@@ -1,4 +1,4 @@
-"""`tagecho curate` and `tagecho stats`: which images are worth keeping, and what was collected."""
+"""`tagecho curate` and `tagecho stats`: judge the images, and count what was collected."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def curate(
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Measure and compare what is new, and bring every verdict up to date. Deletes nothing."""
+    """Measure and compare new images, and update all verdicts. Deletes nothing."""
     from bot.verbs.curate import curate as work
     from bot.verbs.curate import table
 
@@ -37,19 +37,19 @@ def curate(
         f"changed: {sum(summary.changed.values())}, gone: {sum(summary.gone.values())}"
     )
     counted = ", ".join(f"{check} {count}" for check, count in summary.verdicts.items())
-    say(f"standing: {counted or 'none'}")
+    say(f"verdicts now: {counted or 'none'}")
     if summary.unreadable:
         raise typer.Exit(1)
 
 
 def stats(
     html: Annotated[
-        Path | None, typer.Option(help="Also write a page with plots and pictures.")
+        Path | None, typer.Option(help="Also write a page with plots and images to this file.")
     ] = None,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Counts over time, verdicts, label fit, duplicates and authors, by hashtag and dataset."""
+    """Show posts over time, verdicts, label fit, duplicates and authors, by hashtag and dataset."""
     from bot.verbs.stats import collect, lines, write_page
 
     settings = prepare(config)

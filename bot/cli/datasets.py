@@ -1,4 +1,4 @@
-"""`tagecho dataset`, `snapshot`, `export`, `import`: from a stream to something to train on."""
+"""`tagecho dataset`, `snapshot`, `export`, `import`: from collected posts to a training set."""
 
 from __future__ import annotations
 
@@ -12,40 +12,67 @@ from bot.cli.common import CONFIG, Config, Json, prepare
 from bot.cli.output import echo, print_json, say
 from bot.core.errors import UsageError
 
-app = typer.Typer(no_args_is_help=True, help="Datasets: named queries over what was collected.")
-snapshots = typer.Typer(no_args_is_help=True, help="Snapshots: datasets frozen.")
+app = typer.Typer(no_args_is_help=True, help="Datasets: named queries over the collected posts.")
+snapshots = typer.Typer(no_args_is_help=True, help="Snapshots: frozen datasets.")
 
-Name = Annotated[str, typer.Argument(help="The dataset.")]
-Frozen = Annotated[str, typer.Argument(help="DATASET/SNAPSHOT, or DATASET for its newest.")]
+Name = Annotated[str, typer.Argument(help="The name of the dataset.")]
+Frozen = Annotated[
+    str, typer.Argument(help="DATASET/SNAPSHOT, or DATASET for its newest snapshot.")
+]
 Many = list[str] | None
 
 
 @app.command("create")
 def dataset_create(
     name: Name,
-    hashtag: Annotated[Many, typer.Option(help="At least one of these; repeat it.")] = None,
-    all_hashtag: Annotated[Many, typer.Option(help="All of these.")] = None,
-    no_hashtag: Annotated[Many, typer.Option(help="None of these.")] = None,
-    dataset: Annotated[Many, typer.Option(help="Found by a track with this dataset.")] = None,
+    hashtag: Annotated[
+        Many,
+        typer.Option(help="The post has this hashtag or another one that is given; repeatable."),
+    ] = None,
+    all_hashtag: Annotated[
+        Many, typer.Option(help="The post has all of these hashtags; repeatable.")
+    ] = None,
+    no_hashtag: Annotated[
+        Many, typer.Option(help="The post has none of these hashtags; repeatable.")
+    ] = None,
+    dataset: Annotated[
+        Many, typer.Option(help="A track with this dataset found the post; repeatable.")
+    ] = None,
     track: Annotated[
-        Many, typer.Option(help="Found by this track, as `track list` says it.")
+        Many, typer.Option(help="This track found the post; a name from `track list`; repeatable.")
     ] = None,
-    author: Annotated[Many, typer.Option(help="Posted by PLATFORM/USER.")] = None,
-    platform: Annotated[Many, typer.Option(help="On this platform.")] = None,
-    since: Annotated[str, typer.Option(help="Taken on or after this day, UTC.")] = "",
-    until: Annotated[str, typer.Option(help="Taken before this day, UTC.")] = "",
-    min_side: Annotated[int, typer.Option(help="Pixels of the shorter side.")] = 0,
-    min_label_fit: Annotated[float, typer.Option(help="Probability that a hashtag fits.")] = 0.0,
+    author: Annotated[Many, typer.Option(help="PLATFORM/USER posted it; repeatable.")] = None,
+    platform: Annotated[
+        Many, typer.Option(help="The post is on this platform; repeatable.")
+    ] = None,
+    since: Annotated[str, typer.Option(help="Posted on or after this day, UTC.")] = "",
+    until: Annotated[str, typer.Option(help="Posted before this day, UTC.")] = "",
+    min_side: Annotated[
+        int, typer.Option(help="The shorter side has at least so many pixels.")
+    ] = 0,
+    min_label_fit: Annotated[
+        float, typer.Option(help="A hashtag fits with at least this probability, from 0 to 1.")
+    ] = 0.0,
     leave_out: Annotated[
-        Many, typer.Option(help="A verdict that keeps an image out: a check, `all`, or `none`.")
+        Many,
+        typer.Option(
+            help="Leave out images with this verdict: a check, `all` or `none`; repeatable."
+        ),
     ] = None,
-    covers: Annotated[bool, typer.Option(help="Covers of videos, too.")] = True,
-    deleted: Annotated[bool, typer.Option("--deleted", help="Deleted posts, too.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Give it another query.")] = False,
+    covers: Annotated[bool, typer.Option(help="Also take the cover images of videos.")] = True,
+    deleted: Annotated[
+        bool, typer.Option("--deleted", help="Also take posts that were deleted.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace the query of an existing dataset.")
+    ] = False,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Name a query; says what it finds now. One that tracks feed needs no creating."""
+    """Store a query under a name, and show what it finds now.
+
+    The datasets of tracks exist already; you need not create them.
+    """
     from bot.verbs import datasets
 
     values: dict[str, Any] = {
@@ -69,7 +96,7 @@ def dataset_create(
 
 @app.command("list")
 def dataset_list(config: Config = CONFIG, json: Json = False) -> None:
-    """Every dataset, what it finds now, and its snapshots."""
+    """List the datasets, what each finds now, and their snapshots."""
     from bot.verbs import datasets
 
     rows = datasets.listing(prepare(config))
@@ -85,7 +112,7 @@ def dataset_list(config: Config = CONFIG, json: Json = False) -> None:
 
 @app.command("show")
 def dataset_show(name: Name, config: Config = CONFIG, json: Json = False) -> None:
-    """A dataset's query and what it finds now."""
+    """Show the query of a dataset, and what it finds now."""
     from bot.verbs import datasets
 
     _tell(datasets.show(prepare(config), name), json)
@@ -95,11 +122,14 @@ def dataset_show(name: Name, config: Config = CONFIG, json: Json = False) -> Non
 def dataset_remove(
     name: Name,
     with_snapshots: Annotated[
-        bool, typer.Option("--snapshots", help="Its snapshots, too, and the record of its exports.")
+        bool,
+        typer.Option(
+            "--snapshots", help="Also remove its snapshots and the record of its exports."
+        ),
     ] = False,
     config: Config = CONFIG,
 ) -> None:
-    """Take a dataset away. Images and exported folders stay."""
+    """Remove a dataset. Its images and exported folders stay."""
     from bot.verbs import datasets
 
     gone = datasets.remove(prepare(config), name, frozen=with_snapshots)
@@ -109,13 +139,17 @@ def dataset_remove(
 @snapshots.command("create")
 def snapshot_create(
     dataset: Name,
-    name: Annotated[str, typer.Option(help="Its name; default: the next number.")] = "",
-    splits: Annotated[str, typer.Option(help="Shares of train/val/test.")] = "80/10/10",
-    seed: Annotated[int, typer.Option(help="Another number, other splits.")] = 0,
+    name: Annotated[
+        str, typer.Option(help="The name of the snapshot; default: the next number.")
+    ] = "",
+    splits: Annotated[
+        str, typer.Option(help="The shares of train/val/test, in percent.")
+    ] = "80/10/10",
+    seed: Annotated[int, typer.Option(help="Another number gives other splits.")] = 0,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Freeze a dataset. No author and no near duplicate lies in two splits."""
+    """Freeze a dataset. No author and no near duplicate is in two splits."""
     from bot.dataset.snapshots import freeze
     from bot.dataset.splits import ratios
 
@@ -124,11 +158,11 @@ def snapshot_create(
 
 @snapshots.command("list")
 def snapshot_list(
-    dataset: Annotated[str, typer.Argument(help="Only of this dataset.")] = "",
+    dataset: Annotated[str, typer.Argument(help="Show only snapshots of this dataset.")] = "",
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Snapshots, oldest first."""
+    """List the snapshots, oldest first."""
     from bot.dataset.snapshots import snapshot_rows
 
     rows = snapshot_rows(prepare(config), dataset)
@@ -142,7 +176,7 @@ def snapshot_list(
 
 @snapshots.command("verify")
 def snapshot_verify(name: Frozen, config: Config = CONFIG, json: Json = False) -> None:
-    """Compare a snapshot's rows and originals with what was frozen; exit code 1 if they differ."""
+    """Compare the rows and images of a snapshot with what was frozen. Exit code 1: they differ."""
     from bot.dataset.snapshots import verify
 
     _checked(verify(prepare(config), name), json)
@@ -151,11 +185,11 @@ def snapshot_verify(name: Frozen, config: Config = CONFIG, json: Json = False) -
 @snapshots.command("rebuild")
 def snapshot_rebuild(
     name: Frozen,
-    out: Annotated[Path, typer.Option("--out", help="File for the manifest.")],
+    out: Annotated[Path, typer.Option("--out", help="The file for the manifest.")],
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Write the manifest again, bit for bit, but for what was forgotten."""
+    """Write the manifest again. It is the same bit for bit, without what was forgotten."""
     from bot.dataset.snapshots import rebuild
 
     _checked(rebuild(prepare(config), name, out), json)
@@ -166,22 +200,30 @@ def export(
     format_: Annotated[
         str, typer.Option("--format", help="imagefolder, parquet, webdataset, coco or yolo.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder that is made.")],
-    masks: Annotated[bool, typer.Option("--masks", help="Compute masks that are missing.")] = False,
+    out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
+    masks: Annotated[
+        bool, typer.Option("--masks", help="Compute the masks that are missing.")
+    ] = False,
     size: Annotated[
-        int | None, typer.Option(help="Pixels of the longer side; default: the originals.")
+        int | None,
+        typer.Option(help="Write JPEGs with this longer side, in pixels; default: the originals."),
     ] = None,
     fields: Annotated[
-        str, typer.Option(help="What is said of an image: `default`, `caption`, … by comma.")
+        str, typer.Option(help="Fields of each image, separated by commas: `default`, `caption` …")
     ] = "default",
     classes: Annotated[
-        str, typer.Option(help="Hashtags that name main objects, by comma; default: the query's.")
+        str,
+        typer.Option(
+            help="Hashtags as classes of objects, separated by commas; default: those of the query."
+        ),
     ] = "",
-    replace: Annotated[bool, typer.Option("--replace", help="Instead of what is there.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace the folder if it exists.")
+    ] = False,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Write a snapshot as a folder; a dataset without one gets its first."""
+    """Write a snapshot as a folder. A dataset without a snapshot gets its first one."""
     from bot.dataset.export import Options
     from bot.dataset.export import export as write
 
@@ -194,21 +236,23 @@ def export(
     echo(result.path)
     say(f"{result.dataset}/{result.snapshot}: {result.items} images in {result.seconds} s")
     for count, why in (
-        (result.forgotten, "were forgotten since"),
-        (result.without_mask, "have no mask and are left out"),
-        (result.masks_gone, "masks are no longer there; --masks computes them"),
+        (result.forgotten, "images were forgotten since the snapshot"),
+        (result.without_mask, "images have no mask and are left out"),
+        (result.masks_gone, "masks no longer exist; --masks computes them"),
     ):
         if count:
             say(f"{count} {why}")
 
 
 def import_(
-    path: Annotated[Path, typer.Argument(help="A folder of gallery-dl, instaloader or an export.")],
-    dataset: Annotated[str, typer.Option(help="The dataset they are found in.")] = "imported",
+    path: Annotated[
+        Path, typer.Argument(help="A folder of gallery-dl or instaloader, or an export.")
+    ],
+    dataset: Annotated[str, typer.Option(help="The dataset of the posts.")] = "imported",
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Take photos with their sidecar files in; what is there already is not taken twice."""
+    """Import photos with their sidecar files. Known posts are not imported twice."""
     from bot.dataset.importing import take
 
     report = take(prepare(config), path, dataset)
@@ -217,8 +261,8 @@ def import_(
     else:
         echo(f"{report.posts} posts, {report.images} images")
         for count, why in (
-            (report.known, "posts were known"),
-            (report.kept_out, "posts of people who opted out"),
+            (report.known, "posts were known already"),
+            (report.kept_out, "posts are of people who opted out"),
         ):
             if count:
                 say(f"{count} {why}")

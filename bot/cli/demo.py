@@ -1,4 +1,4 @@
-"""`tagecho demo` and `tagecho rehearse`: the service on a network that lasts as long as they do."""
+"""`tagecho demo` and `tagecho rehearse`: the service against a loopback network."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from bot.cli.common import CONFIG, Config, Json, load
 
 def demo(
     seconds: Annotated[
-        float | None, typer.Option("--for", min=1, help="Stop by itself after so many seconds.")
+        float | None,
+        typer.Option("--for", min=1, help="Stop after so many seconds; default: at Ctrl-C."),
     ] = None,
-    rate: Annotated[float, typer.Option(min=0.1, max=50, help="New posts a second.")] = 1.0,
+    rate: Annotated[float, typer.Option(min=0.1, max=50, help="New posts per second.")] = 1.0,
     folder: Annotated[
-        Path, typer.Option("--dir", help="Where it keeps everything; emptied at the start.")
+        Path, typer.Option("--dir", help="The folder for all its data; emptied at the start.")
     ] = Path("data/demo"),
     json: Json = False,
 ) -> None:
-    """A loopback Instagram with people who post, the service, and the replies it makes."""
+    """Run the service against a loopback Instagram with people who post, and show its replies."""
     from bot.verbs.demo import demo as start
 
     _stop_on_sigterm()
@@ -31,18 +32,17 @@ def demo(
 def rehearse(
     config: Config = CONFIG,
     seconds: Annotated[
-        float | None, typer.Option("--for", min=1, help="Stop by itself after so many seconds.")
+        float | None,
+        typer.Option("--for", min=1, help="Stop after so many seconds; default: at Ctrl-C."),
     ] = None,
-    rate: Annotated[float, typer.Option(min=0.1, max=50, help="New posts a second.")] = 1.0,
+    rate: Annotated[float, typer.Option(min=0.1, max=50, help="New posts per second.")] = 1.0,
     folder: Annotated[
-        Path, typer.Option("--dir", help="Where it keeps everything; emptied at the start.")
+        Path, typer.Option("--dir", help="The folder for all its data; emptied at the start.")
     ] = Path("data/rehearsal"),
-    approve: Annotated[
-        bool, typer.Option("--approve", help="Play the person who approves every reply.")
-    ] = False,
+    approve: Annotated[bool, typer.Option("--approve", help="Approve every reply.")] = False,
     json: Json = False,
 ) -> None:
-    """Your own configuration against the loopback Instagram: nothing reaches the real one."""
+    """Run your own configuration against the loopback Instagram. Nothing reaches the real one."""
     from bot.verbs.demo import rehearse as start
 
     load(config)
@@ -51,5 +51,5 @@ def rehearse(
 
 
 def _stop_on_sigterm() -> None:
-    """Like Ctrl-C: with a report, and without leaving the two other processes behind."""
+    """Treat SIGTERM like Ctrl-C: print the report and end the two other processes."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""`tagecho check` and `tagecho doctor`: what is wrong, and where."""
+"""`tagecho check` and `tagecho doctor`: find what is wrong."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bot.cli.output import echo, print_json, say
 
 
 def check(config: Config = CONFIG, json: Json = False) -> None:
-    """Is the configuration right? Names file, line and key of what is not."""
+    """Check the configuration. Every mistake is named with its file, line and key."""
     settings = load(config, disk=True)
     if json:
         print_json(
@@ -21,11 +21,11 @@ def check(config: Config = CONFIG, json: Json = False) -> None:
         )
     else:
         tracks = len(settings.tracks)
-        say(f"{config}: fine ({len(settings.accounts)} accounts, {tracks} tracks)")
+        say(f"{config}: correct ({len(settings.accounts)} accounts, {tracks} tracks)")
 
 
 def doctor(config: Config = CONFIG, json: Json = False) -> None:
-    """Look at configuration, disk, database, session, weights, clock and package identity."""
+    """Examine configuration, disk, database, sessions, weights, clock and installed packages."""
     from bot.verbs.doctor import examine
 
     findings = examine(config)

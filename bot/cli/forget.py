@@ -1,4 +1,4 @@
-"""`tagecho forget`: a person or a post leaves, and stays out."""
+"""`tagecho forget`: remove a person or a post, and keep them out."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ def forget(
     target: Annotated[
         str | None,
         typer.Argument(
-            help="PLATFORM/USER (user name or user id); or a post: its address, "
-            "instagram/p/SHORTCODE or PLATFORM:post:ID."
+            help="A person: PLATFORM/USER, with the user name or the user id. A post: its "
+            "address, instagram/p/SHORTCODE or PLATFORM:post:ID."
         ),
     ] = None,
     status: Annotated[
-        bool, typer.Option("--status", help="What is still to be deleted on the network.")
+        bool,
+        typer.Option(
+            "--status", help="Show which of our replies are still to be deleted on the network."
+        ),
     ] = False,
     retry: Annotated[
-        bool, typer.Option("--retry", help="Try again to delete there what failed.")
+        bool, typer.Option("--retry", help="Try the failed deletions on the network again.")
     ] = False,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Remove everything of a person, or one post, and keep it out; our replies are deleted, too."""
+    """Remove a person or one post, and keep them out. Our replies to them are deleted, too."""
     from bot.verbs import forget as removal
 
     if (target is None) == (not status and not retry):
-        raise UsageError("name a person or a post to forget, or ask with --status or --retry")
+        raise UsageError("name a person or a post, or give --status or --retry")
     if target is None:
         rows = removal.deletions(prepare(config), retry=retry)
         print_json(rows) if json else echo(removal.table(rows))

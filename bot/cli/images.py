@@ -1,4 +1,4 @@
-"""The image stages on files: `upscale`, `segment`, `compose`."""
+"""`tagecho upscale`, `segment` and `compose`: the image stages on files."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from bot.cli.output import echo, say
 from bot.core.errors import UsageError
 
 Paths = Annotated[list[Path], typer.Argument(help="Image files or folders.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
+Out = Annotated[Path, typer.Option("--out", help="The folder for the results.")]
 
 
 def upscale(
     paths: Paths,
     out: Out,
-    scale: Annotated[int, typer.Option(help="2 or 4.")] = 4,
+    scale: Annotated[int, typer.Option(help="The factor: 2 or 4.")] = 4,
     config: Networks = None,
 ) -> None:
-    """Enlarge images; writes NAME.png."""
+    """Enlarge images. Writes NAME.png."""
     from bot.verbs import images
 
     if scale not in (2, 4):
@@ -35,16 +35,17 @@ def segment(
     out: Out,
     point: Annotated[
         list[str] | None,
-        typer.Option(help="X,Y on the object, in pixels; may be repeated. With a refiner only."),
+        typer.Option(help="X,Y: a point on the object, in pixels; repeatable. Needs a refiner."),
     ] = None,
     box: Annotated[
-        str | None, typer.Option(help="X0,Y0,X1,Y1 around the object. With a refiner only.")
+        str | None,
+        typer.Option(help="X0,Y0,X1,Y1: a box around the object, in pixels. Needs a refiner."),
     ] = None,
     config: Networks = None,
 ) -> None:
-    """Find the main object; writes NAME.png, 0 or 255, of the input's size.
+    """Find the main object. Writes NAME.png with 0 or 255, in the size of the input.
 
-    With --point or --box, the object that they show, in one image.
+    With --point or --box: find the object that they show, in one image.
     """
     from bot.verbs import images
     from models.base import Prompt
@@ -52,7 +53,7 @@ def segment(
     settings, prompt = network_settings(config), None
     if point or box:
         if len(paths) != 1 or paths[0].is_dir():
-            raise UsageError("--point and --box are for one image")
+            raise UsageError("--point and --box work with one image only")
         points = tuple(_numbers(text, 2, "--point") for text in point or ())
         prompt = Prompt(points, _numbers(box, 4, "--box") if box else None)  # type: ignore[arg-type]
     finish(images.segment(paths, out, settings, prompt))
@@ -61,11 +62,11 @@ def segment(
 def compose(
     paths: Paths,
     out: Out,
-    style: Annotated[str, typer.Option(help="One of the overlay styles.")] = "tint",
-    seed: Annotated[int, typer.Option(help="Another number, another variant.")] = 0,
+    style: Annotated[str, typer.Option(help="The overlay style.")] = "tint",
+    seed: Annotated[int, typer.Option(help="Another number gives another variant.")] = 0,
     config: Networks = None,
 ) -> None:
-    """Super-resolve, segment and overlay; writes NAME.jpg as a reply would be."""
+    """Enlarge, segment and overlay. Writes NAME.jpg, as a reply would be."""
     from bot.verbs import images
 
     finish(images.compose(paths, out, style, seed, network_settings(config)))
@@ -77,12 +78,12 @@ def _numbers(text: str, count: int, option: str) -> tuple[float, ...]:
     except ValueError:
         numbers = ()
     if len(numbers) != count or not all(map(math.isfinite, numbers)):
-        raise UsageError(f"{option} takes {count} numbers with commas between, not {text!r}")
+        raise UsageError(f"{option} takes {count} numbers separated by commas, not {text!r}")
     return numbers
 
 
 def finish(report: Any) -> None:
-    """Say what was written and fail when anything was not."""
+    """Print what was written. Exit with 1 when an image failed."""
     for path in report.written:
         echo(path)
     for path, why in report.failed:

@@ -1,4 +1,4 @@
-"""`tagecho learn`, and which of the learned networks serves."""
+"""`tagecho learn`, and `models promote` and `rollback`: which learned network is in service."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from bot.cli.output import echo, print_json, say
 
 def learn(
     status: Annotated[
-        bool, typer.Option("--status", help="How the last runs went, and what serves.")
+        bool, typer.Option("--status", help="Show the last runs and the network in service.")
     ] = False,
     new: Annotated[
-        bool, typer.Option("--new", help="Begin anew, even when a run was broken off.")
+        bool, typer.Option("--new", help="Start a new run, even if a run was interrupted.")
     ] = False,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Train on what was collected; the result serves only when it is proved to be better.
+    """Train on the collected images. The result is used only if it is proved to be better.
 
-    Goes on with a run that was broken off. Replies come first: it stands still while one waits.
+    It continues an interrupted run. It pauses while a reply waits to be rendered.
     """
     from bot.verbs import learn as learning
 
@@ -35,7 +35,7 @@ def learn(
     step_back(settings.learn.nice)
     done = learning.learn(settings, say, fresh=new)
     if settings.models.segmenter != "learned":
-        say(f'[models] segmenter is "{settings.models.segmenter}": what is promoted does not serve')
+        say(f'[models] segmenter is "{settings.models.segmenter}": a promoted network is not used')
     if json:
         print_json(done)
     else:
@@ -44,20 +44,21 @@ def learn(
 
 def promote(
     version: Annotated[
-        str | None, typer.Argument(help='What is to serve; "embedded" is the shipped one.')
+        str | None,
+        typer.Argument(help='The network to put in service; "embedded" is the shipped one.'),
     ] = None,
-    run: Annotated[int | None, typer.Option(help="The network of this run instead.")] = None,
+    run: Annotated[int | None, typer.Option(help="Take the network of this run instead.")] = None,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Put a learned network in service, on your own judgement; a running service takes it over."""
+    """Put a learned network in service without a proof. A running service uses it at once."""
     from bot.verbs import learn as learning
 
     _switched(learning.promote(prepare(config), version, run), json=json)
 
 
 def rollback(config: Config = CONFIG, json: Json = False) -> None:
-    """Put the network before this one back in service; twice changes nothing."""
+    """Put the previous network back in service. A second rollback undoes the first."""
     from bot.verbs import learn as learning
 
     _switched(learning.rollback(prepare(config)), json=json)
@@ -67,7 +68,7 @@ def _switched(serves: dict[str, str], *, json: bool) -> None:
     if json:
         print_json(serves)
     else:
-        echo(f"{serves['current']} serves; before it: {serves['previous']}")
+        echo(f"in service: {serves['current']}; before: {serves['previous']}")
 
 
 def _show(found: dict[str, Any], *, json: bool) -> None:
@@ -77,10 +78,10 @@ def _show(found: dict[str, Any], *, json: bool) -> None:
     for row in found["runs"]:
         state = row["state"].replace("_", " ")
         if row["state"] == "running" and not found["running"]:
-            state = "broken off"
+            state = "interrupted"
         where = f" in {row['stage']}" if row["finished"] is None and row["stage"] else ""
         words = row["reason"] or row["progress"]
         echo(f"{row['run']:>4}  {row['started']:%Y-%m-%d %H:%M}  {state}{where}  {words}".rstrip())
         if row["version"]:
             echo(f"      {row['version']}, {row['images']} images")
-    echo(f"{found['current']} serves; before it: {found['previous']}")
+    echo(f"in service: {found['current']}; before: {found['previous']}")

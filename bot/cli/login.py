@@ -1,4 +1,4 @@
-"""`tagecho login`: a session, made by hand."""
+"""`tagecho login`: make a session by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bot.cli.output import say
 
 def login(
     account: Annotated[
-        str | None, typer.Argument(help="Which account; default: the only one.")
+        str | None, typer.Argument(help="The account; default: the only one.")
     ] = None,
     config: Config = CONFIG,
 ) -> None:
@@ -23,7 +23,7 @@ def login(
     name = account or only_account(settings)
     service = App(settings)
     with service.lock(name):
-        service.pacer(name).resume()  # whoever types this has looked at the account
+        service.pacer(name).resume()  # the person who types this has looked at the account
         platform = service.platform(name)
         me = platform.login()
         platform.close()

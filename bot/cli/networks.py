@@ -1,4 +1,4 @@
-"""`tagecho models` and `tagecho labels`: which networks, how good, and what they say."""
+"""`tagecho models` and `tagecho labels`: the networks, their quality, and their scores."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from bot.cli import learn as learning
 from bot.cli.common import CONFIG, Config, Json, Networks, network_settings, prepare
 from bot.cli.output import echo, print_json, say
 
-models = typer.Typer(no_args_is_help=True, help="The networks: which, whole, how good.")
+models = typer.Typer(
+    no_args_is_help=True, help="The networks: list, download, verify, evaluate, promote."
+)
 labels = typer.Typer(no_args_is_help=True, help="How well hashtags fit their images.")
 
 
 @models.command("list")
 def models_list(config: Networks = None, json: Json = False) -> None:
-    """Shipped, learned and official networks: stage, licence, size, and which are in service."""
+    """List shipped, learned and official networks, and show which are in service."""
     from bot.verbs.networks import listing
 
     rows = listing(network_settings(config))
@@ -35,16 +37,17 @@ def models_list(config: Networks = None, json: Json = False) -> None:
 
 @models.command("pull")
 def models_pull(
-    name: Annotated[str, typer.Argument(help="An official pack, as `models list` names it.")],
+    name: Annotated[str, typer.Argument(help="An official network, as `models list` names it.")],
     sha256: Annotated[
-        str, typer.Option("--sha256", help="What its weights must be, in hexadecimal.")
+        str,
+        typer.Option("--sha256", help="The SHA-256 that the weights must have, in hexadecimal."),
     ] = "",
     config: Networks = None,
     json: Json = False,
 ) -> None:
-    """Fetch official weights into the data folder; a broken download is gone on with.
+    """Download official weights into the data folder. An interrupted download is resumed.
 
-    Where no SHA-256 is known, the first download is trusted, and nothing else afterwards.
+    Where no SHA-256 is known, the first download is trusted; later ones must be the same.
     """
     from bot.service.progress import downloads
     from bot.verbs.pull import pull
@@ -53,7 +56,7 @@ def models_pull(
         rows = pull(network_settings(config), name, watch, sha256=sha256)
     for row in rows:
         if row["trust"] == "first download":
-            say(f"{row['file']}: no SHA-256 was known; from now on it is {row['sha256']}")
+            say(f"{row['file']}: no SHA-256 was known; from now on it must be {row['sha256']}")
         if not json:
             echo(row["path"])
     if json:
@@ -62,7 +65,7 @@ def models_pull(
 
 @models.command("verify")
 def models_verify(config: Networks = None, json: Json = False) -> None:
-    """Are the weights in service what they were? Exit code 7 when one is damaged or missing."""
+    """Check the weights in service. Exit code 7: a file is missing or damaged."""
     from bot.core.errors import ModelError
     from bot.verbs.networks import verify
 
@@ -82,18 +85,19 @@ def models_evaluate(
         Path | None, typer.Option(help="A folder with photos/ID.jpg and labels/ID.png.")
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="Lines of id, author, hashtag; photos/ beside the file.")
+        Path | None,
+        typer.Option(help="A file with lines of id, author and hashtag; photos/ lies beside it."),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="At most so many photos of each.")
+        int | None, typer.Option(min=1, help="Use at most so many photos of each.")
     ] = None,
     selection: Annotated[
-        bool, typer.Option("--selection", help="The 100 masks for choosing, not for reporting.")
+        bool, typer.Option("--selection", help="Use only the 100 masks for choosing thresholds.")
     ] = False,
     config: Networks = None,
     json: Json = False,
 ) -> None:
-    """How good the networks in service are: masks, and finding hashtags that do not fit."""
+    """Measure the networks in service: their masks, and how well they find wrong hashtags."""
     from bot.verbs.evaluate import evaluate, table
 
     found = evaluate(network_settings(config), masks, labels, limit=limit, selection=selection)
@@ -109,7 +113,7 @@ models.command("rollback")(learning.rollback)
 
 @labels.command("score")
 def labels_score(config: Config = CONFIG, json: Json = False) -> None:
-    """How probable it is that each hashtag fits its post; a second run computes what is new."""
+    """Compute how probably each hashtag fits its post. A second run computes what is new."""
     from bot.verbs.labels import score
 
     summary = score(prepare(config))

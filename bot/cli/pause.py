@@ -1,4 +1,4 @@
-"""`tagecho pause` and `tagecho resume`: the switch that stops all publishing."""
+"""`tagecho pause` and `tagecho resume`: stop all publishing, and start it again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def pause(
     account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
     config: Config = CONFIG,
 ) -> None:
-    """The kill switch: nothing is published until `resume`. Collecting goes on."""
+    """Stop all publishing until `tagecho resume`: the kill switch. Collecting continues."""
     from bot.verbs.pause import switch_pause
 
     switch_pause(prepare(config), account, on=True)
@@ -28,7 +28,7 @@ def resume(
     ] = False,
     config: Config = CONFIG,
 ) -> None:
-    """Publish again, and close the circuit breakers that waited for a person."""
+    """Publish again, and close the circuit breakers that wait for a person."""
     from bot.verbs.pause import switch_pause
 
     switch_pause(prepare(config), account, on=False, force=force)

@@ -1,4 +1,4 @@
-"""`tagecho replies`: the reply log, and approval."""
+"""`tagecho replies`: list, show, approve, reject and confirm replies."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import typer
 from bot.cli.common import CONFIG, Config, Json, Limit, Numbers, prepare
 from bot.cli.output import echo, print_json, say
 
-app = typer.Typer(no_args_is_help=True, help="The reply log, and approval.")
+app = typer.Typer(no_args_is_help=True, help="Replies: list, show, approve, reject, confirm.")
 
 
 @app.command("list")
 def replies_list(
-    state: Annotated[str | None, typer.Option(help="Only this state.")] = None,
+    state: Annotated[str | None, typer.Option(help="Show only replies in this state.")] = None,
     limit: Limit = 50,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """The latest replies, newest first."""
+    """List the latest replies, newest first."""
     from bot.verbs.replies import reply_rows
 
     rows = reply_rows(prepare(config), state, limit)
@@ -28,7 +28,7 @@ def replies_list(
         print_json(rows)
         return
     if not rows:
-        say("no replies" if state is None else f"no replies that are {state}")
+        say("no replies" if state is None else f"no replies in state {state}")
         return
     echo(f"{'number':>6}  {'state':<18} source  reason")
     for row in rows:
@@ -37,11 +37,13 @@ def replies_list(
 
 @app.command("show")
 def replies_show(
-    reply: Annotated[int, typer.Argument(help="Its number in the list.")],
+    reply: Annotated[
+        int, typer.Argument(help="The number of the reply, as `replies list` shows it.")
+    ],
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """One reply: its steps, its history, its files."""
+    """Show one reply: its steps, its history and its files."""
     from bot.verbs.replies import reply_details
 
     details = reply_details(prepare(config), reply)
@@ -59,7 +61,10 @@ def replies_show(
 
 @app.command("approve")
 def replies_approve(replies: Numbers, config: Config = CONFIG) -> None:
-    """Let replies go out. One of unknown outcome is sent again: look first that it is not there."""
+    """Approve replies, so that the service sends them.
+
+    A reply in state `unknown` is sent again: look on the network first that it is not there.
+    """
     from bot.verbs.replies import settle
 
     for reply, state in settle(prepare(config), replies, "approve"):
@@ -69,10 +74,10 @@ def replies_approve(replies: Numbers, config: Config = CONFIG) -> None:
 @app.command("reject")
 def replies_reject(
     replies: Numbers,
-    why: Annotated[str, typer.Option(help="Kept in the log.")] = "",
+    why: Annotated[str, typer.Option(help="The reason; the history of the reply keeps it.")] = "",
     config: Config = CONFIG,
 ) -> None:
-    """Replies that must not go out."""
+    """Reject replies, so that they are never sent."""
     from bot.verbs.replies import settle
 
     for reply, state in settle(prepare(config), replies, "reject", why):
@@ -81,7 +86,7 @@ def replies_reject(
 
 @app.command("confirm")
 def replies_confirm(replies: Numbers, config: Config = CONFIG) -> None:
-    """Replies of unknown outcome that you saw on the network: they were sent."""
+    """Confirm that replies in state `unknown` were sent, because you see them on the network."""
     from bot.verbs.replies import settle
 
     for reply, state in settle(prepare(config), replies, "confirm"):
@@ -90,11 +95,11 @@ def replies_confirm(replies: Numbers, config: Config = CONFIG) -> None:
 
 @app.command("html")
 def replies_html(
-    file: Annotated[Path, typer.Argument(help="Where to write the page.")],
+    file: Annotated[Path, typer.Argument(help="The file to write.")],
     limit: Limit = 200,
     config: Config = CONFIG,
 ) -> None:
-    """A page with before, mask and after of every reply."""
+    """Write a page with the original, the mask and the image of every reply."""
     from bot.verbs.replies import write_page_of
 
     count = write_page_of(prepare(config), file, limit)

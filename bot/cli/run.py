@@ -1,4 +1,4 @@
-"""`tagecho run`: the service itself."""
+"""`tagecho run`: run the service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tagecho search`: what was collected, by words, by an image, by filters."""
+"""`tagecho search`: find collected posts by words, by an image, by filters."""
 
 from __future__ import annotations
 
@@ -17,46 +17,52 @@ WIDTH = 60  # characters of a caption in a line
 
 def search(
     text: Annotated[
-        str, typer.Argument(help='Words; "a phrase", word*, #tag, -without. All must be there.')
+        str,
+        typer.Argument(help='Words, "a phrase", word*, #tag, -without. The post has all of them.'),
     ] = "",
     image: Annotated[
-        Path | None, typer.Option(help="A picture: images that look alike, most alike first.")
+        Path | None, typer.Option(help="Find images similar to this one, most similar first.")
     ] = None,
     hashtag: Annotated[
-        list[str] | None, typer.Option(help="Posts with this hashtag; may be repeated.")
+        list[str] | None, typer.Option(help="Posts with this hashtag; repeatable.")
     ] = None,
-    author: Annotated[str, typer.Option(help="Posts of NAME or PLATFORM/NAME.")] = "",
+    author: Annotated[str, typer.Option(help="Posts of this person: NAME or PLATFORM/NAME.")] = "",
     platform: Annotated[str, typer.Option(help="Posts of this platform.")] = "",
     dataset: Annotated[str, typer.Option(help="Posts that tracks of this dataset found.")] = "",
     since: Annotated[
         datetime | None,
-        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Taken then or later, UTC."),
+        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Posted then or later, UTC."),
     ] = None,
     until: Annotated[
         datetime | None,
-        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Taken before, UTC."),
+        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Posted before, UTC."),
     ] = None,
     fit: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Hashtags that fit at least so well (labels score)."),
+        typer.Option(
+            min=0, max=1, help="Hashtags fit with at least this probability (labels score)."
+        ),
     ] = None,
     size: Annotated[
-        int | None, typer.Option(min=1, help="Images of at least so many pixels on both sides.")
+        int | None, typer.Option(min=1, help="Both sides have at least so many pixels.")
     ] = None,
     clean: Annotated[
         bool, typer.Option("--clean", help="Only images without any verdict (curate).")
     ] = False,
     best: Annotated[
-        bool, typer.Option("--best", help="Best match first instead of newest first.")
+        bool, typer.Option("--best", help="Show the best match first, not the newest.")
     ] = False,
     limit: Limit = 20,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Make both indexes anew; embed what has no vector.")
+        bool,
+        typer.Option(
+            "--rebuild", help="Build both indexes again; compute the vectors that are missing."
+        ),
     ] = False,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Find collected posts by words or by an image, narrowed by filters; newest first."""
+    """Find collected posts by words, by an image and by filters, newest first."""
     from bot.verbs.search import Wanted, find, settle
 
     if rebuild:
@@ -78,7 +84,7 @@ def search(
         best=best,
     )
     if wanted == Wanted(limit=limit, best=best):
-        raise UsageError("say what to look for: words, --image or a filter")
+        raise UsageError("give words, --image or a filter")
     settings = prepare(config)
     found = find(settings, wanted)
     if json:

@@ -1,4 +1,4 @@
-"""`tagecho track`: what is listened to."""
+"""`tagecho track`: list, add and remove tracks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="The tracked hashtags and profiles.
 
 @app.command("list")
 def track_list(config: Config = CONFIG, json: Json = False) -> None:
-    """Tracks and their health."""
+    """List the tracks and their health."""
     from bot.verbs.tracks import track_rows
 
     rows = track_rows(prepare(config))
@@ -29,13 +29,17 @@ def track_list(config: Config = CONFIG, json: Json = False) -> None:
 @app.command("add")
 def track_add(
     target: Annotated[str, typer.Argument(help="'#hashtag' or '@profile'.")],
-    account: Annotated[str | None, typer.Option(help="Which account listens.")] = None,
-    every: Annotated[str, typer.Option(help="How often, as in 15m.")] = "15m",
-    dataset: Annotated[str | None, typer.Option(help="Its dataset; default: the name.")] = None,
-    reply: Annotated[str | None, typer.Option(help="A style: its posts become triggers.")] = None,
+    account: Annotated[str | None, typer.Option(help="The account that listens.")] = None,
+    every: Annotated[str, typer.Option(help="How often to look: 15m, 1h …")] = "15m",
+    dataset: Annotated[
+        str | None, typer.Option(help="The dataset of its posts; default: the name.")
+    ] = None,
+    reply: Annotated[
+        str | None, typer.Option(help="A style: every post of the track is answered with it.")
+    ] = None,
     config: Config = CONFIG,
 ) -> None:
-    """Add a track to the file, keeping its comments. A running service adopts it."""
+    """Add a track to the configuration file; comments stay. A running service adopts it."""
     from bot.config import STYLES
     from bot.config.tracks import add_track
 
@@ -56,10 +60,10 @@ def track_add(
 @app.command("remove")
 def track_remove(
     target: Annotated[str, typer.Argument(help="'#hashtag' or '@profile'.")],
-    account: Annotated[str | None, typer.Option(help="Whose track.")] = None,
+    account: Annotated[str | None, typer.Option(help="The account of the track.")] = None,
     config: Config = CONFIG,
 ) -> None:
-    """Take a track out of the file. What it collected stays."""
+    """Remove a track from the configuration file. Its collected posts stay."""
     from bot.config.tracks import remove_track
 
     kind, name = target_of(target)

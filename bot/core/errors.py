@@ -31,29 +31,37 @@ from typing import ClassVar
 
 
 class TagechoError(Exception):
-    """Root of everything the service raises on purpose."""
+    """Some of the work failed, or an unexpected error occurred.
+
+    The root of all errors that the service raises on purpose.
+    """
 
     exit_code: ClassVar[int] = 1
 
 
 class UsageError(TagechoError):
+    """Usage: an unknown verb, option, argument or name."""
+
     exit_code = 2
 
 
 class ConfigError(TagechoError):
-    """The configuration is wrong. The message is `FILE:LINE: KEY: what is wrong`, one line each."""
+    """The configuration is wrong; the message names file, line and key.
+
+    One line for each problem: `FILE:LINE: KEY: what is wrong`.
+    """
 
     exit_code = 3
 
 
 class AuthError(TagechoError):
-    """The account cannot work until a person did something."""
+    """The account needs a person: password, second factor, challenge or suspension."""
 
     exit_code = 4
 
 
 class LoginRequired(AuthError):
-    """The session ended. One login is worth a try; a second one is not."""
+    """The session ended. The service tries one login, not a second one."""
 
 
 class BadCredentials(AuthError):
@@ -73,19 +81,21 @@ class AccountSuspended(AuthError):
 
 
 class NetworkError(TagechoError):
+    """The network or the platform failed."""
+
     exit_code = 5
 
 
 class Unavailable(NetworkError):
-    """A read failed for a passing reason (5xx, timeout, cut or foreign answer)."""
+    """A read failed for a temporary reason: 5xx, a timeout, an incomplete or unexpected answer."""
 
 
 class OutcomeUnknown(NetworkError):
-    """A write was sent and its answer lost or unreadable: it may have been applied."""
+    """A write was sent, and its answer was lost or unreadable: it may have been applied."""
 
 
 class Refused(NetworkError):
-    """The platform said no and applied nothing."""
+    """The platform refused and applied nothing."""
 
 
 class TargetGone(Refused):
@@ -101,7 +111,10 @@ class RecipientRefused(Refused):
 
 
 class RateLimited(TagechoError):
-    """Too fast. `retry_after` in seconds when the platform named it. Nothing was applied."""
+    """Too fast: the platform, or our own limit, asks for a pause.
+
+    Nothing was applied. `retry_after`: seconds, when the platform named them.
+    """
 
     exit_code = 6
 
@@ -119,16 +132,24 @@ class ActionBlocked(RateLimited):
 
 
 class ModelError(TagechoError):
+    """The weights of a network are missing or damaged."""
+
     exit_code = 7
 
 
 class NothingToDo(TagechoError):
+    """There is nothing to do."""
+
     exit_code = 8
 
 
 class AccountLocked(TagechoError):
+    """Another process uses this account."""
+
     exit_code = 9
 
 
 class StorageError(TagechoError):
+    """The database or the disk failed."""
+
     exit_code = 10

@@ -17,9 +17,9 @@ class MediaKind(StrEnum):
 class Mode(StrEnum):
     """How a reply is published."""
 
-    POST = "post"
-    STORY = "story"
-    DM = "dm"
+    POST = "post"  # a post in our own feed that tags the author
+    STORY = "story"  # a story that mentions the author
+    DM = "dm"  # a direct message to the author
 
 
 class Remote(StrEnum):

@@ -206,7 +206,7 @@ class Learning:
             why = row.facts.get("broken_off", "")
         if begun > ATTEMPTS:
             raise ModelError(f"{stage}: given up after {ATTEMPTS} attempts; the last: {why}")
-        log.info("learning", run=run_id, stage=stage, seconds=round(turn.spent))
+        log.info("stage started", run=run_id, stage=stage, seconds=round(turn.spent))
 
     def _lay_out(self, run_id: int, recipe: Recipe, folder: Path, turn: Turn) -> Layout:
         with self._database.read() as session:
@@ -356,7 +356,7 @@ class Learning:
             learning.finish(session, run_id, state, reason, now)
         photos.clear(self._folder(run_id))
         self._say(f"run {run_id}: {state.replace('_', ' ')}: {reason}")
-        log.info("learned", run=run_id, state=state, reason=reason)
+        log.info("run ended", run=run_id, state=state, reason=reason)
 
     def _leave(self, run_id: int, reason: str, turn: Turn, *, counts: bool) -> None:
         with self._database.write() as session:

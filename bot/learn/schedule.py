@@ -99,18 +99,21 @@ class Background:
             status = self._process.poll()
             if status is None:
                 return
-            (log.info if status == 0 else log.warning)("learning ended", exit_code=status)
+            if status == 0:
+                log.info("learning ended", exit_code=status)
+            else:
+                log.warning("learning failed", exit_code=status)
             self._process = None
         if clocks.monotonic() < self._next or not is_due(database, schedule, now):
             return
-        if running(self._networks):  # somebody else's, by hand
+        if running(self._networks):  # a person started it
             return
         self._next = clocks.monotonic() + PAUSE
         self._process = self._start(schedule.nice)
-        log.info("learning begins", pid=self._process.pid)
+        log.info("learning started", pid=self._process.pid)
 
     def stop(self) -> None:
-        """A run in hand is put down, to be gone on with."""
+        """Interrupt the run that is in progress; the next run continues it."""
         if self._process is None or self._process.poll() is not None:
             return
         self._process.send_signal(signal.SIGINT)
@@ -119,7 +122,7 @@ class Background:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        log.info("learning put down")
+        log.info("learning interrupted")
 
     def _start(self, nice: int) -> subprocess.Popen[bytes]:
         private_folder(self._logs)

@@ -47,27 +47,42 @@ _USERINFO = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
 
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
-POSTS = Counter("tagecho_posts_stored", "Posts stored", ["track"], registry=REGISTRY)
-TRIGGERS = Counter("tagecho_triggers", "Replies queued", ["track"], registry=REGISTRY)
-POLLS = Counter("tagecho_polls", "Polls by outcome", ["track", "outcome"], registry=REGISTRY)
-FAULTS = Counter("tagecho_faults", "Unexpected errors", ["worker"], registry=REGISTRY)
-REPLIES = Gauge("tagecho_replies", "Replies by state", ["state"], registry=REGISTRY)
+POSTS = Counter(
+    "tagecho_posts_stored",
+    "Posts that were stored for the first time",
+    ["track"],
+    registry=REGISTRY,
+)
+TRIGGERS = Counter("tagecho_triggers", "Replies that were queued", ["track"], registry=REGISTRY)
+POLLS = Counter(
+    "tagecho_polls",
+    "Polls: ok, gap (some posts were missed), or the kind of error",
+    ["track", "outcome"],
+    registry=REGISTRY,
+)
+FAULTS = Counter(
+    "tagecho_faults", "Unexpected errors: please report them", ["worker"], registry=REGISTRY
+)
+REPLIES = Gauge("tagecho_replies", "Replies in each state, now", ["state"], registry=REGISTRY)
 RETRACTIONS = Gauge(
-    "tagecho_retractions", "Deletions on the network by state", ["state"], registry=REGISTRY
+    "tagecho_retractions",
+    "Deletions of our replies on the network, in each state, now",
+    ["state"],
+    registry=REGISTRY,
 )
 RENDER = Histogram(
     "tagecho_render_seconds",
-    "Time to render a reply",
+    "How long rendering a reply took",
     registry=REGISTRY,
     buckets=(0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30),
 )
 LATENCY = Histogram(
     "tagecho_reply_seconds",
-    "Trigger seen to reply published",
+    "From the trigger seen to the reply published",
     registry=REGISTRY,
     buckets=(1, 2, 5, 10, 30, 60, 300, 3600, 86400),
 )
-TRACK_OK = Gauge("tagecho_track_ok", "1: ok or quiet, 0: failing", ["track"], registry=REGISTRY)
+TRACK_OK = Gauge("tagecho_track_ok", "1: ok or quiet; 0: failing", ["track"], registry=REGISTRY)
 
 
 def configure_logs(

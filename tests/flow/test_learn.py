@@ -801,7 +801,7 @@ def test_the_verbs(
     code, out, _ = run("learn", "--status")
     assert code == 0
     assert "promoted" in out and "0 images may be learned" in out
-    assert f"{done['version']} serves; before it: embedded" in out
+    assert f"in service: {done['version']}; before: embedded" in out
     assert json.loads(run("learn", "--status", "--json")[1])["current"] == done["version"]
     assert "embedded serves" in run("models", "rollback")[1]
     path = settings.data.dir / "models/segment" / done["version"] / "segment.onnx"

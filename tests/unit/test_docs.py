@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import re
+import shlex
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
@@ -19,10 +22,12 @@ from bot.config import Settings
 from bot.core import errors
 from bot.platforms import registry
 from bot.service.observe import REGISTRY
+from storage.retractions import State as RetractionState
 from storage.tables import Health, ReplyState
 from tests.paths import ROOT
 
-OPERATING = (ROOT / "docs" / "operating.md").read_text()
+GUIDE = (ROOT / "docs" / "operating.md").read_text()
+REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 README = (ROOT / "README.md").read_text()
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
 SECRETS = {"accounts.NAME.password", "accounts.NAME.totp_secret"}  # never in a file
@@ -34,6 +39,7 @@ def reference() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look there
     spec.loader.exec_module(module)
     return module
 
@@ -41,9 +47,10 @@ def reference() -> ModuleType:
 # --- the command line ---------------------------------------------------------------------------
 
 
-def test_the_written_tables_are_up_to_date(reference: ModuleType) -> None:
+def test_the_written_pages_are_up_to_date(reference: ModuleType) -> None:
     """Else: .venv/bin/python docs/reference.py"""
-    assert reference.page(OPERATING) == OPERATING
+    assert reference.page() == REFERENCE
+    assert reference.readme(README) == README
 
 
 def test_every_verb_and_option_is_explained(reference: ModuleType) -> None:
@@ -51,10 +58,8 @@ def test_every_verb_and_option_is_explained(reference: ModuleType) -> None:
     assert {"run", "demo", "check", "track add", "replies approve", "forget", "compose"} <= set(
         known
     )
-    section = OPERATING.partition("## Every verb and option")[2]
     for name, command in known.items():
-        _, _, rest = section.partition(f"**`tagecho {name}")
-        entry = rest.partition("\n**`")[0]
+        entry = REFERENCE.partition(f"\n### tagecho {name}\n")[2].partition("\n##")[0]
         assert inspect.cleandoc(command.help) in entry, name
         for parameter in command.params:
             if "--help" in parameter.opts:
@@ -63,23 +68,42 @@ def test_every_verb_and_option_is_explained(reference: ModuleType) -> None:
             assert parameter.help in entry, f"{name}: {parameter.name}"
             for flag in parameter.opts:
                 if flag.startswith("-"):
-                    assert f"`{flag}`" in entry, f"{name}: {flag}"
+                    assert re.search(rf"`{flag}[ `]", entry), f"{name}: {flag}"
 
 
-def test_every_verb_has_an_example(reference: ModuleType) -> None:
-    examples = OPERATING.partition("## Verbs by example")[2].partition("```\n")[0]
+def shell(text: str) -> list[list[str]]:
+    """The commands of tagecho in the fenced blocks of a page, as words after `tagecho`."""
+    lines = "".join(re.findall(r"```sh\n(.*?)```", text, re.S)).replace("\\\n", " ").splitlines()
+    calls = (re.fullmatch(r"(?:\S.*[ /])?tagecho ((?:[a-z]+)( .*)?)", line) for line in lines)
+    words = (shlex.split(call[1], comments=True) for call in calls if call)
+    return [call for call in words if call[0] not in {"&&", "tagecho"}]
+
+
+def test_every_verb_has_an_example_in_the_guide(reference: ModuleType) -> None:
+    calls = [" ".join(words) for words in shell(GUIDE)]
     for name, _ in reference.commands():
-        assert re.search(rf"^tagecho {name}\b", examples, re.M), name
+        assert any(f"{call} ".startswith(f"{name} ") for call in calls), name
 
 
-def test_examples_use_options_that_exist(reference: ModuleType) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_in_the_pages_parses(reference: ModuleType, page: Path) -> None:
     commands = dict(reference.commands())
-    for page in PAGES:
-        shell = "".join(re.findall(r"```sh\n.*?```", page.read_text(), re.S))
-        for line in re.findall(r"^tagecho (.+?)(?:\s+#.*)?$", shell, re.M):
-            verb = next(v for v in sorted(commands, key=len, reverse=True) if line.startswith(v))
-            known = {flag for parameter in commands[verb].params for flag in parameter.opts}
-            assert set(re.findall(r"--[a-z][a-z-]*", line)) <= known, f"{page.name}: {line}"
+    for words in shell(page.read_text(encoding="utf-8")):
+        name = next(n for n in (" ".join(words[:2]), words[0]) if n in commands)
+        arguments = words[len(name.split()) :]
+        # Raises for an unknown option, a value of another type, a missing argument.
+        commands[name].make_context(name, arguments).close()
+
+
+def test_a_command_that_does_not_parse_is_found(reference: ModuleType) -> None:
+    commands = dict(reference.commands())
+    assert shell("```sh\ntagecho collect '#x' --limti 3   # no\n```") == [
+        ["collect", "#x", "--limti", "3"]
+    ]
+    for words in (["--limti", "3", "#x"], ["--limit", "many", "#x"], []):
+        with pytest.raises(Exception) as raised:  # typer's own class is private
+            commands["collect"].make_context("collect", words)
+        assert getattr(raised.value, "exit_code", None) == 2
 
 
 def test_every_exit_code_is_in_the_readme() -> None:
@@ -90,7 +114,7 @@ def test_every_exit_code_is_in_the_readme() -> None:
         if isinstance(value, type) and issubclass(value, errors.TagechoError)
     }
     assert len(codes) == 10
-    for code in codes:
+    for code in codes | {0, 130, 141}:
         assert re.search(rf"^\| {code} \| \S", table, re.M), code
 
 
@@ -112,13 +136,16 @@ def fields(model: type[BaseModel], above: str = "") -> Iterator[str]:
 
 
 def test_every_key_is_explained_here_and_in_the_example() -> None:
-    rows: dict[str, str] = dict(re.findall(r"^\| `([\w.]+)` \| .+? \| (.*) \|$", OPERATING, re.M))
+    table = REFERENCE.partition("## Configuration keys")[2].partition("\n## ")[0]
+    rows: dict[str, str] = dict(
+        re.findall(r"^\| `([\w.]+)` \| .+? \| (.*) \| [a-z ]+ \|$", table, re.M)
+    )
     wanted = set(fields(Settings))
     assert {"replies.per_day", "tracks.every", "data.url", *SECRETS} <= wanted
     assert {key for key in rows if "." in key} == wanted - SECRETS
     assert [key for key in wanted - SECRETS if not rows[key]] == []
     for key in SECRETS:
-        assert f"`{key}`" in OPERATING
+        assert f"`{key}`" in REFERENCE
     example = (ROOT / "config.toml").read_text()
     for key in wanted:
         name = key.rpartition(".")[2]
@@ -128,18 +155,54 @@ def test_every_key_is_explained_here_and_in_the_example() -> None:
 # --- operation ----------------------------------------------------------------------------------
 
 
-def test_every_state_and_health_is_explained() -> None:
-    for state in ReplyState:
-        assert re.search(rf"^\| `{state}` \| \S.* \| \S", OPERATING, re.M), state
-    for health in Health:
-        assert health == Health.NEW or f"`{health}" in OPERATING, health
+@pytest.mark.parametrize("kind", [ReplyState, Health, RetractionState])
+def test_every_state_is_explained(reference: ModuleType, kind: type[StrEnum]) -> None:
+    rows = dict(reference.members(kind))
+    assert set(rows) == {f"`{state}`" for state in kind}
+    for state, meaning in rows.items():
+        assert f"| {state} | {meaning} |" in REFERENCE
+        assert meaning, state
 
 
 def test_every_metric_is_explained() -> None:
     names = {family.name for family in REGISTRY.collect() if family.name.startswith("tagecho_")}
     assert len(names) >= 8
     for name in names:
-        assert re.search(rf"^\| `{name}(_total)?` \|", OPERATING, re.M), name
+        assert re.search(rf"^\| `{name}(_total)?` \| \w+ \| .*\| \S.* \|$", REFERENCE, re.M), name
+
+
+# The participles that do not end in -ed. A word joins them only if an event needs it.
+PARTICIPLES = {"begun", "broken", "found", "held", "kept", "left", "lost", "put", "read", "sent"}
+PARTICIPLES |= {"set", "shut", "swept", "taken", "withdrawn"}
+# TODO: rooms in which some events still have another form. Who mends the last one, takes it out.
+FREE_FORM = ("bot/config/", "bot/flow/", "bot/service/")
+
+
+def well_formed(event: str | None) -> bool:
+    """A noun (of one or more words) with a past participle: `reply held`, `config not adopted`."""
+    words = (event or "").split()
+    if len(words) < 2 or not all(re.fullmatch(r"[a-z][a-z0-9-]*", word) for word in words):
+        return False
+    return words[-1].endswith("ed") or words[-1] in PARTICIPLES
+
+
+def test_the_form_of_an_event() -> None:
+    for good in ("reply held", "post stored", "config not adopted", "learning run started"):
+        assert well_formed(good), good
+    for bad in ("held", "learning put down", "running", "poll failed: again", "images wait", None):
+        assert not well_formed(bad), bad
+
+
+def test_every_log_event_is_a_noun_with_a_past_participle(reference: ModuleType) -> None:
+    """The rule is in docs/contributing.md."""
+    events = reference.events()
+    assert len(events) > 40
+    wrong = [event for event in events if not well_formed(event.text)]
+    for event in wrong:
+        print(f"{event.file}:{event.line}: {event.text}")
+    assert [f"{e.file}:{e.line}: {e.text}" for e in wrong if not e.file.startswith(FREE_FORM)] == []
+    for room in FREE_FORM:
+        assert any(event.file.startswith(room) for event in wrong), f"{room} needs no exception"
 
 
 def test_every_dependency_has_its_reason_and_licence() -> None:
@@ -155,6 +218,57 @@ def test_every_dependency_has_its_reason_and_licence() -> None:
     listed = {re.split(r"[\[<>=]", r, maxsplit=1)[0] for r in project["dependencies"]}
     assert listed <= named
     assert named - listed <= {re.split(r"[\[<>=]", r, maxsplit=1)[0] for r in optional}
+
+
+# --- the tree -------------------------------------------------------------------------------------
+
+
+def tracked() -> list[Path]:
+    command = ["git", "ls-files", "-z", "--cached"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git work tree")
+    return [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+
+
+def rooms(text: str) -> list[str]:
+    """The paths of the first block of architecture.md; folders end with a slash."""
+    block = text.partition("## Rooms")[2].partition("```\n")[2].partition("```")[0]
+    found: list[tuple[int, str]] = []
+    for line in block.splitlines():
+        if not (entry := re.match(r"( *)([\w-]+(?:/|\.py))(?:  |$)", line)):
+            assert line.startswith(" " * 22), f"neither a path nor a description: {line!r}"
+            continue
+        depth = len(entry[1])
+        parent = next((name for indent, name in reversed(found) if indent < depth), "")
+        found.append((depth, parent + entry[2]))
+    return [name for _, name in found]
+
+
+def test_the_rooms_of_the_architecture_are_those_of_the_tree() -> None:
+    """Every folder of the packages is named; where one file is named, all its neighbours are."""
+    named = rooms((ROOT / "docs" / "architecture.md").read_text())
+    files = {str(path.relative_to(ROOT)) for path in tracked()}
+    folders = {f"{parent}/" for file in files for parent in Path(file).parents}
+    assert [name for name in named if name not in files | folders] == []
+    inside = {f for f in folders if f.startswith(("bot/", "models/", "storage/", "research/"))}
+    assert inside <= set(named)
+    told = {name.rpartition("/")[0] for name in named if name.endswith(".py")}
+    assert {"bot/flow", "bot/service"} <= told
+    modules = {
+        file
+        for file in files
+        if file.endswith(".py") and file.rpartition("/")[0] in told and "__" not in file
+    }
+    assert modules == {name for name in named if name.endswith(".py")}
+
+
+def test_the_layers_of_the_architecture_are_those_that_are_checked() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text().partition("## Who may import whom")[2]
+    block = text.partition("```\n")[2].partition("```")[0]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = contracts["contracts"][0]["layers"]
+    assert block.split("\n")[:-1] == [layer for layer in layers if layer != "bot.__main__"]
 
 
 # --- links and what must not be said --------------------------------------------------------------
@@ -182,14 +296,6 @@ def test_paths_in_the_contributors_guide_exist() -> None:
         text = (ROOT / "docs" / name).read_text()
         for path in re.findall(r"`((?:bot|models|storage|tests|deploy|docs)/[\w./-]+)`", text):
             assert path == "bot/platforms/NAME/" or (ROOT / path).exists(), f"{name}: {path}"
-
-
-def tracked() -> list[Path]:
-    command = ["git", "ls-files", "-z", "--cached"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
-    if listed.returncode:
-        pytest.skip("not a git work tree")
-    return [ROOT / name for name in listed.stdout.decode().split("\0") if name]
 
 
 def test_no_file_names_a_package_index_or_a_machine() -> None:

@@ -192,7 +192,7 @@ def test_a_reader_that_leaves_is_no_error_to_report(config: Path, arguments: lis
 
 
 def test_check_of_a_good_file(tagecho: Run, config: Path) -> None:
-    assert tagecho("check") == Result(0, "", f"{config}: fine (1 accounts, 1 tracks)\n")
+    assert tagecho("check") == Result(0, "", f"{config}: correct (1 accounts, 1 tracks)\n")
     answer = json.loads(tagecho("check", "--json").out)
     assert answer["accounts"] == ["main"]
     assert answer["tracks"] == ["main:hashtag:sunset"]
@@ -278,7 +278,7 @@ def test_an_empty_log(tagecho: Run, tmp_path: Path) -> None:
     assert tagecho("replies", "list", "--json").out == "[]\n"
     assert tagecho("replies", "list") == Result(0, "", "no replies\n")
     waiting = tagecho("replies", "list", "--state", "sent")
-    assert waiting == Result(0, "", "no replies that are sent\n")
+    assert waiting == Result(0, "", "no replies in state sent\n")
     missing = tagecho("replies", "show", "7")
     assert (missing.code, missing.err) == (2, "there is no reply 7\n")
     page = tmp_path / "page.html"
