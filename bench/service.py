@@ -11,11 +11,10 @@ from pathlib import Path
 from bench.network import HASHTAG
 from bot import config
 from bot.core.events import TrackKind
-from bot.flow.fetch import Limits
-from bot.flow.ingest import Ingest
+from bot.flow.ingest import Ingest, Limits
 from bot.flow.policy import Policy, Track
 from bot.flow.poll import Poller
-from bot.flow.trigger import Us, Watch
+from bot.flow.trigger import Us
 from bot.platforms.base import Platform
 from bot.service.app import App
 from bot.service.observe import configure_logs
@@ -42,8 +41,9 @@ TRACK = Track("main:hashtag:bench", "main", TrackKind.HASHTAG, HASHTAG, timedelt
 class Service:
     app: App
     platform: Platform
-    watch: Watch
+    us: Us
     poller: Poller
+    policy: Policy
 
 
 @contextlib.contextmanager
@@ -57,11 +57,11 @@ def service(
     environ = {"TAGECHO_ACCOUNTS__MAIN__PASSWORD": addresses["password"]}
     app = App(config.load(path, environ))
     platform = app.platform("main")
-    watch = Watch(TRACK, Policy(enabled=False), Us(platform.login()))
+    us = Us(platform.login())
     limits = Limits(first_poll=limit, per_poll=limit)
     curator = app.curator if curated else None
     ingest = Ingest(app.database, app.originals, app.optouts, limits, curator=curator)
-    yield Service(app, platform, watch, Poller(app.database, ingest))
+    yield Service(app, platform, us, Poller(app.database, ingest), Policy(enabled=False))
     ingest.close()
     platform.close()
     app.close()

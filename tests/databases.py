@@ -26,7 +26,7 @@ from sqlmodel import Session
 from bot.core.events import Author, Media, Post
 from storage import outbox
 from storage.database import Database
-from storage.dataset import Stored
+from tests.waiting import PATIENCE
 
 USUAL = tuple(f"postgresql+psycopg://{user}@127.0.0.1:5432/test" for user in ("postgres", "root"))
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -107,7 +107,7 @@ def together(*functions: Callable[[], Any]) -> list[Any]:
     start = threading.Barrier(len(functions))
 
     def run(function: Callable[[], Any]) -> Any:
-        start.wait(10)
+        start.wait(PATIENCE)
         return function()
 
     with ThreadPoolExecutor(len(functions)) as pool:
@@ -129,23 +129,22 @@ def make_post(post_id: str = "p1", **changes: Any) -> Post:
 
 def queue_reply(session: Session, source_post: str = "p1", **changes: Any) -> int | None:
     """Queue a reply of account main to a post of user u1 that is stored nowhere."""
-    asked: dict[str, Any] = {
+    values: dict[str, Any] = {
+        "platform": "instagram",
         "account": "main",
+        "source_post": source_post,
+        "source_url": f"https://www.instagram.com/p/{source_post}/",
+        "post": None,
+        "author_id": "u1",
         "track": "hashtag:sunset",
         "trigger": "mention",
         "style": "tint",
         "media_index": 0,
         "seed": 7,
+        "now": NOW,
         "expires_at": NOW + timedelta(days=1),
     }
-    now = changes.pop("now", NOW)
-    row = changes.pop("post", None)  # None: as when the post was forgotten since
-    platform = changes.pop("platform", "instagram")
-    author = Author(platform, changes.pop("author_id", "u1"), "ann")
-    url = changes.pop("source_url", f"https://www.instagram.com/p/{source_post}/")
-    post = make_post(source_post, platform=platform, author=author, url=url)
-    request = outbox.Request(Stored(row, post), **(asked | changes))
-    return outbox.queue(session, request, now)
+    return outbox.queue(session, **(values | changes))
 
 
 def _administer(server: URL, statement: str) -> None:

@@ -20,17 +20,16 @@ from PIL import Image as Pil
 
 from bot.core.errors import TagechoError
 from bot.core.events import TrackKind
-from bot.flow.fetch import Limits
 from bot.flow.forget import Files
 from bot.flow.gate import rendered_state
-from bot.flow.ingest import Ingest
+from bot.flow.ingest import Ingest, Limits
 from bot.flow.policy import Policy, Track
 from bot.flow.poll import Polled, Poller
 from bot.flow.publisher import Publisher
 from bot.flow.reconcile import Reconciler
 from bot.flow.render import NotRenderable, Renderer, Stages, claim
 from bot.flow.sending import Channel
-from bot.flow.trigger import Us, Watch
+from bot.flow.trigger import Us
 from bot.learn.photos import Runs
 from bot.platforms.instagram.adapter import InstagramPlatform
 from bot.platforms.pacing import LedgerPacer, TokenRate
@@ -43,6 +42,7 @@ from storage.database import Database
 from storage.ledger import DatabaseLedger
 from storage.optouts import OptOuts
 from storage.tables import Reply, ReplyState, ReplyStep
+from tests.waiting import PATIENCE
 
 S = ReplyState
 NO_LIMITS: dict[str, TokenRate | None] = dict.fromkeys(
@@ -149,7 +149,7 @@ class Flow:
         with self.database.write() as session:
             self.optouts.open(session, clock())
         self.pacer = LedgerPacer("main", DatabaseLedger(self.database), NO_LIMITS, clock=clock)
-        self.platform = self.client(timeout=20.0)
+        self.platform = self.client(timeout=PATIENCE)
         self.us = Us(self.platform.login())
         self.policy = Policy(approval=False, opt_in_hashtags=frozenset({OPT_IN}))
         self.tracks: dict[str, Track] = {}
@@ -178,7 +178,7 @@ class Flow:
         }
         return InstagramPlatform(timeout=timeout, **(options | changes))
 
-    def impatient(self, timeout: float = 2.0) -> None:
+    def impatient(self, timeout: float = 3.0) -> None:
         """Wait less for answers that never come."""
         self.platform.close()
         self.platform = self.client(timeout)
@@ -230,7 +230,7 @@ class Flow:
     def poll(self, track: Track | None = None) -> Polled:
         """One track, or the only one."""
         (only,) = [track] if track else self.tracks.values()
-        return self.poller.poll(self.platform, Watch(only, self.policy, self.us))
+        return self.poller.poll(self.platform, only, self.policy, self.us)
 
     def render(self) -> None:
         """What is queued, as the render worker does."""

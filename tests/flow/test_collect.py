@@ -12,7 +12,6 @@ from bot.core.errors import RateLimited, Unavailable
 from bot.core.events import TrackKind
 from bot.dataset.filters import parse_filter
 from bot.flow.backfill import Collector, Summary, Want
-from bot.flow.trigger import Watch
 from storage.tables import Collection, Comment, PostRow, PostTrack, Reply
 from tests.flow.kit import Flow
 
@@ -31,8 +30,9 @@ def collector(flow: Flow, want: Want | None = None, **more: Any) -> Collector:
         flow.ingest,
         flow.optouts,
         flow.platform,
-        Watch(flow.track(**more), flow.policy, flow.us),
+        flow.track(**more),
         want or Want(),
+        flow.us,
         flow.clock,
     )
 
