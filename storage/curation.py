@@ -13,6 +13,7 @@ from typing import TypeVar
 from sqlalchemy import func, update
 from sqlmodel import Session, col, delete, or_, select
 
+from storage.components import components
 from storage.tables import (
     Curation,
     LabelScore,
@@ -156,16 +157,14 @@ def join(session: Session, pairs: Iterable[Pair]) -> set[int]:
     """
     pairs = list(pairs)
     links = _with_groups(session, {m for pair in pairs for m in (pair.one, pair.other)})
-    groups = _Groups(links)
-    for media, original in links.items():
-        if original is not None:
-            groups.join(media, original)
-    for pair in pairs:
-        if pair.one in links and pair.other in links:
-            groups.join(pair.one, pair.other)
+    known_as = [(media, original or media) for media, original in links.items()]
+    found = [(p.one, p.other) for p in pairs if p.one in links and p.other in links]
+    groups: dict[int, list[int]] = {}
+    for media, group in components([*known_as, *found]).items():
+        groups.setdefault(group, []).append(media)
     known = others(session, links)
     changed = set()
-    for members in groups.all():
+    for members in groups.values():
         root = min(members, key=lambda m: known[m].rank)
         for media in members:
             original = None if media == root else root
@@ -301,29 +300,6 @@ def _with_groups(session: Session, media: set[int]) -> dict[int, int | None]:
             links |= dict(session.exec(statement).all())
         ask = {original for original in links.values() if original} - links.keys()
     return links
-
-
-class _Groups:
-    """Union-find."""
-
-    def __init__(self, things: Iterable[int]) -> None:
-        self._above = {thing: thing for thing in things}
-
-    def join(self, one: int, other: int) -> None:
-        if one in self._above and other in self._above:
-            self._above[self._top(one)] = self._top(other)
-
-    def all(self) -> list[list[int]]:
-        groups: dict[int, list[int]] = {}
-        for thing in self._above:
-            groups.setdefault(self._top(thing), []).append(thing)
-        return list(groups.values())
-
-    def _top(self, thing: int) -> int:
-        while self._above[thing] != thing:
-            self._above[thing] = self._above[self._above[thing]]
-            thing = self._above[thing]
-        return thing
 
 
 def _other(row: MediaRow, url: str, taken_at: datetime) -> Other:

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.core.errors import UsageError
+from storage.components import components
 from storage.datasets import Found, keyed
 
 NAMES = ("train", "val", "test")
@@ -18,25 +19,6 @@ class Split:
 
     of_image: list[str | None]
     left_out: int
-
-
-class Union:
-    """Disjoint sets, joined by what they share."""
-
-    def __init__(self) -> None:
-        self._parent: dict[Hashable, Hashable] = {}
-
-    def root(self, node: Hashable) -> Hashable:
-        path = []
-        while (parent := self._parent.setdefault(node, node)) != node:
-            path.append(node)
-            node = parent
-        for one in path:
-            self._parent[one] = node
-        return node
-
-    def join(self, one: Hashable, other: Hashable) -> None:
-        self._parent[self.root(one)] = self.root(other)
 
 
 def ratios(text: str) -> dict[str, float]:
@@ -64,26 +46,21 @@ def split(
     author of an earlier snapshot keeps the split (`past`). Where that puts a group into two splits
     at once, the split of its first image keeps it and the other images are left out.
     """
-    sets = Union()
-    for image in images:
-        person = (image.platform, image.author)
-        sets.join(person, image.group)
-        sets.join(person, image.sha256)
-    rank = {
-        person: keyed(secret, f"split:{seed}", "/".join(person))
-        for person in {(image.platform, image.author) for image in images}
-    }
+    people = [(image.platform, image.author) for image in images]
+    shared = [(image.group, image.sha256) for image in images]
+    links = [(person, one) for person, both in zip(people, shared, strict=True) for one in both]
+    sets = components(links)
+    rank = {person: keyed(secret, f"split:{seed}", "/".join(person)) for person in set(people)}
     kept = {person: name for person, name in past.items() if shares.get(name)}
-    of_set: dict[Hashable, str] = {}
+    of_set: dict[int, str] = {}
     for person in sorted(rank, key=lambda one: (one not in kept, rank[one])):
         drawn = kept.get(person) or _draw(rank[person], shares)
-        of_set.setdefault(sets.root(person), drawn)
+        of_set.setdefault(sets[person], drawn)
     homes: dict[Hashable, str] = {}
     result: list[str | None] = []
-    for image in images:
-        person = (image.platform, image.author)
-        mine = kept.get(person) or of_set[sets.root(person)]
-        fits = [homes.setdefault(shared, mine) == mine for shared in (image.group, image.sha256)]
+    for person, both in zip(people, shared, strict=True):
+        mine = kept.get(person) or of_set[sets[person]]
+        fits = [homes.setdefault(one, mine) == mine for one in both]
         result.append(mine if all(fits) else None)
     return Split(result, result.count(None))
 
