@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Protocol
 
 import numpy as np
 import PIL.Image
 import structlog
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from bot.core.clock import Clock, utc_now
 from bot.core.events import Mode
@@ -21,13 +19,12 @@ from bot.flow.policy import Policy
 from models.base import Composer, Image, Mask, Segmenter, Upscaler
 from models.images.codec import decode, encode_jpeg, encode_png, png_mask
 from models.images.fit import fit_feed, fit_story
-from storage import blobs, outbox
+from storage import outbox
+from storage.artifacts import Artifacts, Kept, Recipe
 from storage.blobs import BlobStore
 from storage.database import Database
 from storage.tables import (
-    Artifact,
     AuthorRow,
-    BlobRow,
     MediaRow,
     MediaState,
     PostRow,
@@ -67,12 +64,6 @@ class Source:
     username: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Stage:
-    sha256: str
-    facts: dict[str, Any]
-
-
 class NotRenderable(Exception):
     """This reply can never be rendered; the message says why."""
 
@@ -91,6 +82,7 @@ class Renderer:
         self._database = database
         self._originals = originals
         self._artifacts = artifacts
+        self._kept = Artifacts(database, artifacts)
         self._stages = stages
         self._clock = clock
 
@@ -158,7 +150,7 @@ class Renderer:
         facts["superres"] = stage.facts | {"version": upscaler.version}
         return made[0] if made else decode(self._artifacts.get(stage.sha256)).pixels
 
-    def _segment(self, source: Source, image: Image, facts: dict[str, Any]) -> tuple[Mask, _Stage]:
+    def _segment(self, source: Source, image: Image, facts: dict[str, Any]) -> tuple[Mask, Kept]:
         segmenter = self._stages.segmenter()
         made: list[Mask] = []
 
@@ -184,7 +176,7 @@ class Renderer:
         source: Source,
         image: Image,
         mask: Mask,
-        mask_stage: _Stage,
+        mask_stage: Kept,
         reply: Reply,
         policy: Policy,
         facts: dict[str, Any],
@@ -231,51 +223,19 @@ class Renderer:
         source: Source,
         inputs: list[str],
         compute: Callable[[], tuple[bytes, dict[str, Any]]],
-    ) -> _Stage:
-        key = _key(name, version, params, source.sha256, inputs)
-        with self._database.read() as session:
-            row = session.get(Artifact, key)
-        if row is not None and self._artifacts.path(row.sha256).exists():
-            return _Stage(row.sha256, {**row.facts, "cached": True})
+    ) -> Kept:
+        recipe = Recipe(name, version, source.sha256, params, inputs)
+        if (known := self._kept.find(recipe)) is not None:
+            return replace(known, facts={**known.facts, "cached": True})
         began = time.perf_counter()
         data, facts = compute()
         facts["ms"] = round((time.perf_counter() - began) * 1000)
-        sha256 = self._artifacts.put(data)
-        with self._database.write() as session:
-            forgotten = session.get(BlobRow, source.sha256) is None
-            orphan = forgotten and session.get(BlobRow, sha256) is None
-            if not forgotten:
-                self._keep(session, key, name, sha256, len(data), source, facts)
-        if forgotten:  # while the network ran: nothing of it may stay
-            self._artifacts.remove([sha256] if orphan else [])
+        mime = "image/jpeg" if name == "compose" else "image/png"
+        made = self._kept.keep(recipe, data, mime, facts, self._clock())
+        if made is None:  # while the network ran
             raise NotRenderable("the source was forgotten")
         log.info("stage", stage=name, ms=facts["ms"], source=source.sha256[:12])
-        return _Stage(sha256, facts)
-
-    def _keep(
-        self,
-        session: Session,
-        key: str,
-        name: str,
-        sha256: str,
-        size: int,
-        source: Source,
-        facts: dict[str, Any],
-    ) -> None:
-        now = self._clock()
-        if session.get(Artifact, key) is not None:
-            return
-        blobs.link(session, sha256, size, "image/jpeg" if name == "compose" else "image/png", now)
-        session.add(
-            Artifact(
-                key=key,
-                stage=name,
-                sha256=sha256,
-                source_sha256=source.sha256,
-                facts=facts,
-                created=now,
-            )
-        )
+        return made
 
 
 def scale_for(image: Image) -> int:
@@ -308,11 +268,6 @@ def claim(database: Database, account: str, now_: Clock) -> Reply | None:
             ):
                 return reply
     return None
-
-
-def _key(name: str, version: str, params: dict[str, Any], source: str, inputs: list[str]) -> str:
-    text = json.dumps([name, version, params, source, inputs], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _bounded(image: Image, scale: int) -> Image:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -18,9 +15,8 @@ from bot.dataset.export.runs import Runs
 from bot.service.app import App
 from models.base import Image, Mask, Segmenter
 from models.images.codec import decode, png_mask
-from storage import blobs
+from storage.artifacts import Artifacts, Recipe
 from storage.records import MASK
-from storage.tables import Artifact, BlobRow
 
 
 @dataclass(frozen=True)
@@ -64,35 +60,15 @@ class Masks:
         return self._computed(network, source, image) if network else None
 
     def _computed(self, network: Segmenter, source: str, image: bytes) -> Drawn:
-        text = json.dumps([MASK, network.version, {"of": "original"}, source])
-        key = hashlib.sha256(text.encode()).hexdigest()
-        with self._app.database.read() as session:
-            row = session.get(Artifact, key)
-        if row is not None and self._app.artifacts.path(row.sha256).exists():
-            return _read(self._app, row.sha256, network.version)
+        recipe = Recipe(MASK, network.version, source, {"of": "original"})
+        kept = Artifacts(self._app.database, self._app.artifacts)
+        if (known := kept.find(recipe)) is not None:
+            return _read(self._app, known.sha256, network.version)
         found = network(_pixels(self._app, image))
         data = png_mask(found.mask)
         facts = {"version": network.version, "confidence": round(found.confidence, 4)}
-        self._keep(key, source, data, facts)
+        kept.keep(recipe, data, "image/png", facts, utc_now())
         return Drawn(found.mask, data, network.version)
-
-    def _keep(self, key: str, source: str, data: bytes, facts: dict[str, Any]) -> None:
-        """Unless the image was forgotten while the network ran."""
-        sha256, now = self._app.artifacts.put(data), utc_now()
-        with self._app.database.write() as session:
-            if session.get(BlobRow, source) is None or session.get(Artifact, key) is not None:
-                return
-            blobs.link(session, sha256, len(data), "image/png", now)
-            session.add(
-                Artifact(
-                    key=key,
-                    stage=MASK,
-                    sha256=sha256,
-                    source_sha256=source,
-                    facts=facts,
-                    created=now,
-                )
-            )
 
 
 def _pixels(app: App, image: bytes) -> Image:
