@@ -12,7 +12,6 @@ time (the caller's lock); any number may read.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import tempfile
@@ -21,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from bot.core.folders import private_folder
@@ -242,24 +240,6 @@ class VectorIndex:
             for i in order
             if np.isfinite(scores[i])
         ]
-
-
-def purge(root: Path, names: Sequence[str], patience: float = 10.0) -> int:
-    """Take these out of every index below `root`, at once. Returns how many indexes were reached.
-
-    None while another process builds for longer than `patience` seconds: it, or the next search,
-    finds them gone from the database and overwrites them then.
-    """
-    found = 0
-    if not root.is_dir():
-        return found
-    with contextlib.suppress(Timeout), FileLock(root / LOCK, timeout=patience):
-        for state in root.glob("*/state.json"):
-            size = json.loads(state.read_text(encoding="utf-8"))["facts"].get("dimensions")
-            if size:
-                VectorIndex(state.parent, size).remove(names)
-                found += 1
-    return found
 
 
 def _replace(path: Path, data: bytes) -> None:

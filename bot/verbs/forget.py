@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from typing import Any
-
-import numpy as np
-from filelock import FileLock
 
 from bot.config import Settings
 from bot.core.clock import utc_now
@@ -15,9 +11,9 @@ from bot.core.errors import NothingToDo, UsageError
 from bot.flow import forget as flow
 from bot.platforms import registry
 from bot.service.app import App, opened
+from bot.verbs import likeness
 from bot.verbs.targets import INSTAGRAM, PersonTarget, parse
-from storage import dataset, labels, retractions
-from storage.vectors import VectorIndex
+from storage import dataset, retractions
 
 _LISTS = ("snapshots", "exports", "models")
 _WORDS = {
@@ -40,7 +36,7 @@ def forget(settings: Settings, target: str) -> dict[str, Any]:
         else:
             _check_platform(app, wanted.platform)
             found = flow.forget_post(app, wanted.platform, wanted.post_id)
-        _forget_vectors(app)
+        likeness.prune(app.database, likeness.folder_of(settings))
     return found
 
 
@@ -105,20 +101,3 @@ def _check_platform(app: App, platform: str, name: str = "") -> None:
                 f"there is nobody of a platform {platform!r}: say PLATFORM/USER, for example "
                 f"{registry.names()[0]}/somebody"
             )
-
-
-def _forget_vectors(app: App) -> None:
-    """The caches of vectors follow at once. A broken one goes: a search makes it again."""
-    root = app.settings.data.dir / "search"
-    if not root.exists():
-        return
-    with FileLock(root / "lock"):
-        for folder in root.glob("*.[0-9]*"):
-            with app.database.read() as session:
-                here = labels.embedded_names(session, folder.name.rpartition(".")[0])
-            try:
-                with np.load(folder / "space.npz") as kept:
-                    index = VectorIndex(folder, kept["directions"].shape[1])
-                index.remove(sorted(index.names() - here))
-            except (OSError, KeyError, ValueError):
-                shutil.rmtree(folder)

@@ -12,6 +12,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from bot.config import Settings
 from bot.core.errors import NothingToDo
 from bot.core.folders import private_folder
 from models.resemblance import LEAST, Space
@@ -25,6 +26,8 @@ Vectors = NDArray[np.float32]
 SAMPLE = 20_000  # vectors that tell the space
 GROWN = 2.0  # so many times as many vectors as then: the space is told anew
 BATCH = 5000  # vectors in memory at once
+_COMPLETE = "*.[0-9]*"  # folders: the network's version, a number that grows
+_SPACE = "space.npz"
 FEW = 2000  # posts that filters let through: their images are compared one by one
 
 
@@ -138,11 +141,7 @@ class Likeness:
     def _open(self) -> None:
         self.index = self.space = None
         for folder in self._folders()[-1:]:
-            with np.load(folder / "space.npz") as kept:
-                self.space = Space(
-                    kept["mean"], kept["directions"], float(kept["background"]), kept["nonsense"]
-                )
-            self.index = VectorIndex(folder, self.space.directions.shape[1])
+            self.space, self.index = _opened(folder)
 
     def _make(self, names: list[str], changes: int) -> None:
         """A new folder, complete before it gets its name; the former one serves until then."""
@@ -158,7 +157,7 @@ class Likeness:
             shutil.rmtree(left)
         folder = Path(tempfile.mkdtemp(dir=self._root, prefix=".making-"))
         np.savez(
-            folder / "space.npz",
+            folder / _SPACE,
             mean=space.mean,
             directions=space.directions,
             background=space.background,
@@ -166,11 +165,11 @@ class Likeness:
         )
         index = VectorIndex(folder, space.directions.shape[1])
         self._fill(index, space, names)
-        index.note(dimensions=index.dimensions, fitted=len(names), changes=changes)
+        index.note(fitted=len(names), changes=changes)
         former = self._folders()
         number = int(former[-1].suffix[1:]) + 1 if former else 1
         folder.rename(self._root / f"{self._version}.{number}")
-        for other in self._root.glob("*.[0-9]*"):  # of other networks as well: their vectors go too
+        for other in self._root.glob(_COMPLETE):  # of other networks as well: their vectors go too
             if other.name != f"{self._version}.{number}":
                 shutil.rmtree(other)
         self._open()
@@ -185,6 +184,35 @@ class Likeness:
                 found = labels.vectors_of(session, self._version, names[start : start + BATCH])
             if found:
                 yield list(found), np.stack([np.frombuffer(v, "<f4") for v in found.values()])
+
+
+def folder_of(settings: Settings) -> Path:
+    """Where the caches of vectors lie."""
+    return settings.data.dir / "search"
+
+
+def prune(database: Database, root: Path) -> None:
+    """Overwrite in every cache below `root` what is gone from the database.
+
+    One that cannot be read is removed: a search makes it again.
+    """
+    if not root.exists():
+        return
+    with FileLock(root / LOCK):
+        for folder in root.glob(_COMPLETE):
+            with database.read() as session:
+                here = labels.embedded_names(session, folder.stem)
+            try:
+                _, index = _opened(folder)
+                index.remove(sorted(index.names() - here))
+            except (OSError, KeyError, ValueError):
+                shutil.rmtree(folder)
+
+
+def _opened(folder: Path) -> tuple[Space, VectorIndex]:
+    with np.load(folder / _SPACE) as kept:
+        space = Space(kept["mean"], kept["directions"], float(kept["background"]), kept["nonsense"])
+    return space, VectorIndex(folder, space.directions.shape[1])
 
 
 def _alike(

@@ -16,7 +16,7 @@ from bot.core.errors import NothingToDo, UsageError
 from bot.service.app import App, ServingStages, opened
 from bot.service.progress import progress
 from bot.verbs.labels import SIDE, Summary, embed
-from bot.verbs.likeness import Likeness, Vectors
+from bot.verbs.likeness import Likeness, Vectors, folder_of
 from models.base import ImageRejected, Segmenter
 from models.images.codec import decode
 from models.resemblance import nonsense
@@ -121,8 +121,7 @@ def _likeness(app: App, segmenter: Segmenter) -> Likeness:
     def of_nothing() -> Vectors:
         return np.stack([segmenter(picture).embedding for picture in nonsense()])
 
-    root = app.settings.data.dir / "search"
-    return Likeness(app.database, root, segmenter.version, of_nothing)
+    return Likeness(app.database, folder_of(app.settings), segmenter.version, of_nothing)
 
 
 def _embedding(segmenter: Segmenter, path: Path, settings: Settings) -> Vectors:

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from storage import vectors
-from storage.vectors import VectorIndex, purge
+from storage.vectors import VectorIndex
 from tests.paths import ROOT
 
 SIZE = 16
@@ -110,16 +109,6 @@ def test_a_removed_vector_is_gone_from_every_file(index: VectorIndex, graph: boo
     assert unit(2000)[78].tobytes() in data
     assert len(VectorIndex(index.folder, SIZE)) == 1999
     assert set(only_names(index.nearest(vector, 2000))) == index.names()
-
-
-def test_purge_reaches_every_index(index: VectorIndex) -> None:
-    index.note(dimensions=SIZE)
-    assert purge(index.folder.parent, named(3)) == 1
-    assert not set(named(3)) & VectorIndex(index.folder, SIZE).names()
-    assert purge(index.folder.parent / "nowhere", named(3)) == 0
-    with FileLock(index.folder.parent / vectors.LOCK):  # another process builds
-        assert purge(index.folder.parent, named(9), patience=0.05) == 0
-    assert set(named(9)[3:]) <= VectorIndex(index.folder, SIZE).names()
 
 
 def test_without_a_readable_graph_everything_is_compared(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from bot.config.settings import Data
 from bot.core.errors import NothingToDo, UsageError
 from bot.service.app import ServingStages, opened
 from bot.verbs import likeness
-from bot.verbs.likeness import Likeness
+from bot.verbs.likeness import Likeness, prune
 from bot.verbs.search import Wanted, find, rebuild
 from models.base import Image
 from models.resemblance import Space, nonsense
@@ -124,6 +125,25 @@ def test_what_changed_is_seen_and_what_was_forgotten_is_not(
     alike.sync()
     assert [path.name for path in root.glob("net*")] == ["net.1.2"]
     assert len(alike.index) == 110
+
+
+def test_what_was_forgotten_goes_from_every_cache_at_once(
+    database: Database, tmp_path: Path
+) -> None:
+    """Also from that of another network, and a cache that cannot be read goes as a whole."""
+    names, root = fill(database, 50), tmp_path / "search"
+    prune(database, root)  # nothing there yet
+    made(database, root)
+    (cache,) = root.glob("net*")
+    shutil.copytree(cache, root / "net.0.7")
+    shutil.copytree(cache, root / "net.1.2")
+    (root / "net.1.2" / "space.npz").write_bytes(b"?")
+    with database.write() as session:
+        forget(session, "instagram", "u1", NOW)
+    prune(database, root)
+    assert sorted(path.name for path in root.glob("net*")) == ["net.0.7", "net.1.1"]
+    data = b"".join(path.read_bytes() for path in root.rglob("*") if path.is_file())
+    assert not [name for name in names[1:] if bytes.fromhex(name) in data]
 
 
 def test_too_few_vectors(database: Database, tmp_path: Path) -> None:
