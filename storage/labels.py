@@ -114,12 +114,6 @@ def upsert(session: Session, scores: Sequence[LabelScore]) -> int:
     return stored
 
 
-def of_post(session: Session, post: int) -> list[LabelScore]:
-    """By method and hashtag."""
-    statement = select(LabelScore).where(LabelScore.post == post)
-    return list(session.exec(statement.order_by(col(LabelScore.method), col(LabelScore.hashtag))))
-
-
 def prune(session: Session, versions: Collection[str], since: datetime) -> None:
     """After a complete run: vectors of other versions and scores from before it are of no use."""
     session.exec(delete(Embedding).where(col(Embedding.model_version).not_in(versions)))

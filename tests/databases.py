@@ -26,7 +26,6 @@ from sqlmodel import Session
 from bot.core.events import Author, Media, Post
 from storage import outbox
 from storage.database import Database
-from tests.waiting import PATIENCE
 
 USUAL = tuple(f"postgresql+psycopg://{user}@127.0.0.1:5432/test" for user in ("postgres", "root"))
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -107,7 +106,7 @@ def together(*functions: Callable[[], Any]) -> list[Any]:
     start = threading.Barrier(len(functions))
 
     def run(function: Callable[[], Any]) -> Any:
-        start.wait(PATIENCE)
+        start.wait(10)
         return function()
 
     with ThreadPoolExecutor(len(functions)) as pool:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
-import structlog
 from sqlmodel import Session
 
 from bot.core.clock import Clock, utc_now
@@ -27,7 +26,6 @@ from storage.curation import EXACT, LABEL_FIT, NEAR, SIMILARITY, Facts, Pair
 from storage.database import Database
 from storage.tables import Curation, Verdict
 
-log = structlog.get_logger()
 VERSION = f"{measure.VERSION}.{duplicate.VERSION}"
 UNMATCHED = f"{VERSION} unmatched"
 BATCH = 64  # images matched in one transaction
@@ -235,10 +233,6 @@ class Curator:
             score = one.scores.get(SIMILARITY, 0.0)
             say(NEAR, score, f"shows the same photo as {_named(original)}, which is {why}")
         return verdicts
-
-
-def checks(bounds: Iterable[Bound]) -> list[str]:
-    return [*(bound.check for bound in bounds), EXACT, NEAR]
 
 
 def _resolve(bound: Bound, values: Mapping[str, Sequence[float]]) -> Limit | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -85,41 +85,6 @@ def merged(old: Breaker, new: Breaker) -> Breaker:
 def refill(tokens: float, elapsed: float, rate: float, burst: int) -> float:
     """Tokens of a bucket after `elapsed` seconds."""
     return min(float(burst), tokens + max(0.0, elapsed) * rate)
-
-
-@dataclass
-class MemoryLedger:
-    """A Ledger that lives as long as the process: for tests and for tools without a database."""
-
-    _buckets: dict[tuple[str, str], tuple[float, datetime]] = field(default_factory=dict)
-    _breakers: dict[tuple[str, str], Breaker] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def take(self, account: str, action: str, *, now: datetime, rate: float, burst: int) -> float:
-        with self._lock:
-            tokens, at = self._buckets.get((account, action), (float(burst), now))
-            tokens = refill(tokens, (now - at).total_seconds(), rate, burst)
-            if tokens < 1.0:
-                return (1.0 - tokens) / rate
-            self._buckets[account, action] = (tokens - 1.0, now)
-            return 0.0
-
-    def state(self, account: str, action: str) -> Breaker:
-        with self._lock:
-            return self._breakers.get((account, action), Breaker())
-
-    def trip(self, account: str, action: str, breaker: Breaker) -> None:
-        with self._lock:
-            old = self._breakers.get((account, action), Breaker())
-            self._breakers[account, action] = merged(old, breaker)
-
-    def close(self, account: str, action: str) -> None:
-        with self._lock:
-            self._breakers.pop((account, action), None)
-
-    def breakers(self, account: str) -> Mapping[str, Breaker]:
-        with self._lock:
-            return {action: b for (owner, action), b in self._breakers.items() if owner == account}
 
 
 @dataclass(frozen=True, slots=True)

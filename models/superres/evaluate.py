@@ -134,9 +134,7 @@ def main() -> None:
     for scale in arguments.scales:
         upscaler = embedded(scale, runtime, arguments.weights)
         for folder in arguments.sets:
-            rows += [
-                compare(folder, upscaler, reduce) for reduce in ("clean", *STRENGTHS, REAL_WORLD)
-            ]
+            rows += [compare(folder, upscaler, reduce) for reduce in INPUTS]
     text = json.dumps([asdict(row) for row in rows], indent=2) if arguments.json else table(rows)
     sys.stdout.write(text + "\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ from bot.core.errors import (
 )
 from bot.core.events import Post, StepKind
 from bot.platforms.instagram.adapter import InstagramPlatform
-from bot.platforms.pacing import LedgerPacer, MemoryLedger
+from bot.platforms.pacing import LedgerPacer
 from bot.platforms.sandbox.server import Sandbox
 from tests.contract.instagram_kit import (
     RATES,
@@ -41,6 +42,7 @@ from tests.contract.instagram_kit import (
     settled,
     step,
 )
+from tests.ledger import MemoryLedger
 
 ROWS: list[tuple[str, type[TagechoError], type[TagechoError]]] = [
     ("throttled", RateLimited, RateLimited),
@@ -110,10 +112,11 @@ def test_reads(
     _: object,
 ) -> None:
     box.faults.add(kind, "*/info/")
-    before = len(box.journal.requests("/info/"))
+    before, started = len(box.journal.requests("/info/")), time.monotonic()
     with pytest.raises(TagechoError) as caught:
         platform.post(source.post_id)
     assert type(caught.value) is expected
+    assert time.monotonic() - started < 8  # no sleep of the client, no endless wait
     box.faults.clear()  # lets a hanging request end, so that the journal has it
     assert settled(box, "/info/", before + 1) == before + 1
     assert pacer.after_calls[-1] == ("read", caught.value)
@@ -131,10 +134,11 @@ def test_writes_are_sent_once(
     expected: type[TagechoError],
 ) -> None:
     box.faults.add(kind, write="comment")
-    before = sent(box, StepKind.COMMENT)
+    before, started = sent(box, StepKind.COMMENT), time.monotonic()
     with pytest.raises(TagechoError) as caught:
         platform.send(step(StepKind.COMMENT, source))
     assert type(caught.value) is expected
+    assert time.monotonic() - started < 8
     box.faults.clear()
     assert settled(box, WRITE_PATHS[StepKind.COMMENT], before + 1) == before + 1
     assert pacer.after_calls[-1] == ("comment", caught.value)

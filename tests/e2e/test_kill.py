@@ -13,10 +13,9 @@ from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import Post
 from bot.verbs.pause import switch_pause
 from bot.verbs.replies import settle
-from tests.e2e.kit import Service, service
-from tests.waiting import eventually
+from tests.e2e.kit import Service, service, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 Act = Callable[[Service], object]
 
@@ -110,7 +109,7 @@ def test_killed(
         reached(running, post, stage, fault)
         running.kill()
         if stage.hit:  # the network notices that the client is gone before the fault is lifted
-            eventually("the network saw it leave", lambda: faulty(sandbox, "hang"))
+            until("the network saw it leave", lambda: faulty(sandbox, "hang"))
         sandbox.faults.clear()
         stage.after(running)
         running.start()
@@ -127,17 +126,17 @@ def test_killed(
 
 def reached(running: Service, post: Post, stage: Stage, fault: Any) -> None:
     if stage.hit:
-        eventually("the request hangs", lambda: fault.hits)
+        until("the request hangs", lambda: fault.hits)
     running.until_state(post, stage.state)
     if stage.steps:
-        eventually(
+        until(
             "the steps are where they should be",
             lambda: stage.steps.items() <= running.steps(post).items(),
         )
 
 
 def until_more(count: Callable[[], int], before: int) -> None:
-    eventually("one more is published", lambda: count() > before)
+    until("one more is published", lambda: count() > before)
 
 
 def faulty(sandbox: Sandbox, kind: str) -> bool:
@@ -152,12 +151,12 @@ def test_killed_again_and_again(sandbox: Sandbox, tmp_path: Path) -> None:
         def published() -> int:
             return sum(running.published(post) > 0 for post in posts)
 
-        while (before := published()) < len(posts):
-            running.start()  # which publishes perhaps before it is seen to run
-            until_more(published, before)
+        while published() < len(posts):
+            running.start()
+            until_more(published, published())
             running.kill()
         running.start()
-        eventually("all are settled", lambda: all(running.state(p) == "sent" for p in posts))
+        until("all are settled", lambda: all(running.state(p) == "sent" for p in posts))
         running.stop()
     assert [running.published(post) for post in posts] == [1] * 5
     assert sandbox.journal.duplicate_replies() == 0

@@ -14,7 +14,7 @@ from bot.config import load
 from bot.core.errors import AccountLocked, UsageError
 from bot.verbs.demo import _contained, _fresh
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 CONFIG = """\
 [accounts.main]

@@ -12,11 +12,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from bot.platforms.sandbox.net import Network
-from bot.platforms.sandbox.photos import SUBJECTS
 from bot.platforms.sandbox.things import Post, PostKind, Spot, Tag
 from bot.platforms.sandbox.world import World
 
-HASHTAGS: Final = tuple(tag for tags in SUBJECTS.values() for tag in tags)
 COMMON: Final = "photooftheday"  # on every post of the crowd
 TRIGGER_SHARE: Final = 0.4
 _NAMES = (

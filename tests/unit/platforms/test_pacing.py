@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -28,13 +29,13 @@ from bot.platforms.pacing import (
     DAY,
     THROTTLED,
     LedgerPacer,
-    MemoryLedger,
     TokenRate,
     merged,
     reads,
     refill,
 )
 from bot.service.app import rates_of
+from tests.ledger import MemoryLedger
 
 RATES = rates_of(Settings()) | {"media": None}
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -118,8 +119,10 @@ def test_waiting_stops_when_the_service_does() -> None:
     pacer = LedgerPacer("main", MemoryLedger(), {"read": TokenRate(60, 1)}, max_wait=60, stop=stop)
     pacer.before("read")
     threading.Timer(0.1, stop.set).start()
+    started = time.monotonic()
     with pytest.raises(RateLimited, match="stopped"):
         pacer.before("read")
+    assert time.monotonic() - started < 5
 
 
 def test_buckets_and_breakers_outlive_a_restart_and_are_per_account(world: World) -> None:

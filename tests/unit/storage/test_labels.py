@@ -115,8 +115,6 @@ def test_scores_replace_those_of_the_same_key(database: Database) -> None:
         (post, "sky", 0.75, LATER),
         (other, "sunset", 0.25, NOW),
     ]
-    with database.read() as session:
-        assert [s.hashtag for s in labels.of_post(session, post)] == ["art", "sky"]
 
 
 def test_many_scores_at_once(database: Database) -> None:
