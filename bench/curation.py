@@ -25,7 +25,7 @@ from scipy.sparse.csgraph import connected_components
 from skimage import data as bundled
 
 from bench.network import network
-from bench.service import TRACK, service
+from bench.service import service
 from bench.table import Row, rss_mb, show, timed
 from models.images.codec import decode
 from models.quality.duplicate import SAME, similarity
@@ -220,7 +220,7 @@ def ingest(folder: Path, addresses: dict[str, str], *, curated: bool) -> tuple[f
     """Images a second, and milliseconds of CPU for each in this process."""
     with service(folder, addresses, POSTS, curated=curated) as it:
         began, used = time.perf_counter(), time.process_time()
-        polled = it.poller.poll(it.platform, TRACK, it.policy, it.us)
+        polled = it.poller.poll(it.platform, it.watch)
         seconds, used = time.perf_counter() - began, time.process_time() - used
         assert polled.taken.new == POSTS, polled
         assert not curated or it.app.curator.unmatched() == []

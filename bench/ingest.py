@@ -15,7 +15,7 @@ from pathlib import Path
 from sqlmodel import col, select
 
 from bench.network import network
-from bench.service import TRACK, Service, service
+from bench.service import Service, service
 from bench.table import Row, rss_mb, show
 from storage.tables import MediaRow
 
@@ -27,7 +27,7 @@ def ingest(folder: Path, addresses: dict[str, str]) -> tuple[float, float, list[
     """Posts a second, RSS, image addresses, and bytes stored."""
     with service(folder, addresses, POSTS) as it:
         began = time.perf_counter()
-        polled = it.poller.poll(it.platform, TRACK, it.policy, it.us)
+        polled = it.poller.poll(it.platform, it.watch)
         seconds = time.perf_counter() - began
         assert polled.taken.new == POSTS, polled
         return POSTS / seconds, rss_mb(), *stored(it)

@@ -58,7 +58,7 @@ def main() -> None:
             for stored in (1_000, 100_000):
                 with service(folder / str(stored), addresses, 200) as it:
                     fill(it, stored - SEEN)
-                    it.poller.poll(it.platform, TRACK, it.policy, it.us)
+                    it.poller.poll(it.platform, it.watch)
                     count = 0
 
                     def seen(*_: object) -> None:
@@ -66,9 +66,7 @@ def main() -> None:
                         count += 1
 
                     event.listen(it.app.database.engine, "before_cursor_execute", seen)
-                    times = timed(
-                        lambda it=it: it.poller.poll(it.platform, TRACK, it.policy, it.us), REPEAT
-                    )
+                    times = timed(lambda it=it: it.poller.poll(it.platform, it.watch), REPEAT)
                     statements.append(count / (REPEAT + 1))
                     target = "as with 1,000" if stored > 1_000 else ""
                     label = f"poll, {stored:,} posts stored"

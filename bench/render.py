@@ -22,7 +22,7 @@ from bot.platforms.sandbox.photos import Gallery
 from bot.service.app import App, ServingStages
 from bot.service.observe import configure_logs
 from storage import dataset, outbox
-from storage.dataset import Fetched
+from storage.dataset import Fetched, Stored
 from storage.tables import MediaState, Reply
 
 REPEAT = 12
@@ -56,22 +56,17 @@ def add_reply(app: App, data: bytes, number: int) -> Reply:
     image = Fetched(media, MediaState.STORED, sha256, len(data), "image/jpeg")
     with app.database.write() as session:
         row = dataset.add(session, post, [image], now)
-        reply_id = outbox.queue(
-            session,
-            platform="instagram",
+        request = outbox.Request(
+            source=Stored(row, post),
             account="main",
-            source_post=post.post_id,
-            source_url=post.url,
-            post=row,
-            author_id=author.user_id,
             track="t",
             trigger="track",
             style="spotlight",
             media_index=0,
             seed=number,
-            now=now,
             expires_at=now + timedelta(days=1),
         )
+        reply_id = outbox.queue(session, request, now)
     with app.database.read() as session:
         return session.get_one(Reply, reply_id)
 

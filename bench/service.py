@@ -11,10 +11,11 @@ from pathlib import Path
 from bench.network import HASHTAG
 from bot import config
 from bot.core.events import TrackKind
-from bot.flow.ingest import Ingest, Limits
+from bot.flow.fetch import Limits
+from bot.flow.ingest import Ingest
 from bot.flow.policy import Policy, Track
 from bot.flow.poll import Poller
-from bot.flow.trigger import Us
+from bot.flow.trigger import Us, Watch
 from bot.platforms.base import Platform
 from bot.service.app import App
 from bot.service.observe import configure_logs
@@ -41,9 +42,8 @@ TRACK = Track("main:hashtag:bench", "main", TrackKind.HASHTAG, HASHTAG, timedelt
 class Service:
     app: App
     platform: Platform
-    us: Us
+    watch: Watch
     poller: Poller
-    policy: Policy
 
 
 @contextlib.contextmanager
@@ -57,11 +57,11 @@ def service(
     environ = {"TAGECHO_ACCOUNTS__MAIN__PASSWORD": addresses["password"]}
     app = App(config.load(path, environ))
     platform = app.platform("main")
-    us = Us(platform.login())
+    watch = Watch(TRACK, Policy(enabled=False), Us(platform.login()))
     limits = Limits(first_poll=limit, per_poll=limit)
     curator = app.curator if curated else None
     ingest = Ingest(app.database, app.originals, app.optouts, limits, curator=curator)
-    yield Service(app, platform, us, Poller(app.database, ingest), Policy(enabled=False))
+    yield Service(app, platform, watch, Poller(app.database, ingest))
     ingest.close()
     platform.close()
     app.close()

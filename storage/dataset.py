@@ -48,6 +48,14 @@ class Fetched:
     notes: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A post of the dataset: our id of its row, and what the platform last said of it."""
+
+    row: int
+    post: Post
+
+
 def known(session: Session, platform: str, post_ids: Sequence[str]) -> dict[str, int]:
     """Our ids of those posts that are already stored."""
     statement = select(PostRow.post_id, PostRow.id).where(

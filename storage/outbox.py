@@ -6,6 +6,7 @@ The database is the queue. `move` compares and sets, so two processes cannot bot
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from sqlmodel import Session, col, or_, select, update
 from bot.core.errors import UsageError
 from bot.core.events import Receipt
 from storage import steps
+from storage.dataset import Stored
 from storage.tables import Reply, ReplyEvent, ReplyState, ReplyStep, StepState
 from storage.text import storable
 
@@ -46,44 +48,43 @@ TERMINAL = frozenset(set(ReplyState) - set(NEXT))
 COUNTED = (S.SENDING, S.SENT, S.UNKNOWN)
 
 
-def queue(
-    session: Session,
-    *,
-    platform: str,
-    account: str,
-    source_post: str,
-    source_url: str,
-    post: int,
-    author_id: str,
-    track: str,
-    trigger: str,
-    style: str,
-    media_index: int,
-    seed: int,
-    now: datetime,
-    expires_at: datetime,
-) -> int | None:
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A reply that a stored post asked for."""
+
+    source: Stored
+    account: str
+    track: str
+    trigger: str  # how it asked: mention | usertag | opt-in | track
+    style: str
+    media_index: int  # of the image to answer with
+    seed: int
+    expires_at: datetime
+
+
+def queue(session: Session, request: Request, now: datetime) -> int | None:
     """The one reply of this account to this post; None when there is one already."""
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    post = request.source.post
     statement = (
         insert(Reply)
         .values(
-            platform=platform,
-            account=account,
-            source_post=source_post,
-            source_url=storable(source_url),
-            post=post,
-            author_id=author_id,
-            track=track,
-            trigger=trigger,
-            style=style,
-            media_index=media_index,
-            seed=seed,
+            platform=post.platform,
+            account=request.account,
+            source_post=post.post_id,
+            source_url=storable(post.url),
+            post=request.source.row,
+            author_id=post.author.user_id,
+            track=request.track,
+            trigger=request.trigger,
+            style=request.style,
+            media_index=request.media_index,
+            seed=request.seed,
             state=S.QUEUED,
             reason="",
             created=now,
             updated=now,
-            expires_at=expires_at,
+            expires_at=request.expires_at,
             not_before=now,
             approved_by="",
             mode="",
@@ -97,7 +98,7 @@ def queue(
     reply_id = session.exec(statement).scalar_one_or_none()
     if reply_id is None:
         return None
-    _log(session, reply_id, "", S.QUEUED, "trigger", trigger, now)
+    _log(session, reply_id, "", S.QUEUED, "trigger", request.trigger, now)
     return int(reply_id)
 
 

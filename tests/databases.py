@@ -26,6 +26,7 @@ from sqlmodel import Session
 from bot.core.events import Author, Media, Post
 from storage import outbox
 from storage.database import Database
+from storage.dataset import Stored
 
 USUAL = tuple(f"postgresql+psycopg://{user}@127.0.0.1:5432/test" for user in ("postgres", "root"))
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -128,22 +129,23 @@ def make_post(post_id: str = "p1", **changes: Any) -> Post:
 
 def queue_reply(session: Session, source_post: str = "p1", **changes: Any) -> int | None:
     """Queue a reply of account main to a post of user u1 that is stored nowhere."""
-    values: dict[str, Any] = {
-        "platform": "instagram",
+    asked: dict[str, Any] = {
         "account": "main",
-        "source_post": source_post,
-        "source_url": f"https://www.instagram.com/p/{source_post}/",
-        "post": None,
-        "author_id": "u1",
         "track": "hashtag:sunset",
         "trigger": "mention",
         "style": "tint",
         "media_index": 0,
         "seed": 7,
-        "now": NOW,
         "expires_at": NOW + timedelta(days=1),
     }
-    return outbox.queue(session, **(values | changes))
+    now = changes.pop("now", NOW)
+    row = changes.pop("post", None)  # None: as when the post was forgotten since
+    platform = changes.pop("platform", "instagram")
+    author = Author(platform, changes.pop("author_id", "u1"), "ann")
+    url = changes.pop("source_url", f"https://www.instagram.com/p/{source_post}/")
+    post = make_post(source_post, platform=platform, author=author, url=url)
+    request = outbox.Request(Stored(row, post), **(asked | changes))
+    return outbox.queue(session, request, now)
 
 
 def _administer(server: URL, statement: str) -> None:

@@ -17,9 +17,9 @@ from bot.core.clock import Clock, utc_now
 from bot.core.errors import Refused, TargetGone, TargetPrivate, Unavailable
 from bot.core.events import Comment, Page, Post
 from bot.flow.ingest import Ingest, Taken
-from bot.flow.policy import Policy, Track
+from bot.flow.policy import Policy
 from bot.flow.poll import EMPTY_PAGES, reader
-from bot.flow.trigger import Us
+from bot.flow.trigger import Watch
 from bot.platforms.base import Platform
 from storage import collections, dataset
 from storage.database import Database
@@ -27,7 +27,7 @@ from storage.optouts import OptOuts
 
 log = structlog.get_logger()
 CHUNK = 16  # posts whose images are fetched together
-SILENT = Policy(enabled=False)  # collecting answers nobody
+SILENT = Policy(enabled=False)  # collecting answers nobody, whatever the policy
 NOTHING = Taken()
 
 
@@ -65,18 +65,17 @@ class Collector:
         ingest: Ingest,
         optouts: OptOuts,
         platform: Platform,
-        track: Track,
+        watch: Watch,
         want: Want,
-        us: Us,
         clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._ingest = ingest
         self._optouts = optouts
         self._platform = platform
-        self._track = track
+        self._watch = replace(watch, policy=SILENT)
+        self._track = watch.track
         self._want = want
-        self._us = us
         self._clock = clock
         self._shown: set[str] = set()  # by this run
         self.summary = Summary()
@@ -202,7 +201,7 @@ class Collector:
         wanted = [post for post in posts if self._wants(post)]
         for start in range(0, len(wanted), CHUNK):
             some = wanted[start : start + CHUNK]
-            taken = self._ingest.take(self._platform, self._track, some, SILENT, self._us)
+            taken = self._ingest.take(self._platform, self._watch, some)
             comments = self._comments(some) if self._want.comments else 0
             self.summary = replace(
                 self.summary,

@@ -1,4 +1,4 @@
-"""Posts into the dataset: fetch their images, then store everything in one transaction.
+"""Posts into the dataset: their images fetched, then everything stored in one transaction.
 
 A trigger's reply row is written in the same transaction as its post, so neither exists without the
 other.
@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
@@ -20,16 +19,15 @@ from bot.core.clock import Clock, utc_now
 from bot.core.errors import RateLimited, Refused, StorageError, TargetGone, Unavailable
 from bot.core.events import Media, MediaKind, Post
 from bot.flow.curate import Curator
-from bot.flow.policy import Policy, Track
-from bot.flow.trigger import Trigger, Us, decide
+from bot.flow.fetch import Fetcher, Limits, Seen, failed
+from bot.flow.trigger import Trigger, Watch, decide
 from bot.platforms.base import Platform
-from models.base import ImageRejected
-from models.images.codec import decode
+from models.base import Image
 from models.quality.measure import Measured
 from storage import curation, dataset, outbox
 from storage.blobs import BlobStore
 from storage.database import Database
-from storage.dataset import Fetched
+from storage.dataset import Fetched, Stored
 from storage.optouts import OptOuts
 from storage.tables import MediaRow, MediaState, PostRow
 
@@ -41,22 +39,15 @@ LOOK_AT = 256  # missing images looked at to find one that is due
 FIRST_RETRY = timedelta(seconds=5)
 # Seconds for the images of one `take`; those not begun by then are fetched later, between replies.
 FETCH_FOR = 20.0
-_MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    max_image_bytes: int = 20_000_000
-    max_pixels: int = 50_000_000
-    first_poll: int = 50
-    per_poll: int = 200
+class _Batch:
+    """Posts that are stored together, for whom, and what could be fetched of the new ones."""
 
-
-@dataclass(frozen=True, slots=True)
-class Seen(Fetched):
-    """A stored image with what was measured of it."""
-
-    measured: Measured | None = None
+    watch: Watch
+    posts: Sequence[Post]
+    images: Mapping[str, Sequence[Fetched]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +92,20 @@ class Ingest:
         replaced between two calls.
         """
         self._database = database
-        self._originals = originals
         self._optouts = optouts
         self.limits = limits
         self._clock = clock
         self.alive = alive
         self.curator = curator
         self._gone = gone
-        self._pool = ThreadPoolExecutor(downloads, thread_name_prefix="download")
+        self._fetcher = Fetcher(originals, self._measured, self._show_life, downloads)
 
-    def take(
-        self, platform: Platform, track: Track, posts: Sequence[Post], policy: Policy, us: Us
-    ) -> Taken:
+    def take(self, platform: Platform, watch: Watch, posts: Sequence[Post]) -> Taken:
         """Store what is new and record what changed. The posts are of one platform."""
         taken, until = Taken(), time.monotonic() + FETCH_FOR
         for start in range(0, len(posts), BATCH):
             some = posts[start : start + BATCH]
-            taken += self._take_batch(platform, track, some, policy, us, until)
+            taken += self._take_batch(platform, watch, some, until)
         return taken
 
     def retry_pending(self, platform: Platform) -> int:
@@ -144,60 +132,44 @@ class Ingest:
         return tried
 
     def close(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._fetcher.close()
 
     def _take_batch(
-        self,
-        platform: Platform,
-        track: Track,
-        posts: Sequence[Post],
-        policy: Policy,
-        us: Us,
-        until: float,
+        self, platform: Platform, watch: Watch, posts: Sequence[Post], until: float
     ) -> Taken:
         unique = list({post.post_id: post for post in posts}.values())
         with self._database.read() as session:
             known = dataset.known(session, platform.name, [p.post_id for p in unique])
             out = self._kept_out(session, unique)
-        images = self._fetch_all(
-            platform,
-            [p for p in unique if p.post_id not in known and p.post_id not in out],
-            until,
-        )
+        missing = [p for p in unique if p.post_id not in known and p.post_id not in out]
+        images = self._fetcher.all(platform, missing, self.limits, until)
+        batch = _Batch(watch, unique, images)
         try:
-            taken = self._write(track, unique, images, policy, us)
+            taken = self._write(batch)
         except StorageError:  # the whole database's trouble
             raise
         except Exception as error:  # noqa: BLE001 - met again below, post by post
             log.warning("a batch cannot be stored at once", reason=_first_line(error))
             taken = Taken()
             for post in unique:
-                taken += self._write_one(track, post, images, policy, us)
+                taken += self._write_one(replace(batch, posts=[post]))
         self._curate(image for some in images.values() for image in some)
         return taken
 
-    def _write_one(
-        self, track: Track, post: Post, images: dict[str, list[Fetched]], policy: Policy, us: Us
-    ) -> Taken:
+    def _write_one(self, batch: _Batch) -> Taken:
         """A post that no database takes is skipped and said; the others must not suffer for it."""
         try:
-            return self._write(track, [post], images, policy, us)
+            return self._write(batch)
         except StorageError:
             raise
         except Exception as error:  # noqa: BLE001 - logged; a poll that stores nothing fails
-            reason = _first_line(error)
-            log.error("post skipped", post=post.post_id, track=track.key, reason=reason)
+            post, track = batch.posts[0].post_id, batch.watch.track.key
+            log.error("post skipped", post=post, track=track, reason=_first_line(error))
             return Taken(skipped=1)
 
-    def _write(
-        self,
-        track: Track,
-        posts: Sequence[Post],
-        images: dict[str, list[Fetched]],
-        policy: Policy,
-        us: Us,
-    ) -> Taken:
+    def _write(self, batch: _Batch) -> Taken:
         """All of them in one transaction."""
+        posts = batch.posts
         with self._database.write() as session:
             # Asked again: somebody may have opted out while the images were on their way.
             network = posts[0].platform
@@ -206,13 +178,15 @@ class Ingest:
             welcome = [p for p in posts if p.post_id not in out]
             new = changed = triggers = 0
             for post in welcome:
-                row_id = known.get(post.post_id)
-                if row_id is not None:
-                    changed += bool(dataset.see(session, row_id, post, self._clock()))
-                    triggers += self._note(session, track, row_id, post, policy, us)
-                elif post.post_id in images:
-                    triggers += self._store(session, track, post, images, policy, us)
+                row, images = known.get(post.post_id), batch.images.get(post.post_id)
+                if row is not None:
+                    changed += bool(dataset.see(session, row, post, self._clock()))
+                elif images is not None:
+                    row = dataset.add(session, post, images, self._clock())
+                    self._keep_measured(session, row, images)
                     new += 1
+                if row is not None:
+                    triggers += self._note(session, batch.watch, Stored(row, post))
         return Taken(new, changed, triggers, len(posts) - len(welcome))
 
     def _kept_out(self, session: Session, posts: Sequence[Post]) -> set[str]:
@@ -220,156 +194,81 @@ class Ingest:
         authors = {post.post_id: post.author.user_id for post in posts}
         return self._optouts.unwelcome(session, posts[0].platform, authors) if posts else set()
 
-    def _store(
-        self,
-        session: Session,
-        track: Track,
-        post: Post,
-        images: dict[str, list[Fetched]],
-        policy: Policy,
-        us: Us,
-    ) -> bool:
-        row_id = dataset.add(session, post, images[post.post_id], self._clock())
-        self._keep_measured(session, row_id, images[post.post_id])
-        return self._note(session, track, row_id, post, policy, us)
-
-    def _note(
-        self, session: Session, track: Track, row_id: int, post: Post, policy: Policy, us: Us
-    ) -> bool:
+    def _note(self, session: Session, watch: Watch, stored: Stored) -> bool:
         """Write down which track found it and whether it is a trigger. True for a new reply.
 
         A known post is judged again: an edit may have added the mention, and another track may be
         one that replies. The unique key of `replies` keeps it at one.
         """
-        now = self._clock()
-        verdict = decide(post, track, policy, us, opted_out=False, now=now)
-        trigger = verdict if isinstance(verdict, Trigger) else None
-        decision = trigger.kind if trigger else getattr(verdict, "reason", "")
-        dataset.found_by(session, row_id, track.key, track.dataset, decision, now)
-        if trigger is None:
+        now, track, post = self._clock(), watch.track, stored.post
+        trigger = decide(post, watch, opted_out=False, now=now)
+        decision = trigger.kind if isinstance(trigger, Trigger) else trigger.reason
+        dataset.found_by(session, stored.row, track.key, track.dataset, decision, now)
+        if not isinstance(trigger, Trigger):
             return False
-        reply = outbox.queue(
-            session,
-            platform=post.platform,
+        request = outbox.Request(
+            source=stored,
             account=track.account,
-            source_post=post.post_id,
-            source_url=post.url,
-            post=row_id,
-            author_id=post.author.user_id,
             track=track.key,
             trigger=trigger.kind,
             style=trigger.style,
             media_index=trigger.media_index,
             seed=secrets.randbelow(2**31),
-            now=now,
-            expires_at=now + policy.expires,
+            expires_at=now + watch.policy.expires,
         )
+        reply = outbox.queue(session, request, now)
         if reply is not None:
             log.info("trigger", post=post.post_id, reply=reply, kind=trigger.kind, track=track.key)
         return reply is not None
-
-    def _fetch_all(
-        self, platform: Platform, posts: Iterable[Post], until: float
-    ) -> dict[str, list[Fetched]]:
-        futures = {
-            post.post_id: [
-                self._pool.submit(self._fetch, platform, media, until) for media in post.media
-            ]
-            for post in posts
-        }
-        images: dict[str, list[Fetched]] = {post_id: [] for post_id in futures}
-        for post_id, some in futures.items():
-            for future in some:
-                images[post_id].append(future.result())
-                self.alive()
-        return images
-
-    def _fetch(self, platform: Platform, media: Media, until: float) -> Fetched:
-        if time.monotonic() > until:
-            return _failed(media, MediaState.PENDING, "left for later: the poll took long")
-        try:
-            return self._fetch_now(platform, media)
-        except RateLimited as error:
-            return _failed(media, MediaState.PENDING, str(error))
-
-    def _fetch_now(self, platform: Platform, media: Media) -> Fetched:
-        """Download, check and keep one image. What is wrong with it becomes its state.
-
-        Raises RateLimited.
-        """
-        try:
-            data = platform.download(media, self.limits.max_image_bytes)
-        except Unavailable as error:
-            return _failed(media, MediaState.PENDING, str(error))
-        except Refused as error:
-            return _failed(media, MediaState.GONE, str(error))
-        sha256 = self._originals.put(data)
-        try:
-            image = decode(data, max_pixels=self.limits.max_pixels)
-        except ImageRejected as error:
-            log.warning("image quarantined", url=media.url.partition("?")[0], reason=error.reason)
-            return Fetched(
-                media,
-                MediaState.QUARANTINED,
-                sha256,
-                len(data),
-                "application/octet-stream",
-                reason=str(error),
-            )
-        height, width = image.pixels.shape[:2]
-        measured = None
-        if self.curator is not None:
-            measured = self.curator.measured(image.pixels, image.frames)
-        return Seen(
-            media,
-            MediaState.STORED,
-            sha256,
-            len(data),
-            _MIME.get(image.format, "application/octet-stream"),
-            width,
-            height,
-            notes=" ".join(image.notes),
-            measured=measured,
-        )
 
     def _retry(
         self, platform: Platform, row_of: PostRow, missing: Sequence[MediaRow]
     ) -> Iterator[tuple[MediaRow, Fetched]]:
         """Where the images were at first; they move, so for those that failed the post is read
         again, once. Raises RateLimited."""
-        failed = []
+        left = []
         for row in missing:
             image = self._fetch_now(platform, Media(row.index, row.url, MediaKind(row.kind)))
             if image.sha256:
                 yield row, image
             else:
-                failed.append((row, image))
-        if not failed:
+                left.append((row, image))
+        if not left:
             return
         try:
             post = platform.post(row_of.post_id)
         except (Unavailable, Refused) as error:
             state = MediaState.PENDING if isinstance(error, Unavailable) else MediaState.GONE
-            yield from ((row, _failed(image.media, state, str(error))) for row, image in failed)
+            yield from ((row, failed(image.media, state, str(error))) for row, image in left)
             if isinstance(error, TargetGone):
                 self._gone(row_of.id or 0, str(error))
             return
         now = {media.index: media for media in post.media}
-        for row, image in failed:
+        for row, image in left:
             media = now.get(row.index)
             if media is None:
                 yield (
                     row,
-                    _failed(image.media, MediaState.GONE, "the image was taken out of the post"),
+                    failed(image.media, MediaState.GONE, "the image was taken out of the post"),
                 )
             elif media.url == row.url:
                 yield row, image
             else:
                 yield row, self._fetch_now(platform, media)
 
+    def _fetch_now(self, platform: Platform, media: Media) -> Fetched:
+        """Raises RateLimited."""
+        return self._fetcher.now(platform, media, self.limits)
+
+    def _show_life(self) -> None:
+        self.alive()  # which may have been replaced
+
+    def _measured(self, pixels: Image, frames: int) -> Measured | None:
+        return None if self.curator is None else self.curator.measured(pixels, frames)
+
     def _settle(self, row: MediaRow, image: Fetched) -> None:
         if image.state == MediaState.PENDING and row.attempts + 1 >= MAX_ATTEMPTS:
-            image = _failed(image.media, MediaState.GONE, f"given up: {image.reason}")
+            image = failed(image.media, MediaState.GONE, f"given up: {image.reason}")
         with self._database.write() as session:
             dataset.settle_media(session, row.id or 0, image, self._clock())
             self._keep_measured(session, row.post, [image])
@@ -408,7 +307,3 @@ class Ingest:
 
 def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-def _failed(media: Media, state: MediaState, reason: str) -> Fetched:
-    return Fetched(media, state, reason=reason)

@@ -16,8 +16,8 @@ from bot.core.errors import NetworkError, RateLimited, StorageError, TargetGone
 from bot.core.events import Page, Post, TrackKind
 from bot.flow.forget import Files, gone_at_source
 from bot.flow.ingest import Ingest, Taken
-from bot.flow.policy import Policy, Track
-from bot.flow.trigger import Us
+from bot.flow.policy import Track
+from bot.flow.trigger import Watch
 from bot.platforms.base import Platform
 from storage.database import Database
 from storage.tables import Health, PostRow, PostTrack, TrackState
@@ -54,24 +54,24 @@ class Poller:
         self._files = files
         self._clock = clock
 
-    def poll(self, platform: Platform, track: Track, policy: Policy, us: Us) -> Polled:
+    def poll(self, platform: Platform, watch: Watch) -> Polled:
         """Raises what the platform raises, after recording it as the track's health."""
+        track = watch.track
         began = self._clock()
         with self._database.write() as session:
             state = _state(session, track.key)
             first = state.last_ok is None
             state.last_attempt = began
         try:
-            polled = self._poll(platform, track, policy, us, first=first)
+            polled = self._poll(platform, watch, first=first)
         except Exception as error:  # a fault of ours is no "nothing new" either
             self._record_failure(track, error)
             raise
         self._record_success(track, polled)
         return polled
 
-    def _poll(
-        self, platform: Platform, track: Track, policy: Policy, us: Us, *, first: bool
-    ) -> Polled:
+    def _poll(self, platform: Platform, watch: Watch, *, first: bool) -> Polled:
+        track = watch.track
         limit = self._ingest.limits.first_poll if first else self._ingest.limits.per_poll
         posts, gap = self._list(platform, track, limit)
         if first:
@@ -81,11 +81,11 @@ class Poller:
         # Oldest first: if this is interrupted, what is missing is newer than everything stored and
         # the next listing, which stops at the first known page, still finds it.
         for some in _chunks(sorted(newest_first, key=lambda p: p.taken_at)):
-            taken += self._ingest.take(platform, track, some, policy, us)
+            taken += self._ingest.take(platform, watch, some)
         if posts and taken.skipped == len(posts):  # one bad post is the post's fault; all are ours
             raise StorageError(f"none of {len(posts)} posts can be stored: see the log")
         if track.kind is TrackKind.PROFILE and not first:
-            self._verify_vanished(platform, track, posts, policy)
+            self._verify_vanished(platform, watch, posts)
         log.info(
             "polled",
             track=track.key,
@@ -131,22 +131,21 @@ class Poller:
         with self._database.read() as session:
             return 2 * _found_before(session, platform.name, track.key, older) > len(older)
 
-    def _verify_vanished(
-        self, platform: Platform, track: Track, posts: list[Post], policy: Policy
-    ) -> None:
+    def _verify_vanished(self, platform: Platform, watch: Watch, posts: list[Post]) -> None:
         """Stored posts that a profile's listing should show and does not: deleted?"""
         listed = [post.taken_at for post in posts if not post.pinned]
         oldest = min(listed, default=datetime.min.replace(tzinfo=UTC))
         shown = {post.post_id for post in posts}
         with self._database.read() as session:
-            stored = _stored_since(session, track.key, platform.name, oldest, len(shown) + LOOK_AT)
+            key, most = watch.track.key, len(shown) + LOOK_AT
+            stored = _stored_since(session, key, platform.name, oldest, most)
         hidden = [row for row in stored if row[1] not in shown]
         # Others every time: some are there and never listed, and must not hide the rest.
         for row_id, post_id in random.sample(hidden, min(VERIFY, len(hidden))):
             try:
                 platform.post(post_id)
             except TargetGone as error:
-                now, treat = self._clock(), policy.deleted_posts
+                now, treat = self._clock(), watch.policy.deleted_posts
                 gone_at_source(self._database, self._files, row_id, treat, now, str(error))
             except (NetworkError, RateLimited) as error:  # the poll itself has worked
                 log.info("not looked for", post=post_id, reason=str(error))

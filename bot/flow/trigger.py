@@ -41,11 +41,19 @@ class Us:
     names: frozenset[str] = frozenset()
 
 
-def decide(
-    post: Post, track: Track, policy: Policy, us: Us, *, opted_out: bool, now: datetime
-) -> Trigger | NoTrigger:
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What we listen to, by which rules we answer, and who we are there."""
+
+    track: Track
+    policy: Policy
+    us: Us
+
+
+def decide(post: Post, watch: Watch, *, opted_out: bool, now: datetime) -> Trigger | NoTrigger:
     """The rules in the order an operator would ask them; each has a test that reads the network."""
-    asked = _asked(post, track, policy, us.me)
+    policy, us = watch.policy, watch.us
+    asked = _asked(post, watch.track, policy, us.me)
     if asked is None:
         return NoTrigger("nothing in it asks for a reply")
     refusal = _refusal(post, policy, us, opted_out=opted_out)

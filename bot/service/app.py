@@ -19,7 +19,7 @@ from bot.core.errors import AuthError, ConfigError, ModelError, StorageError
 from bot.core.events import TrackKind
 from bot.core.folders import keep_private, private_folder
 from bot.flow.curate import Bound, Curator
-from bot.flow.ingest import Limits
+from bot.flow.fetch import Limits
 from bot.flow.policy import Deleted, Policy, Track
 from bot.flow.trigger import AUTO
 from bot.learn.photos import Runs

@@ -15,9 +15,10 @@ import structlog
 from bot.core.clock import utc_now
 from bot.core.errors import AuthError, LoginRequired, StorageError, TagechoError
 from bot.flow.curate import Curator
+from bot.flow.fetch import Limits
 from bot.flow.forget import gone_at_source
 from bot.flow.gate import rendered_state
-from bot.flow.ingest import Ingest, Limits
+from bot.flow.ingest import Ingest
 from bot.flow.policy import Policy, Track
 from bot.flow.poll import Poller
 from bot.flow.publisher import Publisher
@@ -25,7 +26,7 @@ from bot.flow.reconcile import Reconciler
 from bot.flow.render import WAIT_FOR_IMAGE, NotRenderable, Renderer, claim
 from bot.flow.retract import Retractor
 from bot.flow.sending import Channel
-from bot.flow.trigger import Us
+from bot.flow.trigger import Us, Watch
 from bot.platforms.base import Platform
 from bot.platforms.pacing import Backoff
 from bot.service.app import App, limits_of, our_names, policy_of, tracks_of
@@ -217,7 +218,7 @@ class AccountWorker(Worker):
     def _poll(self, platform: Platform, track: Track, us: Us, rules: Adopted) -> None:
         ours = replace(us, ours=frozenset(self._rules.ours))
         try:
-            polled = self._poller.poll(platform, track, rules.policy, ours)
+            polled = self._poller.poll(platform, Watch(track, rules.policy, ours))
         except TagechoError as error:
             POLLS.labels(track.key, type(error).__name__).inc()
             if isinstance(error, LoginRequired | StorageError):

@@ -15,7 +15,7 @@ from bot.flow.backfill import Collector, Summary, Want
 from bot.flow.forget import gone_at_source
 from bot.flow.ingest import Ingest
 from bot.flow.policy import Track
-from bot.flow.trigger import Us
+from bot.flow.trigger import Us, Watch
 from bot.platforms.base import Platform
 from bot.service.app import App, account_of, limits_of, our_names, policy_of, tracks_of
 from bot.service.progress import progress
@@ -50,18 +50,18 @@ def collect(settings: Settings, target: Target, want: Want) -> Summary:
 def _collect(app: App, target: Target, want: Want) -> Summary:
     platform = app.platform(target.account)
     curator = app.curator if app.settings.curation.at_ingest else None
-    treat = policy_of(app.settings).deleted_posts
+    policy = policy_of(app.settings)
 
     def gone(row_id: int, why: str) -> None:
         files = (app.originals, app.artifacts, app.runs)
-        gone_at_source(app.database, files, row_id, treat, utc_now(), why)
+        gone_at_source(app.database, files, row_id, policy.deleted_posts, utc_now(), why)
 
     limits = limits_of(app.settings)
     ingest = Ingest(app.database, app.originals, app.optouts, limits, curator=curator, gone=gone)
     try:
         us = Us(platform.login(), names=our_names(app.settings, platform.name))
-        track = track_of(app.settings, target)
-        collector = Collector(app.database, ingest, app.optouts, platform, track, want, us)
+        watch = Watch(track_of(app.settings, target), policy, us)
+        collector = Collector(app.database, ingest, app.optouts, platform, watch, want)
         for _ in progress(_patient(collector, platform), str(target.name), want.limit):
             pass
         return collector.summary

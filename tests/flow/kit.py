@@ -20,16 +20,17 @@ from PIL import Image as Pil
 
 from bot.core.errors import TagechoError
 from bot.core.events import TrackKind
+from bot.flow.fetch import Limits
 from bot.flow.forget import Files
 from bot.flow.gate import rendered_state
-from bot.flow.ingest import Ingest, Limits
+from bot.flow.ingest import Ingest
 from bot.flow.policy import Policy, Track
 from bot.flow.poll import Polled, Poller
 from bot.flow.publisher import Publisher
 from bot.flow.reconcile import Reconciler
 from bot.flow.render import NotRenderable, Renderer, Stages, claim
 from bot.flow.sending import Channel
-from bot.flow.trigger import Us
+from bot.flow.trigger import Us, Watch
 from bot.learn.photos import Runs
 from bot.platforms.instagram.adapter import InstagramPlatform
 from bot.platforms.pacing import LedgerPacer, TokenRate
@@ -229,7 +230,7 @@ class Flow:
     def poll(self, track: Track | None = None) -> Polled:
         """One track, or the only one."""
         (only,) = [track] if track else self.tracks.values()
-        return self.poller.poll(self.platform, only, self.policy, self.us)
+        return self.poller.poll(self.platform, Watch(only, self.policy, self.us))
 
     def render(self) -> None:
         """What is queued, as the render worker does."""

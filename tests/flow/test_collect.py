@@ -12,6 +12,7 @@ from bot.core.errors import RateLimited, Unavailable
 from bot.core.events import TrackKind
 from bot.dataset.filters import parse_filter
 from bot.flow.backfill import Collector, Summary, Want
+from bot.flow.trigger import Watch
 from storage.tables import Collection, Comment, PostRow, PostTrack, Reply
 from tests.flow.kit import Flow
 
@@ -30,9 +31,8 @@ def collector(flow: Flow, want: Want | None = None, **more: Any) -> Collector:
         flow.ingest,
         flow.optouts,
         flow.platform,
-        flow.track(**more),
+        Watch(flow.track(**more), flow.policy, flow.us),
         want or Want(),
-        flow.us,
         flow.clock,
     )
 

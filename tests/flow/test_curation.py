@@ -13,7 +13,8 @@ from sqlmodel import select
 
 from bot.config import Settings
 from bot.flow.curate import UNMATCHED, VERSION, Curator
-from bot.flow.ingest import Ingest, Limits
+from bot.flow.fetch import Limits
+from bot.flow.ingest import Ingest
 from bot.flow.poll import Poller
 from bot.platforms.sandbox.things import Post
 from bot.service.app import bounds_of
