@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from tests.databases import database, database_url, open_database, postgres_server
 from tests.sandbox import no_foreign_ca, raw_client, sandbox
@@ -17,6 +18,10 @@ __all__ = [
     "raw_client",
     "sandbox",
 ]
+
+# No example is judged by how long it takes: that says how busy the machine is.
+settings.register_profile("tagecho", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tagecho")
 
 
 @pytest.fixture(autouse=True)

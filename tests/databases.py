@@ -27,6 +27,7 @@ from bot.core.events import Author, Media, Post
 from storage import outbox
 from storage.database import Database
 from storage.dataset import Stored
+from tests.waiting import PATIENCE
 
 USUAL = tuple(f"postgresql+psycopg://{user}@127.0.0.1:5432/test" for user in ("postgres", "root"))
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -107,7 +108,7 @@ def together(*functions: Callable[[], Any]) -> list[Any]:
     start = threading.Barrier(len(functions))
 
     def run(function: Callable[[], Any]) -> Any:
-        start.wait(10)
+        start.wait(PATIENCE)
         return function()
 
     with ThreadPoolExecutor(len(functions)) as pool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import requests
 from PIL import Image
 
 from bot.core.events import Author, Post, Receipt, Step, StepKind
@@ -16,6 +16,7 @@ from bot.platforms.instagram.adapter import InstagramPlatform
 from bot.platforms.pacing import LedgerPacer
 from bot.platforms.sandbox.server import Sandbox
 from tests.ledger import MemoryLedger
+from tests.waiting import PATIENCE, eventually
 
 RATES = dict.fromkeys(("read", "media", "login", "upload", "publish", "comment", "dm", "delete"))
 WRITE_PATHS = {
@@ -64,7 +65,7 @@ def account(box: Sandbox, **changes: Any) -> Iterator[InstagramPlatform]:
         "media_hosts": [box.media_host],
         "request_delay": (0.0, 0.0),
         "pacer": OpenPacer(),
-        "timeout": 10.0,
+        "timeout": PATIENCE,
         "read_attempts": 1,  # each failure is looked at; more where that is what is tested
     }
     platform = InstagramPlatform(**(options | changes))
@@ -123,9 +124,12 @@ def receipt_id(receipt: Receipt | None) -> str:
 
 
 def settled(box: Sandbox, path: str, wanted: int) -> int:
-    """Requests in the journal: waits until `wanted` are there, then long enough for one more."""
-    end = time.monotonic() + 5
-    while len(box.journal.requests(path)) < wanted and time.monotonic() < end:
-        time.sleep(0.02)
-    time.sleep(0.05)
+    """Requests in the journal: waits until `wanted` are there, and any that was sent after them.
+
+    One of our own comes last, over a new connection on the same way: when it is answered, whatever
+    was sent before is in the journal.
+    """
+    eventually("the requests are in the journal", lambda: len(box.journal.requests(path)) >= wanted)
+    last, proxies = "https://i.instagram.com/last", {"https": box.proxy_url}
+    requests.get(last, proxies=proxies, verify=box.ca_file, timeout=PATIENCE)
     return len(box.journal.requests(path))

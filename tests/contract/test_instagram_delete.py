@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -143,11 +142,10 @@ def test_a_deletion_fails_as_other_writes_do(
 ) -> None:
     remote, remote_id = KINDS[kind], published(platform, kind, source)
     box.faults.add(fault, write="delete")
-    before, started = asked(box), time.monotonic()
+    before = asked(box)
     with pytest.raises(TagechoError) as caught:
         platform.delete(remote, remote_id)
     assert type(caught.value) is EXPECTED[fault][1]
-    assert time.monotonic() - started < 8
     box.faults.clear()
     assert settled(box, "delete/", before + 1) == before + 1
     assert pacer.after_calls[-1] == ("delete", caught.value)

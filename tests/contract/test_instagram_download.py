@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     seen: ClassVar[list[tuple[str, int]]] = []  # path and the client's port
+    over: ClassVar[threading.Event] = threading.Event()
 
     def do_GET(self) -> None:
         self.seen.append((self.path, self.client_address[1]))
@@ -44,9 +44,8 @@ class Handler(BaseHTTPRequestHandler):
                 self._say(200, BODY[:1000], stated=len(BODY))
             case "slow":
                 self._say(200, b"", stated=len(BODY))
-                for _ in range(100):
+                while not self.over.wait(0.05):  # until the client has had enough
                     self.wfile.write(b"x")
-                    time.sleep(0.05)
             case "throttled":
                 self._say(429, b"", retry_after="5")
             case _:
@@ -130,10 +129,8 @@ def test_failures(host: str, path: str, error: type[Exception]) -> None:
 
 
 def test_a_host_that_drips_is_given_up(host: str) -> None:
-    started = time.monotonic()
     with downloader(host, timeout=0.3) as media, pytest.raises(Unavailable):
         media.fetch(f"http://{host}/slow", len(BODY))
-    assert time.monotonic() - started < 4
 
 
 def test_redirects_are_checked_again(host: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import stat
-import time
 from pathlib import Path
 
 import pytest
@@ -95,7 +94,7 @@ def test_a_login_whose_answer_is_lost_is_not_repeated(sandbox: Sandbox) -> None:
 def test_trouble_on_the_way_to_a_login_passes(sandbox: Sandbox, fault: str, path: str) -> None:
     """However often, and whichever request meets it: the same object logs in when it is over."""
     pacer = LedgerPacer("main", MemoryLedger(), RATES | {"login": TokenRate(1000, 3)})
-    with account(sandbox, pacer=pacer, timeout=5.0) as platform:
+    with account(sandbox, pacer=pacer) as platform:
         sandbox.faults.add(fault, path, count=0)
         for _ in range(3):
             with pytest.raises(Unavailable):
@@ -232,13 +231,12 @@ def test_stored_settings_do_not_win_over_ours(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/bundle.pem")
     monkeypatch.setenv("CURL_CA_BUNDLE", "/nowhere/bundle.pem")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    before, started = len(sandbox.journal.requests()), time.monotonic()
+    before = len(sandbox.journal.requests())
     with account(sandbox) as platform:
         platform.login()
         sandbox.faults.add("server_error", "*/usernameinfo/", count=0)
         with pytest.raises(Unavailable):
             platform.profile("ana")
-    assert time.monotonic() - started < 10
     lines = sandbox.journal.requests()[before:]
     assert [line["status"] for line in lines] == [200, 500]  # not tried again
     assert {line["http"] for line in lines} == {"2"}

@@ -13,6 +13,7 @@ from instagrapi.mixins.totp import TOTP
 from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.sessions import totp, totp_fits
 from tests.sandbox import close, new_client
+from tests.waiting import PATIENCE
 
 SECRET = "JBSWY3DPEHPK3PXP"
 
@@ -123,7 +124,7 @@ def test_a_made_up_token_opens_nothing(sandbox: Sandbox) -> None:
         headers={"Authorization": "Bearer IGT:2:eyJzZXNzaW9uaWQiOiAiMSUzQWFiYyUzQTEifQ=="},
         proxies={"https": sandbox.proxy_url},
         verify=sandbox.ca_file,
-        timeout=10,
+        timeout=PATIENCE,
     )
     assert answer.status_code == 403
     assert answer.json()["message"] == "login_required"

@@ -12,6 +12,7 @@ from PIL import Image
 
 from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import Spot, Tag
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -105,12 +106,12 @@ def test_album_and_reel(sandbox: Sandbox, raw_client: Client, author: str) -> No
     urls = [str(resource.thumbnail_url) for resource in shown.resources]
     assert urls == [sandbox.net.image_url(picture) for picture in pictures]
     for url, picture in zip(urls, pictures, strict=True):
-        with Image.open(io.BytesIO(requests.get(url, timeout=10).content)) as image:
+        with Image.open(io.BytesIO(requests.get(url, timeout=PATIENCE).content)) as image:
             assert image.size == (picture.width, picture.height)
 
     cover = raw_client.media_info_v1(str(reel.pk))
     assert (cover.media_type, cover.product_type) == (2, "clips")
-    assert requests.get(str(cover.thumbnail_url), timeout=10).content[:2] == b"\xff\xd8"
+    assert requests.get(str(cover.thumbnail_url), timeout=PATIENCE).content[:2] == b"\xff\xd8"
 
 
 def test_where_the_bot_is_tagged_and_mentioned(
@@ -174,7 +175,7 @@ def test_the_largest_candidate_is_the_original(
     large, small = raw["image_versions2"]["candidates"]
     assert (large["width"], large["height"]) == (raw["original_width"], raw["original_height"])
     for shown in (large, small):
-        body = requests.get(shown["url"], timeout=10).content
+        body = requests.get(shown["url"], timeout=PATIENCE).content
         with Image.open(io.BytesIO(body)) as image:
             assert image.size == (shown["width"], shown["height"])
     assert small["width"] < large["width"]
@@ -184,4 +185,4 @@ def test_the_largest_candidate_is_the_original(
 def test_an_image_that_was_never_posted_is_not_there(sandbox: Sandbox) -> None:
     for path in ("/m/u/nothing.jpg", "/m/u/../ca.key", "/m/p/999/1_0.jpg", "/api/v1/qe/sync/"):
         url = f"http://{sandbox.media_host}{path}"
-        assert requests.get(url, timeout=10).status_code == 404
+        assert requests.get(url, timeout=PATIENCE).status_code == 404

@@ -8,7 +8,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,12 @@ from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import hashtags, linked_code, mentions
 from tests.paths import ROOT
 from tests.sandbox import close, new_client
+from tests.waiting import PATIENCE, eventually
 
 
 def connect(box: Sandbox, request: str) -> bytes:
     port = int(box.proxy_url.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as raw:
         raw.sendall(request.encode())
         return raw.recv(4096)
 
@@ -53,14 +53,16 @@ def test_the_proxy_leads_known_hosts_to_a_server_they_trust(sandbox: Sandbox, ho
         f"https://{host}/m/{key}.jpg",
         proxies={"https": sandbox.proxy_url},
         verify=sandbox.ca_file,
-        timeout=10,
+        timeout=PATIENCE,
     )
     assert answer.status_code == (404 if host.startswith("i.") else 200)
 
 
 def test_requests_without_the_ca_fail(sandbox: Sandbox) -> None:
     with pytest.raises(requests.exceptions.SSLError):
-        requests.get("https://i.instagram.com/", proxies={"https": sandbox.proxy_url}, timeout=10)
+        requests.get(
+            "https://i.instagram.com/", proxies={"https": sandbox.proxy_url}, timeout=PATIENCE
+        )
     assert not sandbox.journal.requests(host="i.instagram.com")
 
 
@@ -69,7 +71,9 @@ def test_images_may_come_from_the_cdn_host(tmp_path: Path, no_foreign_ca: None) 
         box.world.add_user("ana")
         url = box.net.image_url(box.world.add_post("ana").pictures[0])
         assert url.startswith("https://scontent.cdninstagram.com/m/")
-        answer = requests.get(url, proxies={"https": box.proxy_url}, verify=box.ca_file, timeout=10)
+        answer = requests.get(
+            url, proxies={"https": box.proxy_url}, verify=box.ca_file, timeout=PATIENCE
+        )
         assert answer.headers["content-type"] == "image/jpeg"
 
 
@@ -97,9 +101,9 @@ def test_it_stops_cleanly_with_clients_connected_and_starts_again(
             client = new_client(box)
             client.login_legacy(box.username, box.password)
             idle = requests.Session()
-            idle.get(f"{box.control_url}/health", timeout=10)
+            idle.get(f"{box.control_url}/health", timeout=PATIENCE)
         with pytest.raises(requests.ConnectionError):
-            requests.get(f"{box.control_url}/health", timeout=10)
+            requests.get(f"{box.control_url}/health", timeout=PATIENCE)
         idle.close()
         close(client)
     assert open_files() <= before + 2
@@ -107,7 +111,7 @@ def test_it_stops_cleanly_with_clients_connected_and_starts_again(
 
 
 def call(box: Sandbox, order: str, **body: Any) -> dict[str, Any]:
-    answer = requests.post(f"{box.control_url}{order}", json=body, timeout=10)
+    answer = requests.post(f"{box.control_url}{order}", json=body, timeout=PATIENCE)
     return {"code": answer.status_code} | answer.json()
 
 
@@ -124,7 +128,7 @@ def test_control_changes_the_world(sandbox: Sandbox) -> None:
     assert sandbox.world.post(made["code"]).caption == "new"
     call(sandbox, "/comment", ref=made["pk"], author="ana", text="hi")
     call(sandbox, "/delete", ref=made["media_id"])
-    summary = requests.get(f"{sandbox.control_url}/world", timeout=10).json()
+    summary = requests.get(f"{sandbox.control_url}/world", timeout=PATIENCE).json()
     assert (summary["users"], summary["posts"]) == (2, 0)
     assert call(sandbox, "/bulk", hashtag="bench", count=30)["posts"] == 30
     assert call(sandbox, "/rate", rate=3.5)["rate"] == sandbox.crowd.rate == 3.5
@@ -139,7 +143,7 @@ def test_control_orders_faults_and_tells_what_was_wrong_with_an_order(sandbox: S
     assert call(sandbox, "/post", author="nobody")["code"] == 404
     assert call(sandbox, "/post", nonsense=1)["code"] == 400
     assert call(sandbox, "/nothing")["code"] == 404
-    bad = requests.post(f"{sandbox.control_url}/post", data=b"{", timeout=10)
+    bad = requests.post(f"{sandbox.control_url}/post", data=b"{", timeout=PATIENCE)
     assert bad.status_code == 400
 
 
@@ -151,12 +155,15 @@ def test_its_own_process_says_where_it_is_and_stops_on_sigterm(tmp_path: Path) -
     ) as process:
         assert process.stdout is not None and process.stderr is not None
         told = json.loads(process.stdout.readline())
-        while requests.get(f"{told['control']}/world", timeout=10).json()["posted"] < 10:
-            time.sleep(0.05)
-        replies = requests.get(f"{told['control']}/replies", timeout=10).json()
+        world = f"{told['control']}/world"
+        eventually(
+            "ten are posted",
+            lambda: requests.get(world, timeout=PATIENCE).json()["posted"] >= 10,
+        )
+        replies = requests.get(f"{told['control']}/replies", timeout=PATIENCE).json()
         assert (replies["by_source"], replies["duplicates"]) == ({}, 0)
         process.send_signal(signal.SIGTERM)
-        rest, errors = process.communicate(timeout=20)
+        rest, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, rest, errors) == (0, "", "")
 
 

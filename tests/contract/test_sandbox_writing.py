@@ -16,6 +16,7 @@ from bot.platforms.sandbox.journal import Journal
 from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import Post
 from tests.sandbox import close, new_client
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_photo_is_published_with_tags_and_fetched_back_equal(
     assert shown.accessibility_caption == "A cat, tinted"
 
     [upload] = sandbox.journal.writes("upload")
-    fetched = requests.get(str(shown.thumbnail_url), timeout=10).content
+    fetched = requests.get(str(shown.thumbnail_url), timeout=PATIENCE).content
     assert hashlib.sha256(fetched).hexdigest() == upload["ids"]["sha256"]
     assert len(fetched) == upload["ids"]["bytes"]
     [post] = sandbox.journal.writes("post")
@@ -107,7 +108,7 @@ def test_a_body_that_cannot_be_read_is_refused(
         headers={"Authorization": raw_client.authorization},
         proxies={"https": sandbox.proxy_url},
         verify=sandbox.ca_file,
-        timeout=10,
+        timeout=PATIENCE,
     )
     assert (answer.status_code, answer.json()["message"]) == (400, "Invalid request body")
     assert not source.comments
@@ -145,7 +146,7 @@ def test_direct_text_then_photo(
     [upload] = sandbox.journal.writes("dm_upload")
     media = thread.messages[0].media
     assert media is not None
-    fetched = requests.get(str(media.thumbnail_url), timeout=10).content
+    fetched = requests.get(str(media.thumbnail_url), timeout=PATIENCE).content
     assert hashlib.sha256(fetched).hexdigest() == upload["ids"]["sha256"]
     assert sandbox.journal.requests("messenger_image")[0]["host"] == "rupload.facebook.com"
 

@@ -10,12 +10,10 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +21,8 @@ from bot import config
 from bot.config import Settings
 from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import Picture, Post
+from tests.waiting import PATIENCE, eventually
 
-PATIENCE = 90.0  # seconds: the machine may be busy with other things
 OPT_IN = "tintme"
 
 _CONFIG = """\
@@ -72,17 +70,6 @@ listen = "{listen}"
 """
 
 
-def until(what: str, condition: Callable[[], Any], patience: float = PATIENCE) -> Any:
-    """Wait until the condition is true, and return what it gave."""
-    end = time.monotonic() + patience
-    while True:
-        if found := condition():
-            return found
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {patience:.0f} s: {what}")
-        time.sleep(0.01)
-
-
 class Service:
     """One configuration, started and stopped as often as a test likes."""
 
@@ -116,7 +103,7 @@ class Service:
         """Returns when it says that it runs."""
         before = self.count("running")
         self.spawn()
-        until("the service runs", lambda: self.count("running") > before or self.dead())
+        eventually("the service runs", lambda: self.count("running") > before or self.dead())
         assert self.process.poll() is None, self.output.read_text()[-2000:]
 
     def spawn(self, *arguments: str) -> subprocess.Popen[bytes]:
@@ -136,10 +123,10 @@ class Service:
         self.process.kill()
         self.process.wait()
 
-    def stop(self, number: int = signal.SIGTERM, patience: float = 60.0) -> int:
+    def stop(self, number: int = signal.SIGTERM) -> int:
         """Ask it to end; its exit code."""
         self.process.send_signal(number)
-        return self.process.wait(patience)
+        return self.process.wait(PATIENCE)
 
     def close(self) -> None:
         for process in self._running:
@@ -197,7 +184,7 @@ class Service:
         return dict(rows)
 
     def until_state(self, post: Post, *states: str) -> None:
-        until(f"the reply is {states}", lambda: self.state(post) in states or self._died(post))
+        eventually(f"the reply is {states}", lambda: self.state(post) in states or self._died(post))
 
     def _died(self, post: Post) -> bool:
         assert not self.dead(), f"the service ended while the reply was {self.state(post)!r}"
@@ -229,10 +216,3 @@ def service(box: Sandbox, folder: Path, **options: Any) -> Iterator[Service]:
         yield made
     finally:
         made.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -9,7 +9,8 @@ import pytest
 
 from bot.core.errors import AccountLocked
 from bot.platforms.sandbox.server import Sandbox
-from tests.e2e.kit import Service, until
+from tests.e2e.kit import Service
+from tests.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.slow
 
@@ -23,16 +24,18 @@ def test_killed_and_run_again_nothing_is_missing_or_fetched_twice(
         sandbox.world.add_post("ana", f"#sunset {number}", at=begin + 3600 * number)
     service = Service(sandbox, tmp_path / "service")
     try:
+        sandbox.faults.add("hang", "*/tags/sunset/sections/", skip=2)  # here it is killed
         service.spawn("collect", "#sunset", "--json")
-        until(
+        eventually(
             "two pages are stored",
             lambda: service.query("SELECT 1 FROM collections WHERE seen >= 54") or service.dead(),
         )
         service.kill()
+        sandbox.faults.clear()
         before = service.query("SELECT count(*) FROM posts")[0][0]
         assert 54 <= before < 120, "it was killed on the way"
         service.spawn("collect", "#sunset", "--json")
-        assert service.process.wait(90) == 0, service.output.read_text()[-2000:]
+        assert service.process.wait(PATIENCE) == 0, service.output.read_text()[-2000:]
     finally:
         service.close()
     assert service.query("SELECT count(*) FROM posts")[0][0] == 120
@@ -49,7 +52,7 @@ def test_one_process_an_account(sandbox: Sandbox, tmp_path: Path) -> None:
     try:
         service.start()
         service.spawn("collect", "#sunset")
-        assert service.process.wait(60) == AccountLocked.exit_code
+        assert service.process.wait(PATIENCE) == AccountLocked.exit_code
         assert "in use by another tagecho process" in service.output.read_text()
     finally:
         service.close()

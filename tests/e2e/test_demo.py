@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from bot.platforms.sandbox.journal import Journal
-from tests.e2e.kit import until
+from tests.waiting import PATIENCE, eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 COMMAND = (sys.executable, "-m", "bot", "demo", "--rate", "1")
 
@@ -31,7 +31,7 @@ def test_the_demo_answers_and_reports(tmp_path: Path, no_foreign_ca: None) -> No
         capture_output=True,
         check=False,
         text=True,
-        timeout=240,
+        timeout=PATIENCE,
     )
     assert result.returncode == 0, result.stderr[-2000:]
     summary = json.loads(result.stdout)
@@ -61,9 +61,9 @@ def test_ctrl_c_ends_the_demo_in_good_order(tmp_path: Path, no_foreign_ca: None)
     with output.open("wb") as out:
         process = subprocess.Popen([*COMMAND, "--dir", str(folder)], stdout=out, stderr=out)
     try:
-        until("something is published", lambda: journal(folder).replies_by_source(), 120)
+        eventually("something is published", lambda: journal(folder).replies_by_source())
         process.send_signal(signal.SIGINT)
-        assert process.wait(120) == 0
+        assert process.wait(PATIENCE) == 0
     finally:
         if process.poll() is None:
             process.kill()
@@ -80,9 +80,9 @@ def test_ctrl_c_while_the_demo_starts(tmp_path: Path, no_foreign_ca: None) -> No
     with output.open("wb") as out:
         process = subprocess.Popen([*COMMAND, "--dir", str(folder)], stdout=out, stderr=out)
     try:
-        until("the network starts", (folder / "network").exists)
+        eventually("the network starts", (folder / "network").exists)
         process.send_signal(signal.SIGINT)
-        assert process.wait(120) == 130
+        assert process.wait(PATIENCE) == 130
     finally:
         if process.poll() is None:
             process.kill()

@@ -13,9 +13,10 @@ from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import Post
 from bot.verbs.pause import switch_pause
 from bot.verbs.replies import settle
-from tests.e2e.kit import Service, service, until
+from tests.e2e.kit import Service, service
+from tests.waiting import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 Act = Callable[[Service], object]
 
@@ -109,7 +110,7 @@ def test_killed(
         reached(running, post, stage, fault)
         running.kill()
         if stage.hit:  # the network notices that the client is gone before the fault is lifted
-            until("the network saw it leave", lambda: faulty(sandbox, "hang"))
+            eventually("the network saw it leave", lambda: faulty(sandbox, "hang"))
         sandbox.faults.clear()
         stage.after(running)
         running.start()
@@ -126,17 +127,17 @@ def test_killed(
 
 def reached(running: Service, post: Post, stage: Stage, fault: Any) -> None:
     if stage.hit:
-        until("the request hangs", lambda: fault.hits)
+        eventually("the request hangs", lambda: fault.hits)
     running.until_state(post, stage.state)
     if stage.steps:
-        until(
+        eventually(
             "the steps are where they should be",
             lambda: stage.steps.items() <= running.steps(post).items(),
         )
 
 
 def until_more(count: Callable[[], int], before: int) -> None:
-    until("one more is published", lambda: count() > before)
+    eventually("one more is published", lambda: count() > before)
 
 
 def faulty(sandbox: Sandbox, kind: str) -> bool:
@@ -151,12 +152,12 @@ def test_killed_again_and_again(sandbox: Sandbox, tmp_path: Path) -> None:
         def published() -> int:
             return sum(running.published(post) > 0 for post in posts)
 
-        while published() < len(posts):
-            running.start()
-            until_more(published, published())
+        while (before := published()) < len(posts):
+            running.start()  # which publishes perhaps before it is seen to run
+            until_more(published, before)
             running.kill()
         running.start()
-        until("all are settled", lambda: all(running.state(p) == "sent" for p in posts))
+        eventually("all are settled", lambda: all(running.state(p) == "sent" for p in posts))
         running.stop()
     assert [running.published(post) for post in posts] == [1] * 5
     assert sandbox.journal.duplicate_replies() == 0

@@ -14,7 +14,7 @@ from bot.config import load
 from bot.core.errors import AccountLocked, UsageError
 from bot.verbs.demo import _contained, _fresh
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 CONFIG = """\
 [accounts.main]

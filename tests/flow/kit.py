@@ -43,6 +43,7 @@ from storage.database import Database
 from storage.ledger import DatabaseLedger
 from storage.optouts import OptOuts
 from storage.tables import Reply, ReplyState, ReplyStep
+from tests.waiting import PATIENCE
 
 S = ReplyState
 NO_LIMITS: dict[str, TokenRate | None] = dict.fromkeys(
@@ -149,7 +150,7 @@ class Flow:
         with self.database.write() as session:
             self.optouts.open(session, clock())
         self.pacer = LedgerPacer("main", DatabaseLedger(self.database), NO_LIMITS, clock=clock)
-        self.platform = self.client(timeout=20.0)
+        self.platform = self.client(timeout=PATIENCE)
         self.us = Us(self.platform.login())
         self.policy = Policy(approval=False, opt_in_hashtags=frozenset({OPT_IN}))
         self.tracks: dict[str, Track] = {}
@@ -178,7 +179,7 @@ class Flow:
         }
         return InstagramPlatform(timeout=timeout, **(options | changes))
 
-    def impatient(self, timeout: float = 2.0) -> None:
+    def impatient(self, timeout: float = 3.0) -> None:
         """Wait less for answers that never come."""
         self.platform.close()
         self.platform = self.client(timeout)

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,11 +38,11 @@ from storage.tables import LearningAuthor, LearningRun, MediaRow, PostRow, Reply
 from tests import trainer
 from tests.databases import queue_reply
 from tests.learning import add_photo, fill, people, photo, settings_for
+from tests.waiting import PATIENCE, eventually
 
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="needs the [learn] extra (torch)"
 )
-pytestmark = pytest.mark.timeout(600)  # seconds each; on a machine that trains, minutes
 Works = dict[str, list[str]]
 PLAN: Works = {
     "dino": ["count", "3"],
@@ -321,11 +320,7 @@ def after(work: Callable[[], Any], condition: Callable[[], bool]) -> Iterator[No
     """Does `work` in a thread as soon as `condition` holds."""
 
     def watch() -> None:
-        deadline = time.monotonic() + 60
-        while not condition():
-            if time.monotonic() > deadline:
-                return
-            time.sleep(0.01)
+        eventually("the moment to do it", condition)
         work()
 
     thread = threading.Thread(target=watch)
@@ -344,7 +339,7 @@ def steps(settings: Settings) -> int:
 
 def test_ctrl_c_leaves_a_run_that_goes_on(settings: Settings, maskless: Works) -> None:
     filled(settings)
-    maskless["dino"] = ["count", "100000"]
+    maskless["dino"] = ["count", trainer.ENDLESS]
 
     def press() -> None:
         os.kill(os.getpid(), signal.SIGINT)
@@ -655,7 +650,7 @@ def test_photos_of_an_attempt_that_was_broken_off_are_no_part_of_the_next(
 
 def test_the_time_limit(settings: Settings, plan: Works) -> None:
     filled(settings)
-    plan["dino"] = ["count", "100000"]
+    plan["dino"] = ["count", trainer.ENDLESS]
     from datetime import timedelta
 
     short = settings.model_copy(
@@ -689,12 +684,16 @@ def state_of(pid: int) -> str:
 def test_it_stands_still_while_replies_wait(settings: Settings, tmp_path: Path) -> None:
     """Measured on a real process and real rows: no step is done while a reply is to be rendered."""
     with opened(settings) as app:
+        looks: list[int] = []
 
         def waiting() -> int:
+            looks.append(1)
             with app.database.read() as session:
                 return runs.replies_waiting(session, utc_now())
 
-        argv = command(1, signal.SIGKILL, "tests.trainer", ["count", str(tmp_path), "100000"])
+        argv = command(
+            1, signal.SIGKILL, "tests.trainer", ["count", str(tmp_path), trainer.ENDLESS]
+        )
         said: list[str] = []
         child = Child(argv, tmp_path / "log.txt", quiet, 1, os.environ)
         turn = Turn(waiting, 60, said.append)
@@ -702,44 +701,41 @@ def test_it_stands_still_while_replies_wait(settings: Settings, tmp_path: Path) 
         thread.start()
         path = tmp_path / "steps.txt"
 
+        def looked_again() -> None:
+            seen = len(looks)
+            eventually("it looked twice more", lambda: len(looks) > seen + 1)
+
         def count() -> int:
             text = path.read_text() if path.exists() else ""
             return int(text or 0)
 
         try:
-            eventually(lambda: count() > 2)
+            eventually("it works", lambda: count() > 2)
             with app.database.write() as session:
                 reply = queue_reply(session, expires_at=utc_now().replace(year=2100))
-            eventually(lambda: state_of(child.pid) == "T")
+            eventually("it is stopped", lambda: state_of(child.pid) == "T")
             still = count()
-            time.sleep(1)
-            assert count() == still
+            looked_again()
+            assert (state_of(child.pid), count()) == ("T", still)
             assert said == ["paused: 1 replies are to be rendered"]
             with app.database.write() as session:
                 session.get_one(Reply, reply).state = ReplyState.RENDERING
-            time.sleep(0.6)
+            looked_again()
             assert (state_of(child.pid), count()) == ("T", still)
             with app.database.write() as session:
                 session.get_one(Reply, reply).state = ReplyState.AWAITING_APPROVAL
-            eventually(lambda: count() > still + 2)
+            eventually("it goes on", lambda: count() > still + 2)
             assert said[-1] == "going on"
             assert os.getpriority(os.PRIO_PROCESS, child.pid) >= 1
         finally:
             turn._seconds = 0
-            thread.join(30)
+            thread.join(PATIENCE)
         assert not Path(f"/proc/{child.pid}").exists()
 
 
 def _until_over(child: Child, turn: Turn) -> None:
     with contextlib.suppress(TimeLimit):
         child.wait(turn)
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_a_reply_that_waits_for_its_image_stops_nothing(settings: Settings) -> None:
@@ -834,7 +830,7 @@ def test_from_stored_photos_to_a_decision(tmp_path: Path) -> None:
     assert row(settings).state == RunState.RUNNING
     eventually(lambda: not trainings(folder))  # they do not outlive it
 
-    again = subprocess.run(argv, capture_output=True, text=True, timeout=1200, check=False)
+    again = subprocess.run(argv, capture_output=True, text=True, timeout=8 * PATIENCE, check=False)
     assert again.returncode == 0, again.stderr
     assert "run 1: going on with" in again.stderr
     done = json.loads(again.stdout)

@@ -26,6 +26,7 @@ from storage import retractions
 from storage.database import Database
 from storage.tables import AuthorName, AuthorRow, Control, Reply, ReplyState, ReplyStep, StepState
 from tests.paths import ROOT
+from tests.waiting import PATIENCE
 
 CONFIG = """\
 [accounts.main]           # ours
@@ -550,7 +551,7 @@ def test_sigterm_ends_a_demo_with_a_report_and_leaves_no_process(config: Path) -
         assert any("stored" in line for line in process.stderr)  # progress: all is running
         assert len(processes_of(folder)) == 3
         process.terminate()
-        out, _ = process.communicate(timeout=100)
+        out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert json.loads(out)["duplicate_replies"] == 0
     assert processes_of(folder) == []

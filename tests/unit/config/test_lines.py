@@ -92,7 +92,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(NAMES, VALUES, max_size=5))
 def test_any_document(data: dict[str, Any]) -> None:
     try:

@@ -259,9 +259,7 @@ COMMENTS = st.sampled_from(["", "\n", "# a note\n", "\n# a note\n", "\n# a note\
 NAMES = st.sampled_from(["sunset", "dawn", "été", "東京", "a_1"])
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     gaps=st.lists(COMMENTS, min_size=6, max_size=6),
     start=st.lists(NAMES, unique=True),

@@ -34,6 +34,7 @@ from storage import snapshots
 from storage.tables import Artifact, MediaRow
 from storage.tables import Export as ExportRow
 from tests.datasets import disc, fit, mask, picture, put, settings_at
+from tests.waiting import PATIENCE
 
 NAME = "hoodie"
 EVERYTHING = "default,caption,place_name,user_id,username"
@@ -414,7 +415,9 @@ def test_kill_9_leaves_what_was_there_and_the_next_run_cleans_up(
     out = tmp_path / "out"
     run(stored, out)
     before = tree(out)
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False, timeout=110)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path)], check=False, timeout=PATIENCE
+    )
     assert killed.returncode == -signal.SIGKILL
     assert beside(tmp_path) == {"out", ".out.tagecho-part"}  # the debris
     assert tree(out) == before

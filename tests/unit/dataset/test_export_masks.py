@@ -62,7 +62,7 @@ def corners(polygon: list[float]) -> set[tuple[float, float]]:
     return set(zip(polygon[::2], polygon[1::2], strict=True))
 
 
-@hypothesis_settings(max_examples=100, deadline=None)
+@hypothesis_settings(max_examples=100)
 @given(SMALL)
 def test_run_lengths_are_those_of_pycocotools(mask: Mask) -> None:
     runs = Runs.of(mask)
@@ -74,7 +74,7 @@ def test_run_lengths_are_those_of_pycocotools(mask: Mask) -> None:
         assert list(runs.box) == coco.toBbox(theirs).tolist()
 
 
-@hypothesis_settings(max_examples=100, deadline=None)
+@hypothesis_settings(max_examples=100)
 @given(SMALL)
 def test_every_part_has_its_polygon(mask: Mask) -> None:
     """Parts whose pixels touch at a corner only are two, as for scipy; holes have none."""

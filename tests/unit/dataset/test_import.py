@@ -462,9 +462,7 @@ _KEYS = [
 ]
 
 
-@hypothesis_settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.dictionaries(st.sampled_from(_KEYS), _ANY), good=st.booleans())
 def test_whatever_a_sidecar_says_is_a_post_or_unusable(
     values: dict[str, Any], good: bool, folder: Path

@@ -275,7 +275,7 @@ _past = st.dictionaries(
 )
 
 
-@hypothesis_settings(deadline=None, max_examples=60)
+@hypothesis_settings(max_examples=60)
 @given(streams(), _past, st.integers(0, 3))
 def test_nothing_leaks(images: list[Found], past: dict[tuple[str, str], str], seed: int) -> None:
     made = split(images, SHARES, b"key", seed, past)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock
@@ -24,6 +23,7 @@ from bot.service.app import opened, schedule_of
 from storage import learning
 from storage.learning import RunState
 from storage.tables import LearningRun
+from tests.waiting import PATIENCE, eventually
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NIGHTLY = Schedule(True, clock(3), 0, BERLIN)
@@ -114,13 +114,6 @@ def gone(pid: int) -> bool:
         return True
 
 
-def eventually(condition: object, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 @contextlib.contextmanager
 def stopping(background: Background) -> Iterator[None]:
     """Whatever becomes of the test, nothing goes on."""
@@ -130,7 +123,6 @@ def stopping(background: Background) -> Iterator[None]:
         background.stop()
 
 
-@pytest.mark.timeout(300)
 def test_the_service_starts_it_once_and_says_how_it_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,7 +140,7 @@ def test_the_service_starts_it_once_and_says_how_it_ended(
         assert child is not None
         background.keep(app.database, schedule, utc_now())
         assert background._process is child
-        assert child.wait(240) in (7, 8)  # without torch, or without images
+        assert child.wait(PATIENCE) in (7, 8)  # without torch, or without images
         background.keep(app.database, schedule, utc_now())
         assert background._process is None, "and not again before a pause"
         if child.returncode == 8:
@@ -160,20 +152,20 @@ def test_the_service_starts_it_once_and_says_how_it_ended(
 def test_nothing_outlives_the_process_that_started_it() -> None:
     """However that ends."""
     program = (
-        "import signal, subprocess, sys, time\n"
+        "import signal, subprocess, sys\n"
         "from bot.learn.background import command\n"
         "argv = command(3, signal.SIGKILL, 'http.server', ['0'])\n"
         "print(subprocess.Popen(argv, stderr=-3, stdout=-3).pid, flush=True)\n"
-        "time.sleep(60)\n"
+        "signal.pause()\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
-    eventually(lambda: nice_of(child) >= 3)
+    eventually("it is nice", lambda: nice_of(child) >= 3)
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    eventually(lambda: gone(child))
+    eventually("it is gone", lambda: gone(child))
 
 
 def nice_of(pid: int) -> int:

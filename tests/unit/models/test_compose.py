@@ -188,7 +188,7 @@ def test_a_mask_that_covers_everything(name: str) -> None:
 
 @pytest.mark.parametrize("name", STYLES)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32), st.floats(0, 1))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_odd_sizes(name: str, width: int, height: int, seed: int, share: float) -> None:
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pil
 
+from tests.waiting import PATIENCE
+
 torch = pytest.importorskip("torch", reason="needs the [learn] extra (torch)")
 pytest.importorskip("cv2", reason="needs the [learn] extra (opencv)")
 
@@ -83,7 +85,7 @@ def test_two_processes_give_gradients_and_weights_of_one(
     for process in pair:
         process.start()
     for process in pair:
-        process.join(60)
+        process.join(PATIENCE)
     assert [process.exitcode for process in pair] == [0, 0]
     one, first, second = learned(recipe), *(torch.load(tmp_path / f"{r}.pt") for r in range(2))
     assert set(one) == set(first) == set(second)
@@ -102,7 +104,6 @@ def test_what_cannot_be_shared_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)  # five processes import torch
 def test_torchrun_trains_and_one_process_writes(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()

@@ -358,7 +358,7 @@ def test_warnings_of_pillow_stay_inside() -> None:
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_random_bytes_raise_nothing_else(data: bytes) -> None:
     with pytest.raises(ImageRejected):
         decode(data)
@@ -371,7 +371,7 @@ def samples() -> tuple[bytes, ...]:
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_mutated_files_raise_nothing_else(data: st.DataObject) -> None:
     broken = bytearray(data.draw(st.sampled_from(samples())))
     for _ in range(data.draw(st.integers(1, 12))):

@@ -68,7 +68,7 @@ def test_without_an_alt_text_the_description_serves() -> None:
 
 
 @given(st.text(max_size=300))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_text_survives_but_for_what_xml_cannot_hold(text: str) -> None:
     packet = xmp.packet(text, text, digital_source_type="x", creator_tool="t")
     found = text_of(ET.fromstring(packet), f"{DC}description")
@@ -142,7 +142,7 @@ def test_a_mask_is_a_grey_png_of_zero_and_255() -> None:
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_feed_placement_keeps_the_limits_and_the_whole_image(width: int, height: int) -> None:
     placement = feed_placement(width, height)
     wide, tall = placement.canvas

@@ -30,7 +30,7 @@ def square(rows: int, cols: int, top: int, left: int, side: int) -> Mask:
     return mask
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(top=st.integers(0, 7), left=st.integers(0, 5), side=st.integers(2, 5))
 def test_finds_the_object_wherever_it_is(top: int, left: int, side: int) -> None:
     wanted = square(12, 10, top, left, side)

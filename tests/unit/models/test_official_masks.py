@@ -103,7 +103,7 @@ def test_the_version_names_both() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 39), st.floats(0, 59), st.floats(0.6, 15)), min_size=1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_prompts_lie_in_the_mask(discs: list[tuple[float, float, float]]) -> None:
     mask = np.logical_or.reduce([disc(*each) for each in discs])
     if not mask.any():

@@ -110,7 +110,7 @@ def test_windows_of_a_transformer_stay_where_they_were(home: Path) -> None:
 
 
 @pytest.mark.parametrize("name", MADE)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(height=st.integers(1, 40), width=st.integers(1, 40))
 def test_any_size(home: Path, name: str, height: int, width: int) -> None:
     out = load_upscaler(name, 4, RUNTIME, home, 32, 8)(official.picture(height, width))

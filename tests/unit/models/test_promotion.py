@@ -112,7 +112,7 @@ def test_values_that_are_none() -> None:
         paired([0.5], [0.5, 0.6])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
 def test_nothing_is_promoted_without_a_gain_on_the_photos(pairs: list[tuple[bool, bool]]) -> None:
     new, old = ([float(side[i]) for side in pairs] for i in (0, 1))

@@ -90,7 +90,7 @@ def test_a_page_of_text_is_like_a_screenshot_and_a_photo_is_not() -> None:
         assert measure(np.asarray(photo(name).convert("RGB"))).scores["screenshot"] < 0.42
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(1, 90),
     st.integers(1, 90),

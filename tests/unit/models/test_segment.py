@@ -78,7 +78,7 @@ def test_embeddings_tell_pictures_apart() -> None:
     assert first @ second > first @ third
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(height=st.integers(1, 400), width=st.integers(1, 400), seed=st.integers(0, 9))
 def test_any_size(height: int, width: int, seed: int) -> None:
     image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)

@@ -50,7 +50,7 @@ def test_too_little_overlap_would_show(scale: int) -> None:
 
 
 @pytest.mark.parametrize("scale", SCALES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(height=st.integers(1, 90), width=st.integers(1, 90))
 def test_any_size(scale: int, height: int, width: int) -> None:
     upscaler = load_upscaler("embedded", scale, RUNTIME)

@@ -89,7 +89,7 @@ def test_what_is_written_is_found(words: list[str]) -> None:
 )
 def test_long_captions_are_quick(piece: str) -> None:
     caption = (piece * 10_000)[:10_000]
-    started = time.perf_counter()
+    started = time.thread_time()
     hashtags(caption)
     mentions(caption)
-    assert time.perf_counter() - started < 1.0  # a few milliseconds, unless something is quadratic
+    assert time.thread_time() - started < 1.0  # a few milliseconds, unless something is quadratic

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import random
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -119,10 +118,8 @@ def test_waiting_stops_when_the_service_does() -> None:
     pacer = LedgerPacer("main", MemoryLedger(), {"read": TokenRate(60, 1)}, max_wait=60, stop=stop)
     pacer.before("read")
     threading.Timer(0.1, stop.set).start()
-    started = time.monotonic()
     with pytest.raises(RateLimited, match="stopped"):
         pacer.before("read")
-    assert time.monotonic() - started < 5
 
 
 def test_buckets_and_breakers_outlive_a_restart_and_are_per_account(world: World) -> None:

@@ -88,7 +88,6 @@ SMALL = [
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_the_whole_proof(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     proof_masks.main([*folders(tmp_path), "--out", str(out), *SMALL])

@@ -16,6 +16,7 @@ from bot.core.errors import StorageError
 from storage.database import Database
 from storage.tables import Control, TrackState
 from tests.databases import NOW, together
+from tests.waiting import PATIENCE
 
 
 def polls(database: Database) -> int:
@@ -162,11 +163,11 @@ def test_a_writer_that_waits_too_long_is_told(
         with database.write() as session:
             session.get(Control, "a")
             held.set()
-            done.wait(10)
+            done.wait(PATIENCE)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    held.wait(10)
+    held.wait(PATIENCE)
     with pytest.raises(StorageError, match="lock"), other.write() as session:
         session.get(Control, "a")
     done.set()

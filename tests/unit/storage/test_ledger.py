@@ -239,4 +239,4 @@ class SameAsInMemory(RuleBasedStateMachine):
 
 
 TestSameAsInMemory = SameAsInMemory.TestCase
-TestSameAsInMemory.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+TestSameAsInMemory.settings = settings(max_examples=30, stateful_step_count=30)

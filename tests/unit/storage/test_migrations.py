@@ -18,6 +18,7 @@ from sqlmodel import SQLModel
 import storage.tables  # noqa: F401 - fills the metadata
 from bot.core.errors import StorageError
 from storage.database import Database, alembic_config
+from tests.waiting import PATIENCE
 
 MIGRATE = """
 import sys
@@ -77,7 +78,7 @@ def test_processes_that_start_at_once_migrate_once(
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    errors = [process.communicate(timeout=60)[1] for process in processes]
+    errors = [process.communicate(timeout=PATIENCE)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], errors
     assert set(SQLModel.metadata.tables) <= tables(open_database())
 

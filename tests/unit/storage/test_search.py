@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
 from sqlmodel import Session, delete, select
@@ -120,7 +120,7 @@ QUERIES = st.text() | st.text(
 def test_any_input_is_a_query(database: Database, scripts: dict[int, str]) -> None:
     with database.read() as session:
 
-        @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @settings(max_examples=60)
         @given(QUERIES)
         def check(query: str) -> None:
             terms = search.parse(query)

@@ -123,7 +123,7 @@ _JSON = (
 )
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from([*Query.model_fields, "x"]), _JSON) | _JSON)
 def test_whatever_stands_in_the_database_is_a_query_or_a_clear_error(value: Any) -> None:
     try:

@@ -21,6 +21,7 @@ import pytest
 from bot.core.errors import StorageError
 from bot.verbs.report import THUMBNAIL, Change, ReplyRow, write_page
 from models.images.codec import encode_jpeg, png_mask
+from tests.waiting import PATIENCE
 
 NOON = datetime(2026, 5, 9, 12, tzinfo=UTC)
 HOSTILE = (
@@ -307,7 +308,7 @@ def test_a_browser_shows_it(tmp_path: Path) -> None:
         f"--screenshot={tmp_path / 'page.png'}",
         (tmp_path / "replies.html").as_uri(),
     ]
-    subprocess.run(command, check=True, capture_output=True, timeout=90)
+    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
     with PIL.Image.open(tmp_path / "page.png") as shot:
         assert shot.size == (800, 1200)
         # Text and two gradients: a blank page or an error page has next to no grey values.
