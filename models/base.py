@@ -89,9 +89,15 @@ class Prompter(Protocol):
 
 
 class Composer(Protocol):
-    style: str
-    version: str
-    needs_mask: bool
+    @property
+    def style(self) -> str: ...
+
+    @property
+    def version(self) -> str:
+        """Part of the name under which its pictures are kept."""
+
+    @property
+    def needs_mask(self) -> bool: ...
 
     def __call__(self, image: Image, mask: Mask, *, seed: int) -> Image:
         """Overlay a generated mask; same size out. Deterministic in its arguments."""

@@ -12,8 +12,8 @@ from scipy.spatial import Delaunay
 from models.compose.blend import solid
 from models.compose.matte import Matte
 from models.compose.palette import hue, oklch
+from models.compose.style import Overlay
 
-REVISION = 1
 CELL = 44  # units between corners
 SHARE = 0.16  # of the seed's hue in the shaded facets
 
@@ -65,3 +65,11 @@ def _colours(
     light = 1 + rng.uniform(-0.09, 0.09, (len(middle), 1))
     colours: NDArray[np.uint8] = (small[rows, columns] * light).clip(0, 255).astype(np.uint8)
     return colours
+
+
+STYLE = Overlay(
+    "facets",
+    alt="{object} turned into triangles like cut stone",
+    revision=1,
+    paint=paint,
+)

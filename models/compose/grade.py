@@ -11,8 +11,7 @@ from PIL import ImageChops
 from models.compose.blend import faded, solid, toned
 from models.compose.fields import glow, grain
 from models.compose.palette import hue, oklch
-
-REVISION = 1
+from models.compose.style import Whole
 
 
 def paint(photo: PIL.Image.Image, seed: int) -> PIL.Image.Image:
@@ -40,3 +39,11 @@ def paint(photo: PIL.Image.Image, seed: int) -> PIL.Image.Image:
 _CURVE = [
     round(12 + 236 * (v / 255 + 0.06 * math.sin((v / 255 - 0.5) * 2 * math.pi))) for v in range(256)
 ]
+
+
+STYLE = Whole(
+    "grade",
+    alt="its colours changed as on film, with warm light from the side",
+    revision=1,
+    paint=paint,
+)

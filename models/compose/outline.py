@@ -8,8 +8,8 @@ from PIL import ImageChops
 from models.compose.blend import faded, solid
 from models.compose.matte import Matte, to_layer
 from models.compose.palette import hue, oklch
+from models.compose.style import Overlay
 
-REVISION = 1
 REACH = 80  # units from the contour beyond which nothing changes
 
 
@@ -37,3 +37,11 @@ def _falloff(matte: Matte) -> PIL.Image.Image:
     inside = to_layer(1 + matte.distance / (0.35 * REACH * matte.unit))
     both = ImageChops.darker(outside, inside)
     return both.point([round(255 * (value / 255) ** 2) for value in range(256)])
+
+
+STYLE = Overlay(
+    "outline",
+    alt="a glowing {colour} line around {object}",
+    revision=1,
+    paint=paint,
+)

@@ -13,8 +13,8 @@ from models.compose.blend import soft, toned
 from models.compose.fields import noise, ramp
 from models.compose.matte import Matte, to_layer
 from models.compose.palette import hue, oklch
+from models.compose.style import Overlay
 
-REVISION = 1
 PERIOD = 12  # units from line to line
 
 
@@ -54,3 +54,11 @@ def _course(size: tuple[int, int], matte: Matte, rng: np.random.Generator) -> ND
     base += noise(size, rng, 6) * np.float32(38)
     course: NDArray[np.float32] = base
     return course
+
+
+STYLE = Overlay(
+    "pattern",
+    alt="{object} engraved in {colour} lines",
+    revision=1,
+    paint=paint,
+)

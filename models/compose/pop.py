@@ -12,8 +12,8 @@ from models.compose.blend import soft, solid, toned
 from models.compose.fields import lattice, ramp
 from models.compose.matte import Matte, to_layer
 from models.compose.palette import hue, oklch
+from models.compose.style import Overlay
 
-REVISION = 1
 PERIOD = 15  # units from dot to dot
 BORDER = 7  # units
 
@@ -32,3 +32,11 @@ def paint(photo: PIL.Image.Image, matte: Matte, seed: int) -> PIL.Image.Image:
     printed = PIL.Image.composite(ink, paper, to_layer(dots))
     framed = PIL.Image.composite(solid(photo, (255, 255, 255)), printed, matte.within(BORDER, 1.5))
     return PIL.Image.composite(ImageEnhance.Color(photo).enhance(1.25), framed, matte.layer)
+
+
+STYLE = Overlay(
+    "pop",
+    alt="{object} in full colour before a {colour} halftone print",
+    revision=1,
+    paint=paint,
+)

@@ -10,8 +10,7 @@ from PIL.Image import Resampling
 from models.compose.blend import faded, solid, toned
 from models.compose.matte import Matte, to_layer
 from models.compose.palette import hue, oklch
-
-REVISION = 1
+from models.compose.style import Overlay
 
 
 def paint(photo: PIL.Image.Image, matte: Matte, seed: int) -> PIL.Image.Image:
@@ -40,3 +39,11 @@ def _surroundings(photo: PIL.Image.Image, matte: Matte) -> PIL.Image.Image:
     total = np.asarray(weighted.filter(blur), dtype=np.float32)
     clear = np.clip(total / np.maximum(spread, 0.02), 0, 255).astype(np.uint8)
     return PIL.Image.fromarray(clear).resize(photo.size, Resampling.BICUBIC)
+
+
+STYLE = Overlay(
+    "spotlight",
+    alt="{object} in the light and its surroundings dimmed",
+    revision=1,
+    paint=paint,
+)

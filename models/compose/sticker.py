@@ -12,8 +12,8 @@ from models.compose.blend import faded, soft, solid, toned
 from models.compose.fields import glow, lattice, ramp
 from models.compose.matte import Matte, to_layer
 from models.compose.palette import hue, oklch
+from models.compose.style import Overlay
 
-REVISION = 1
 BORDER = 13  # units
 
 
@@ -94,3 +94,11 @@ def _waves(size: tuple[int, int], matte: Matte, rng: np.random.Generator) -> PIL
     wave: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = np.sin(phase, out=phase)
     wave *= np.float32(110 / 2 / math.pi * unit)
     return to_layer(wave)
+
+
+STYLE = Overlay(
+    "sticker",
+    alt="{object} cut out like a sticker on a {colour} backdrop",
+    revision=1,
+    paint=paint,
+)

@@ -10,8 +10,7 @@ from models.compose.blend import toned
 from models.compose.fields import ramp
 from models.compose.matte import Matte
 from models.compose.palette import hue, oklch
-
-REVISION = 1
+from models.compose.style import Overlay
 
 
 def paint(photo: PIL.Image.Image, matte: Matte, seed: int) -> PIL.Image.Image:
@@ -26,3 +25,11 @@ def paint(photo: PIL.Image.Image, matte: Matte, seed: int) -> PIL.Image.Image:
     )
     tinted = PIL.Image.composite(far, near, ramp(photo.size, angle))
     return PIL.Image.composite(PIL.Image.blend(photo, tinted, 0.86), photo, matte.layer)
+
+
+STYLE = Overlay(
+    "tint",
+    alt="{object} tinted {colour}",
+    revision=1,
+    paint=paint,
+)

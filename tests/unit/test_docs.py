@@ -295,7 +295,7 @@ def test_paths_in_the_contributors_guide_exist() -> None:
     for name in ("contributing.md", "decisions.md", "architecture.md"):
         text = (ROOT / "docs" / name).read_text()
         for path in re.findall(r"`((?:bot|models|storage|tests|deploy|docs)/[\w./-]+)`", text):
-            assert path == "bot/platforms/NAME/" or (ROOT / path).exists(), f"{name}: {path}"
+            assert "NAME" in path or (ROOT / path).exists(), f"{name}: {path}"
 
 
 def test_no_file_names_a_package_index_or_a_machine() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from models import compose
 from models.base import Composer, Image, Mask
 from models.compose import WITHOUT_MASK, composer, outline, styles
 from models.compose.alt import alt_text
@@ -18,6 +20,10 @@ from models.compose.badge import badge
 from models.compose.palette import colour_name, hue, oklch
 
 STYLES = styles()
+VERSIONS = [
+    "tint/1.1", "outline/1.1", "sticker/1.1", "spotlight/1.1", "pattern/1.1", "facets/1.1",
+    "pop/1.1", "grade/1",
+]  # fmt: skip
 WITH_MASK = [name for name in STYLES if composer(name).needs_mask]
 LEAVES_SURROUNDINGS = ["tint", "pattern", "facets"]  # they change the object only
 LEAVES_OBJECT = ["sticker"]  # and this one only what is around it
@@ -52,6 +58,21 @@ def test_there_are_enough_styles_and_one_for_images_without_an_object() -> None:
     assert len(WITH_MASK) >= 6
     assert {"tint", "outline", "sticker", "spotlight", "pattern"} <= set(WITH_MASK)
     assert [name for name in STYLES if not composer(name).needs_mask] == [WITHOUT_MASK]
+
+
+def test_a_style_is_one_file_and_one_registration() -> None:
+    """A file with a STYLE that nobody can choose, or a name without one, is a mistake."""
+    folder = Path(compose.__file__).parent
+    defined = {path.stem for path in folder.glob("*.py") if "\nSTYLE = " in path.read_text()}
+    assert defined == set(STYLES)
+    for path in folder.glob("*.py"):  # and nothing else knows a style by its name
+        if path.stem not in {*STYLES, "__init__"}:
+            assert not [name for name in STYLES if f'"{name}"' in path.read_text()], path
+
+
+def test_the_versions_of_the_styles_are_those_of_stored_pictures() -> None:
+    """Computed pictures are kept by them: a new one composes all of them anew."""
+    assert [composer(name).version for name in STYLES] == VERSIONS
 
 
 @pytest.mark.parametrize("name", STYLES)

@@ -1,28 +1,36 @@
-"""The styles as composers: their paint on an image and the matte of its object."""
+"""A style says what it is where it is defined: `STYLE` at the end of its file is one of these."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import PIL.Image
 
-from models.base import Composer, Image, Mask
-from models.compose import WITHOUT_MASK, facets, grade, outline, pattern, pop, spotlight, sticker
-from models.compose import tint as tint_style
+from models.base import Image, Mask
 from models.compose.matte import REVISION as _MATTE
 from models.compose.matte import Matte, matte
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Overlay:
-    """A style that works on the object. Without one (empty mask) the image stays as it is."""
+    """A style that works on the object. Without one (empty mask) the image stays as it is.
+
+    `alt` follows "Photo by @name with " in the alt text; {object} is the main object with its size,
+    {colour} that of the seed. Another `revision` when other pictures come out.
+    """
 
     style: str
-    version: str
+    alt: str
+    revision: int
     paint: Callable[[PIL.Image.Image, Matte, int], PIL.Image.Image]
-    needs_mask: bool = True
+    needs_mask: ClassVar[bool] = True
+
+    @property
+    def version(self) -> str:
+        return f"{self.style}/{self.revision}.{_MATTE}"
 
     def __call__(self, image: Image, mask: Mask, *, seed: int) -> Image:
         """(H, W, 3) uint8, (H, W) bool -> (H, W, 3) uint8. Raises ValueError for other shapes."""
@@ -32,14 +40,19 @@ class Overlay:
         return np.array(self.paint(PIL.Image.fromarray(image), matte(image, mask), seed))
 
 
-@dataclass(slots=True)
-class Grade:
-    """A style for the whole picture; the mask is not looked at."""
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A style for the whole picture; the mask is not looked at. Fields as in `Overlay`."""
 
     style: str
-    version: str
+    alt: str
+    revision: int
     paint: Callable[[PIL.Image.Image, int], PIL.Image.Image]
-    needs_mask: bool = False
+    needs_mask: ClassVar[bool] = False
+
+    @property
+    def version(self) -> str:
+        return f"{self.style}/{self.revision}"
 
     def __call__(self, image: Image, mask: Mask, *, seed: int) -> Image:
         """(H, W, 3) uint8, (H, W) bool -> (H, W, 3) uint8. Raises ValueError for other shapes."""
@@ -47,19 +60,7 @@ class Grade:
         return np.array(self.paint(PIL.Image.fromarray(image), seed))
 
 
-COMPOSERS: dict[str, Composer] = {
-    name: Overlay(name, f"{name}/{module.REVISION}.{_MATTE}", module.paint)
-    for name, module in (
-        ("tint", tint_style),
-        ("outline", outline),
-        ("sticker", sticker),
-        ("spotlight", spotlight),
-        ("pattern", pattern),
-        ("facets", facets),
-        ("pop", pop),
-    )
-}
-COMPOSERS[WITHOUT_MASK] = Grade(WITHOUT_MASK, f"grade/{grade.REVISION}", grade.paint)
+Style = Overlay | Whole
 
 
 def _check(image: Image, mask: Mask) -> None:
