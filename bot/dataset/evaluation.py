@@ -14,7 +14,7 @@ from PIL import Image as Pil
 
 from bot.core.errors import NothingToDo, UsageError
 from models.base import Image, ImageRejected, Mask
-from models.images.codec import decode
+from models.images.decoder import decode
 from models.labels.noise import SAY_NOTHING
 from models.metrics.labelled import Labelled
 from models.segment.evaluate import selection

@@ -13,7 +13,7 @@ from bot.core.errors import RateLimited, Refused, Unavailable
 from bot.core.events import Media, Post
 from bot.platforms.base import Platform
 from models.base import Image, ImageRejected
-from models.images.codec import decode
+from models.images.decoder import DecoderUnavailable, decode
 from models.quality.measure import Measured
 from storage.blobs import BlobStore
 from storage.dataset import Fetched
@@ -96,6 +96,8 @@ class Fetcher:
         sha256 = self._originals.put(data)
         try:
             image = decode(data, max_pixels=limits.max_pixels)
+        except DecoderUnavailable as error:
+            return failed(media, MediaState.PENDING, f"left for later: {error}")
         except ImageRejected as error:
             log.warning("image quarantined", url=media.url.partition("?")[0], reason=error.reason)
             return Fetched(

@@ -17,7 +17,8 @@ from bot.core.clock import Clock, utc_now
 from bot.core.events import Mode
 from bot.flow.policy import Policy
 from models.base import Composer, Image, Mask, Segmenter, Upscaler
-from models.images.codec import decode, encode_jpeg, encode_png, png_mask
+from models.images import codec, decoder
+from models.images.codec import encode_jpeg, encode_png, png_mask
 from models.images.fit import fit_feed, fit_story
 from storage import outbox
 from storage.artifacts import Artifacts, Kept, Recipe
@@ -131,7 +132,7 @@ class Renderer:
         raise NotRenderable("; ".join(reasons) or "the post has no image")
 
     def _enlarge(self, source: Source, facts: dict[str, Any]) -> Image:
-        original = decode(self._originals.get(source.sha256), shrink_to=WIDTH).pixels
+        original = decoder.decode(self._originals.get(source.sha256), shrink_to=WIDTH).pixels
         height, width = original.shape[:2]
         facts["input"] = [width, height]
         scale = scale_for(original)
@@ -148,7 +149,11 @@ class Renderer:
 
         stage = self._cached("superres", upscaler.version, {"scale": scale}, source, [], compute)
         facts["superres"] = stage.facts | {"version": upscaler.version}
-        return made[0] if made else decode(self._artifacts.get(stage.sha256)).pixels
+        return made[0] if made else self._made(stage)
+
+    def _made(self, stage: Kept) -> Image:
+        """An artifact of ours."""
+        return codec.decode(self._artifacts.get(stage.sha256)).pixels
 
     def _segment(self, source: Source, image: Image, facts: dict[str, Any]) -> tuple[Mask, Kept]:
         segmenter = self._stages.segmenter()
@@ -169,7 +174,7 @@ class Renderer:
         facts["segment"] = stage.facts | {"version": segmenter.version}
         if made:
             return made[0], stage
-        return decode(self._artifacts.get(stage.sha256)).pixels[:, :, 0] >= 128, stage
+        return self._made(stage)[:, :, 0] >= 128, stage
 
     def _compose(
         self,

@@ -23,7 +23,7 @@ from bot.core.folders import private_folder
 from bot.learn.hashtags import telling
 from bot.learn.process import Say, Turn
 from models.base import Image, ImageRejected
-from models.images.codec import decode
+from models.images.decoder import decode
 from storage.blobs import BlobStore
 from storage.learning import Picture, held_out
 

@@ -35,6 +35,7 @@ from bot.service.locks import Check
 from bot.service.observe import REPLIES, RETRACTIONS, TRACK_OK
 from bot.service.reload import Reload
 from bot.service.worker import AccountWorker, RenderWorker, Rules, Worker
+from models.images import decoder
 from storage import outbox, retractions
 from storage.tables import Health, Reply, ReplyState, TrackState
 
@@ -94,6 +95,7 @@ class Daemon:
         _share_heaps()
         with contextlib.ExitStack() as stack:
             stack.callback(self.app.close)
+            stack.callback(decoder.shared.start)  # for what this process does afterwards
             if self._accounts:
                 check_logins(self.app.settings)
             self._locks = [stack.enter_context(self.app.lock(name)) for name in self._accounts]
@@ -265,6 +267,7 @@ class Daemon:
 
     def _join(self) -> None:
         self.stop()
+        decoder.shared.stop()  # no picture is worth the waiting
         deadline = time.monotonic() + GRACE
         for worker in self._workers():
             worker.join(max(0.1, deadline - time.monotonic()))

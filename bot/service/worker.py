@@ -32,6 +32,7 @@ from bot.platforms.pacing import Backoff
 from bot.service.app import App, limits_of, our_names, policy_of, tracks_of
 from bot.service.observe import FAULTS, LATENCY, POLLS, POSTS, RENDER, TRIGGERS
 from models.base import ImageRejected
+from models.images.decoder import DecoderUnavailable
 from storage import outbox
 from storage.tables import Reply, ReplyState
 
@@ -295,6 +296,8 @@ class RenderWorker(Worker):
             self._move(reply, ReplyState.FAILED, f"cannot be rendered: {error}")
         except StorageError as error:  # the disk's fault or the database's, and no attempt
             bound.error("render waits for its storage", error=str(error))
+            self._move(reply, ReplyState.QUEUED, str(error), not_before=utc_now() + STORAGE_PAUSE)
+        except DecoderUnavailable as error:  # no attempt either
             self._move(reply, ReplyState.QUEUED, str(error), not_before=utc_now() + STORAGE_PAUSE)
         except Exception as error:  # noqa: BLE001 - counted, retried, then given up visibly
             bound.exception("render broke")

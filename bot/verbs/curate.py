@@ -22,7 +22,7 @@ from bot.flow.curate import BATCH, UNMATCHED, VERSION, Change, Curator
 from bot.service.app import App, bounds_of, opened
 from bot.service.progress import progress
 from models.base import ImageRejected
-from models.images.codec import decode
+from models.images.decoder import decode
 from storage import curation
 from storage.blobs import BlobStore
 from storage.database import Database

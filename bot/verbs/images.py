@@ -16,7 +16,8 @@ from bot.flow.render import enlarged
 from bot.service.app import ServingStages
 from models.base import ImageRejected, Prompt
 from models.compose import WITHOUT_MASK, composer, styles
-from models.images.codec import Decoded, decode, encode_jpeg, encode_png, png_mask
+from models.images.codec import Decoded, encode_jpeg, encode_png, png_mask
+from models.images.decoder import decode
 from models.images.fit import fit_feed
 from models.superres.picked import PickedUpscaler
 

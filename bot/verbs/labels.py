@@ -16,7 +16,7 @@ from bot.core.errors import ModelError, NothingToDo, StorageError
 from bot.service.app import App, ServingStages, opened
 from bot.service.progress import progress
 from models.base import Embedding, Image, ImageRejected
-from models.images.codec import decode
+from models.images.decoder import decode
 from models.labels.fits import Fits, Method, fits
 from models.labels.noise import DOUBT
 from models.labels.outline import Outlines

@@ -22,7 +22,7 @@ import PIL.Image
 
 from bot.core.errors import StorageError
 from models.base import Image, ImageRejected
-from models.images import codec
+from models.images import codec, decoder
 
 THUMBNAIL = 540  # px, the longer side
 
@@ -142,7 +142,7 @@ def _picture(label: str, alt: str, data: bytes | None) -> Picture:
     if data is None:
         return Picture(label, alt)
     try:
-        decoded = codec.decode(data, min_side=1, shrink_to=THUMBNAIL)
+        decoded = decoder.decode(data, min_side=1, shrink_to=THUMBNAIL)
     except ImageRejected as error:
         return Picture(label, alt, missing=error.reason)
     small = _thumbnail(decoded.pixels)

@@ -18,7 +18,7 @@ from bot.service.progress import progress
 from bot.verbs.labels import SIDE, Summary, embed
 from bot.verbs.likeness import Likeness, Vectors, folder_of
 from models.base import ImageRejected, Segmenter
-from models.images.codec import decode
+from models.images.decoder import decode
 from models.resemblance import nonsense
 from storage import dataset, labels, search, texts
 from storage.search import Filters

@@ -19,7 +19,7 @@ from bot.core.errors import NothingToDo, StorageError
 from bot.service.app import opened
 from bot.verbs.report import link, replacing
 from models.base import ImageRejected
-from models.images import codec
+from models.images import codec, decoder
 from storage import stats
 from storage.blobs import BlobStore
 from storage.stats import Group, Sample
@@ -152,7 +152,7 @@ def _sheets(database: Any, originals: BlobStore, found: Stats) -> Iterator[Sheet
 def _data_uri(originals: BlobStore, sha256: str) -> str:
     try:
         data = originals.get(sha256)
-        pixels = codec.decode(data, min_side=1, shrink_to=THUMBNAIL).pixels
+        pixels = decoder.decode(data, min_side=1, shrink_to=THUMBNAIL).pixels
     except (ImageRejected, StorageError):
         return ""  # the page says so
     layer = PIL.Image.fromarray(pixels)

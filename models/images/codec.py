@@ -1,7 +1,7 @@
 """Hostile bytes to an Image, and an Image to bytes within a platform's limits.
 
 Reasons of `ImageRejected`: empty, not-an-image, unsupported-format, too-small, too-large,
-truncated, broken.
+too-costly, truncated, broken; of `models.images.decoder` also crashed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
-from PIL import ImageCms
+from PIL import ImageChops, ImageCms
 from PIL.Image import Transpose
 
 from models.base import Image, ImageRejected, Mask
@@ -95,7 +95,10 @@ def decode(
     shrink_to: int | None = None,
     declared: str = "",
 ) -> Decoded:
-    """Decode untrusted bytes. Raises ImageRejected and nothing else.
+    """Decode bytes that are not trusted. Raises ImageRejected and nothing else.
+
+    What a stranger made may cost hours or gigabytes here: `models.images.decoder` decodes it in a
+    process with limits.
 
     `shrink_to`: short side in pixels; a larger image is reduced to about it while decoding (a JPEG
     never exists at full size then). `declared`: the extension or media type the image came with; a
@@ -112,6 +115,8 @@ def decode(
         raise
     except PIL.Image.DecompressionBombError as error:
         raise ImageRejected("too-large", str(error)) from error
+    except MemoryError:  # where it is bounded: `models.images.decoder`
+        raise ImageRejected("too-costly", f"{kind}: more memory than is allowed") from None
     except Exception as error:  # Pillow's parsers raise whatever they stumble over
         reason = "truncated" if _cut_short(data, kind, str(error)) else "broken"
         raise ImageRejected(reason, f"{kind}: {error}") from error
@@ -159,8 +164,7 @@ def _decode(
     colours = _srgb(_opaque(upright, data, kind, notes), notes)
     if alpha is not None:
         notes.append("alpha")
-        white = PIL.Image.new("RGB", colours.size, "white")
-        colours = PIL.Image.composite(colours, white, alpha)
+        colours.paste((255, 255, 255), mask=ImageChops.invert(alpha))  # no third picture in memory
     if _contradicts(declared, kind):
         notes.append("mislabelled")
     opacity = None if alpha is None else _array(alpha)
@@ -203,7 +207,8 @@ def _alpha(image: PIL.Image.Image) -> PIL.Image.Image | None:
         hidden = np.asarray(image) == image.info["transparency"]
         alpha = PIL.Image.fromarray(np.where(hidden, 0, 255).astype(np.uint8))
     else:
-        alpha = image.convert("RGBA").getchannel("A")
+        full = image if image.mode in ("RGBA", "LA") else image.convert("RGBA")
+        alpha = full.getchannel("A")
     return None if alpha.getextrema()[0] == 255 else alpha
 
 

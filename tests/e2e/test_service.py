@@ -19,7 +19,9 @@ from bot.config.tracks import add_track, remove_track
 from bot.core.errors import AccountLocked
 from bot.core.events import TrackKind
 from bot.platforms.sandbox.server import Sandbox
+from tests import hostile
 from tests.e2e.kit import Service, service
+from tests.flow.kit import served
 from tests.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.slow
@@ -375,3 +377,50 @@ def test_a_database_that_fails_for_a_while_ends_nothing(sandbox: Sandbox, tmp_pa
         running.until_state(post, "sent")
         assert running.stop() == 0
     assert running.published(post) == 1
+
+
+# --- pictures that cost too much -----------------------------------------------------------------
+
+
+def test_a_picture_that_costs_hours_stops_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Polls and probes go on, a signal ends the service while it decodes, and once it is known it
+    is not fetched again."""
+    picture = served(sandbox, "endless", hostile.endless_jpeg(), (7000, 7000))
+    fetched = lambda: len(sandbox.journal.requests("/m/u/endless"))  # noqa: E731
+    with service(sandbox, tmp_path / "service", listen="127.0.0.1:0") as running:
+        running.person("ana")
+        post = sandbox.world.add_post("ana", "#sunset", pictures=[picture])
+        running.start()
+        eventually("the image is on its way", fetched)
+        eventually("the child works", lambda: decoding(running))
+        assert running.stop() == 0
+        assert running.count("still busy, left behind") == 0
+        assert not running.query("SELECT 1 FROM media WHERE state = 'quarantined'")
+        running.start()
+        port = running.logged("health")[-1]["port"]
+        state = (
+            "SELECT state, reason FROM media JOIN posts ON posts.id = media.post WHERE post_id=?"
+        )
+        while (rows := running.query(state, str(post.pk))) != [QUARANTINED]:
+            assert not running.dead()
+            assert not rows or rows[0][0] == "pending"
+            assert get(port, "/healthz")[0] == 200
+        polls, before = running.polls(), fetched()
+        assert running.stop() == 0
+        running.start()
+        eventually("another poll", lambda: running.polls() > polls + 1)
+        assert fetched() == before
+
+
+QUARANTINED = ("quarantined", "too-costly: more than 20 s of processor time")
+
+
+def decoding(running: Service) -> bool:
+    """Whether a child of the service is at work on a picture."""
+    children = Path(f"/proc/{running.process.pid}/task").glob("*/children")
+    pids = {pid for one in children for pid in one.read_text("ascii").split()}
+    return any(int(_stat(p)[13]) > 100 for p in pids)
+
+
+def _stat(pid: str) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text("utf-8").split()

@@ -17,7 +17,8 @@ from bot.dataset.export.fields import ALWAYS, MASKS, Field, said
 from bot.dataset.export.masks import Drawn, Masks
 from bot.service.app import App
 from models.base import ImageRejected, Mask
-from models.images.codec import decode, png_mask
+from models.images.codec import png_mask
+from models.images.decoder import decode
 from storage import snapshots
 from storage.tables import OptOut, Snapshot, SnapshotItem
 

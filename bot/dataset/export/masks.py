@@ -14,7 +14,8 @@ from bot.core.errors import StorageError
 from bot.dataset.export.runs import Runs
 from bot.service.app import App
 from models.base import Image, Mask, Segmenter
-from models.images.codec import decode, png_mask
+from models.images.codec import png_mask
+from models.images.decoder import decode
 from storage.artifacts import Artifacts, Recipe
 from storage.records import MASK
 

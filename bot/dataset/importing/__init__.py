@@ -19,7 +19,7 @@ from bot.dataset.importing.posts import Part, exported, gallery_dl, instaloader,
 from bot.service.app import App, opened
 from bot.service.progress import progress
 from models.base import ImageRejected
-from models.images.codec import decode
+from models.images.decoder import decode
 from storage import dataset, datasets
 from storage.dataset import Fetched
 from storage.tables import AuthorRow, MediaRow, MediaState, OptOut

@@ -1,0 +1,233 @@
+"""Strangers' bytes decoded in processes of their own, with bounded processor time and memory.
+
+No header says what a picture costs: a file of a megabyte may take hours, whatever its format. So
+each picture gets `CPU_SECONDS` and a memory that follows `max_pixels`, in a child process that is
+kept warm and replaced when it dies. What costs more is rejected as "too-costly".
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import models
+from models.base import ImageRejected
+from models.images.child import LENGTHS
+from models.images.codec import Decoded
+
+CPU_SECONDS = 20  # fifty million pixels of the slowest format take four
+WALL_SECONDS = 120.0  # for a child that waits, or a machine that is very busy
+MEMORY = 128 * 1024**2  # bytes, and for each pixel that is allowed:
+MEMORY_PER_PIXEL = 11  # an RGB picture in Pillow (4), its array (3), and what a codec holds
+PROCESSES = max(1, min(2, os.cpu_count() or 1))
+
+_START = "import sys; sys.path.insert(0, sys.argv[1]); from models.images.child import main; main()"
+_ROOT = str(Path(models.__file__).parents[1])
+# One thread each, and one heap: what threads only reserve would count as memory.
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+
+
+class DecoderUnavailable(Exception):
+    """The picture was neither read nor rejected: the program ends, or no process can be made."""
+
+
+class Decoder:
+    """As many children as are needed at once, at most `processes`. May be used by any thread."""
+
+    def __init__(
+        self,
+        processes: int = PROCESSES,
+        *,
+        cpu_seconds: int = CPU_SECONDS,
+        wall_seconds: float = WALL_SECONDS,
+    ) -> None:
+        self._cpu_seconds, self._wall_seconds = cpu_seconds, wall_seconds
+        self._room = threading.Semaphore(processes)
+        self._lock = threading.Lock()
+        self._idle: list[_Child] = []
+        self._busy: set[_Child] = set()
+        self._stopped = False
+
+    def decode(
+        self,
+        data: bytes,
+        *,
+        max_pixels: int = 50_000_000,
+        min_side: int = 16,
+        shrink_to: int | None = None,
+        declared: str = "",
+    ) -> Decoded:
+        """As `codec.decode`, and "too-costly" or "crashed" as further reasons.
+
+        Raises ImageRejected, and DecoderUnavailable after `stop`.
+        """
+        arguments = {
+            "max_pixels": max_pixels,
+            "min_side": min_side,
+            "shrink_to": shrink_to,
+            "declared": declared,
+        }
+        with self._child(MEMORY + MEMORY_PER_PIXEL * max_pixels) as child:
+            return child.decode(data, arguments, self._wall_seconds)
+
+    def stop(self) -> None:
+        """End whatever is being decoded, now, and refuse more until `start`."""
+        with self._lock:
+            self._stopped = True
+            idle, self._idle = self._idle, []
+            for child in self._busy:
+                child.kill()  # whoever reads from it closes it
+        for child in idle:
+            child.close()
+
+    def start(self) -> None:
+        self._stopped = False
+
+    @contextmanager
+    def _child(self, memory: int) -> Iterator[_Child]:
+        with self._room:
+            child = self._take(memory)
+            try:
+                yield child
+            finally:
+                self._give_back(child)
+
+    def _take(self, memory: int) -> _Child:
+        with self._lock:
+            if self._stopped:
+                raise DecoderUnavailable("the program ends")
+            while self._idle:
+                child = self._idle.pop()
+                if child.memory == memory and child.ready:
+                    break
+                child.close()
+            else:
+                child = _Child(self._cpu_seconds, memory)
+            self._busy.add(child)
+            return child
+
+    def _give_back(self, child: _Child) -> None:
+        with self._lock:
+            self._busy.discard(child)
+            if child.ready and not self._stopped:
+                self._idle.append(child)
+            else:
+                child.close()
+
+
+class _Child:
+    """One process. It is started from threads, so nothing of ours runs between fork and exec."""
+
+    def __init__(self, seconds: int, memory: int) -> None:
+        self.memory = memory
+        self._seconds = seconds
+        self._killed = self._asked = False
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own command line, no shell
+                [sys.executable, "-P", "-c", _START, _ROOT, str(seconds), str(memory)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                env={**os.environ, **_ENVIRONMENT},
+                process_group=0,  # Ctrl-C is for us
+            )
+        except OSError as error:
+            raise DecoderUnavailable(str(error)) from error
+
+    @property
+    def ready(self) -> bool:
+        """It lives, and nothing of an answer is left unread."""
+        return not self._asked and self._process.poll() is None
+
+    def decode(self, data: bytes, arguments: dict[str, Any], wall_seconds: float) -> Decoded:
+        deadline = time.monotonic() + wall_seconds
+        self._asked = True
+        try:
+            text = json.dumps(arguments).encode()
+            self._write(LENGTHS.pack(len(text), len(data)) + text)
+            self._write(data)
+            length, _ = LENGTHS.unpack(self._read(LENGTHS.size, deadline))
+            facts = json.loads(bytes(self._read(length, deadline)))
+            found = self._decoded(facts, deadline)
+        except TimeoutError:
+            raise ImageRejected("too-costly", f"more than {wall_seconds:g} s") from None
+        except (EOFError, BrokenPipeError):
+            raise self._died() from None
+        self._asked = False
+        if found is None:
+            raise ImageRejected(facts["rejected"], facts["detail"])
+        return found
+
+    def kill(self) -> None:
+        self._killed = True
+        self._process.kill()
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def _decoded(self, facts: dict[str, Any], deadline: float) -> Decoded | None:
+        if "rejected" in facts:
+            return None
+        height, width, bands = facts["shape"]
+        pixels = self._array((height, width, bands), deadline)
+        alpha = self._array((height, width), deadline) if facts["alpha"] else None
+        return Decoded(pixels, alpha, facts["format"], facts["frames"], tuple(facts["notes"]))
+
+    def _array(self, shape: tuple[int, ...], deadline: float) -> Any:
+        array = np.empty(shape, dtype=np.uint8)
+        self._fill(array.data.cast("B"), deadline)
+        return array
+
+    def _died(self) -> Exception:
+        status = self._process.wait()
+        if self._killed:
+            return DecoderUnavailable("the program ends")
+        if status == -signal.SIGXCPU:
+            return ImageRejected("too-costly", f"more than {self._seconds} s of processor time")
+        return ImageRejected("crashed", f"the decoder ended with status {status}")
+
+    def _write(self, data: bytes) -> None:
+        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._process.stdin.write(rest) :]
+
+    def _read(self, count: int, deadline: float) -> bytearray:
+        buffer = bytearray(count)
+        self._fill(memoryview(buffer), deadline)
+        return buffer
+
+    def _fill(self, view: memoryview, deadline: float) -> None:
+        """Raises TimeoutError, and EOFError when the process is gone."""
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        poll = select.poll()
+        poll.register(self._process.stdout, select.POLLIN)
+        while view:
+            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                raise TimeoutError
+            count = os.readv(self._process.stdout.fileno(), [view])
+            if not count:
+                raise EOFError
+            view = view[count:]
+
+
+shared = Decoder()  # of this program: children are dear, and limits are the same for all
+decode = shared.decode
+atexit.register(shared.stop)
