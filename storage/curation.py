@@ -13,6 +13,7 @@ from typing import TypeVar
 from sqlalchemy import func, update
 from sqlmodel import Session, col, delete, or_, select
 
+from storage.checks import Check
 from storage.components import components
 from storage.tables import (
     Curation,
@@ -26,7 +27,6 @@ from storage.tables import (
 
 _Thing = TypeVar("_Thing")
 CHUNK = 500  # a database takes only so many parameters at once
-EXACT, NEAR, LABEL_FIT = "exact_duplicate", "near_duplicate", "label_fit"
 SIMILARITY = "duplicate"  # the score of an image's nearest match, matched or not
 METHOD = "combined"  # of the label scores asked
 _HASHTAG_TRACK = ":hashtag:"
@@ -112,7 +112,10 @@ def unmatched(session: Session, version: str) -> list[int]:
     orphans = (
         select(Verdict.media)
         .join(Curation, col(Curation.media) == col(Verdict.media))
-        .where(col(Verdict.check).in_((EXACT, NEAR)), col(Curation.original).is_(None))
+        .where(
+            col(Verdict.check).in_((Check.EXACT, Check.NEAR)),
+            col(Curation.original).is_(None),
+        )
     )
     statement = select(Curation.media).where(
         or_(Curation.version == version, col(Curation.media).in_(orphans))

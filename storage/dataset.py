@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func
 from sqlmodel import Session, col, or_, select
 
-from bot.core.events import Author, Media, Post, UserTag
+from bot.core import text
+from bot.core.events import Author, Media, Post
 from storage import blobs, texts
+from storage.derived import MAX_NAME, derive, usertags
 from storage.tables import (
     AuthorName,
     AuthorRow,
     MediaRow,
     MediaState,
-    PostHashtag,
     PostMention,
     PostRevision,
     PostRow,
@@ -29,8 +29,6 @@ from storage.tables import (
 from storage.text import storable
 
 DELETED = "deleted"  # the `field` of a revision that records a deletion
-# A longer "hashtag" or "name" is none, and PostgreSQL indexes no text of more than 2704 bytes.
-MAX_NAME = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +92,12 @@ def add(session: Session, post: Post, images: Iterable[Fetched], now: datetime) 
     session.add(row)
     session.flush()
     post_row = _id(row.id)
-    session.add_all(_hashtags(post_row, post) + _mentions(post_row, post))
+    derive(session, post_row, post)
     for image in images:
         session.add(_media_row(post_row, image))
         if image.sha256:
             blobs.link(session, image.sha256, image.size, image.mime, now)
     session.flush()
-    texts.note(session, post_row)
     return post_row
 
 
@@ -146,7 +143,7 @@ def see(session: Session, row_id: int, post: Post, now: datetime) -> list[str]:
                 changed.append(name)
                 _revise(session, row_id, name, before[name], new, now)
         row.content_hash = content_hash
-        texts.note(session, row_id)
+        derive(session, row_id, post)
     session.flush()
     return changed
 
@@ -205,18 +202,28 @@ def see_author(session: Session, author: Author, now: datetime) -> None:
         if row.username:  # of a new person there is nothing to find yet
             texts.note_author(session, author.platform, author.user_id)
         row.username = username
-        if session.get(AuthorName, (author.platform, author.user_id, username)) is None:
-            session.add(
-                AuthorName(
-                    platform=author.platform,
-                    user_id=author.user_id,
-                    username=username,
-                    first_seen=now,
-                )
-            )
+    _see_name(session, row, now)
     row.full_name = full_name or row.full_name
     row.is_private, row.last_seen = author.is_private, now
     session.flush()
+
+
+def _see_name(session: Session, author: AuthorRow, now: datetime) -> None:
+    key = (author.platform, author.user_id, author.username)
+    name = session.get(AuthorName, key)
+    if name is not None:
+        name.last_seen = now
+        return
+    session.add(
+        AuthorName(
+            platform=author.platform,
+            user_id=author.user_id,
+            username=author.username,
+            normal=text.username(author.username),
+            first_seen=now,
+            last_seen=now,
+        )
+    )
 
 
 def pending_media(
@@ -295,7 +302,7 @@ def _content(post: Post) -> dict[str, Any]:
     return {
         "caption": storable(post.caption),
         "place": storable(asdict(post.place)) if post.place else None,
-        "usertags": _ordered([t.media_index, t.username, t.x, t.y] for t in _usertags(post)),
+        "usertags": _ordered([t.media_index, t.username, t.x, t.y] for t in usertags(post)),
     }
 
 
@@ -303,40 +310,9 @@ def _content_hash(post: Post) -> str:
     return hashlib.sha256(json.dumps(_content(post), sort_keys=True).encode()).hexdigest()
 
 
-def _hashtags(row_id: int, post: Post) -> list[Any]:
-    return [PostHashtag(post=row_id, hashtag=tag) for tag in _names(post.hashtags)]
-
-
-def _mentions(row_id: int, post: Post) -> list[Any]:
-    in_caption = [
-        PostMention(post=row_id, media_index=-1, username=name) for name in _names(post.mentions)
-    ]
-    return in_caption + [PostMention(post=row_id, **asdict(tag)) for tag in _usertags(post)]
-
-
-def _usertags(post: Post) -> list[UserTag]:
-    """As they are stored: each person once per image, positions only where there are numbers."""
-    tags = {}
-    for tag in post.usertags:
-        for name in _names([tag.username]):
-            tags[tag.media_index, name] = replace(
-                tag, username=name, x=_finite(tag.x), y=_finite(tag.y)
-            )
-    return list(tags.values())
-
-
 def _ordered(tags: Iterable[list[Any]]) -> list[list[Any]]:
     """By image and name, in Python: databases sort text in different ways."""
     return sorted(tags, key=lambda tag: tag[:2])
-
-
-def _names(texts: Iterable[str]) -> list[str]:
-    """Each once, without those that no platform would take for a name."""
-    return [text for text in dict.fromkeys(map(storable, texts)) if 0 < len(text) <= MAX_NAME]
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _media_row(row_id: int, image: Fetched) -> MediaRow:

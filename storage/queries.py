@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -16,50 +15,47 @@ from pydantic import (
 )
 
 from bot.core.errors import UsageError
-from storage.dataset import MAX_NAME
+from bot.core.text import hashtag, name, track_key, username
+from storage.checks import checks
+from storage.derived import MAX_NAME
 
-CHECKS = (  # the verdicts of `tagecho curate`
-    "animated",
-    "aspect",
-    "blur",
-    "exact_duplicate",
-    "exposure",
-    "information",
-    "label_fit",
-    "near_duplicate",
-    "screenshot",
-    "size",
-)
 ALL = "all"
 MOST = 500  # names of one kind: a database takes only so many parameters
 
 
 def _hashtag(text: str) -> str:
-    tag = unicodedata.normalize("NFC", text.strip().lstrip("#＃").lower())
+    tag = hashtag(text)
     if not tag or any(c.isspace() for c in tag) or len(tag) > MAX_NAME:
         raise ValueError(f"{text[:60]!r} is not a hashtag")
     return tag
 
 
-def _check(text: str) -> str:
-    if text not in CHECKS:
-        raise ValueError(f"no check {text[:60]!r}; there are {', '.join(CHECKS)}")
-    return text
+def _checks(names: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    return names if isinstance(names, str) else tuple(map(str, checks(names)))
 
 
 def _person(text: str) -> str:
-    platform, _, name = text.strip().lower().partition("/")
+    platform, _, name = text.strip().partition("/")
     if not platform or not name or "/" in name:
         raise ValueError(f"{text[:60]!r}: write PLATFORM/USER, as in instagram/somebody")
-    return f"{platform}/{name.removeprefix('@')}"
+    return f"{platform.lower()}/{username(name)}"
+
+
+def _track(text: str) -> str:
+    account, _, rest = text.strip().partition(":")
+    kind, _, target = rest.partition(":")
+    return track_key(account, kind, target) if target else text.strip()
 
 
 _Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
-_Names = Annotated[tuple[_Name, ...], Field(max_length=MOST)]
-_Hashtags = Annotated[
-    tuple[Annotated[_Name, AfterValidator(_hashtag)], ...], Field(max_length=MOST)
-]
-_People = Annotated[tuple[Annotated[_Name, AfterValidator(_person)], ...], Field(max_length=MOST)]
+_MOST = Field(max_length=MOST)
+_Names = Annotated[tuple[_Name, ...], _MOST]
+_Hashtags = Annotated[tuple[Annotated[_Name, AfterValidator(_hashtag)], ...], _MOST]
+_Datasets = Annotated[tuple[Annotated[_Name, AfterValidator(name)], ...], _MOST]
+_Tracks = Annotated[tuple[Annotated[_Name, AfterValidator(_track)], ...], _MOST]
+_People = Annotated[tuple[Annotated[_Name, AfterValidator(_person)], ...], _MOST]
+
+_LeftOut = Annotated[Literal["all"] | tuple[str, ...], AfterValidator(_checks)]
 
 
 class Query(BaseModel):
@@ -70,15 +66,15 @@ class Query(BaseModel):
     any_hashtags: _Hashtags = ()  # at least one of them
     all_hashtags: _Hashtags = ()
     no_hashtags: _Hashtags = ()
-    datasets: _Names = ()  # the `dataset` key of the tracks that found it
-    tracks: _Names = ()  # ACCOUNT:KIND:NAME
+    datasets: _Datasets = ()  # the `dataset` key of the tracks that found it
+    tracks: _Tracks = ()  # ACCOUNT:KIND:NAME
     authors: _People = ()  # PLATFORM/USER
     platforms: _Names = ()
     since: AwareDatetime | None = None  # taken at or after
     until: AwareDatetime | None = None  # taken before
     min_side: Annotated[int, Field(ge=0, le=10**6)] = 0  # px, the shorter side
     min_label_fit: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
-    leave_out: Literal["all"] | tuple[Annotated[str, AfterValidator(_check)], ...] = "all"
+    leave_out: _LeftOut = "all"
     covers: bool = True  # cover images of videos, too
     deleted: bool = False  # posts deleted at the source, too
 

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel import Session
 
+from bot.core.text import hashtag
 from storage import tokens
 from storage.tables import MediaState
 from storage.texts import (
@@ -136,6 +137,8 @@ class _Asked:
         self.terms, self.filters = terms, filters
         self.values: dict[str, Any] = {"stored": MediaState.STORED.value}
         self.image = self._image()
+        self.tags = [f"h{n}" for n, _ in enumerate(filters.hashtags)]
+        self.values |= dict(zip(self.tags, map(hashtag, filters.hashtags), strict=True))
 
     def run(self, statement: str, **more: Any) -> list[Any]:
         values = self.values | more
@@ -214,7 +217,11 @@ class _Asked:
         return found
 
     def _conditions(self, post: str) -> list[str]:
-        found = []
+        # The mark of a hashtag is one of several that look alike; this one decides.
+        found = [
+            f"EXISTS (SELECT 1 FROM post_hashtags WHERE post = {post} AND hashtag = :{tag})"  # noqa: S608
+            for tag in self.tags
+        ]
         if self.filters.fit is not None:
             found.append(
                 f"EXISTS (SELECT 1 FROM label_scores WHERE post = {post} AND {self._fits()})"  # noqa: S608
@@ -234,10 +241,8 @@ class _Asked:
 
     def _fits(self) -> str:
         self.values |= {"method": FIT, "fit": self.filters.fit}
-        names = [f"h{n}" for n, _ in enumerate(self.filters.hashtags)]
-        for name, tag in zip(names, self.filters.hashtags, strict=True):
-            self.values[name] = tag.lstrip("#").lower()
-        which = f"hashtag IN ({', '.join(':' + n for n in names)}) AND " if names else ""
+        names = ", ".join(f":{tag}" for tag in self.tags)
+        which = f"hashtag IN ({names}) AND " if names else ""
         return f"{which}method = :method AND probability >= :fit"
 
 

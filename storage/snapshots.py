@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import func
 from sqlmodel import Session, col, delete, or_, select, update
 
+from bot.core.text import username
 from storage import datasets
 from storage.database import Database
 from storage.records import Chosen
@@ -173,7 +174,7 @@ def blank(session: Session, media: Sequence[int]) -> list[tuple[str, str]]:
 
 def forget_person(session: Session, platform: str, names: Sequence[str]) -> int:
     """Take a person's names and id out of the queries that asked for them. Returns how many had."""
-    people = {f"{platform}/{name}".lower() for name in names}
+    people = {f"{platform}/{username(name)}" for name in names}
     changed = 0
     for row in [*session.exec(select(Dataset)), *session.exec(select(Snapshot))]:
         authors = row.query.get("authors", [])

@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Integer, cast, func
 from sqlmodel import Session, col, select
 
-from storage.curation import EXACT, METHOD, NEAR
+from storage.checks import Check
+from storage.curation import METHOD
 from storage.tables import (
     AuthorRow,
     Curation,
@@ -95,8 +96,8 @@ def group(session: Session, kind: str, name: str = "") -> Group:
     found.label_fit = _label_fit(session, here, name if kind == "hashtag" else None)
     groups = _stored(select(func.count(func.distinct(Curation.original))), Curation).where(here)
     found.duplicates = {
-        "exact": found.verdicts.get(EXACT, 0),
-        "near": found.verdicts.get(NEAR, 0),
+        "exact": found.verdicts.get(Check.EXACT, 0),
+        "near": found.verdicts.get(Check.NEAR, 0),
         "groups": session.exec(groups).one(),
     }
     found.top_authors = _authors(session, here)

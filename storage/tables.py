@@ -99,13 +99,15 @@ class AuthorRow(SQLModel, table=True):
 
 
 class AuthorName(SQLModel, table=True):
-    """A user name somebody had, and since when we know."""
+    """A user name somebody had, and when we first and last saw it."""
 
     __tablename__ = "author_names"
     platform: str = Field(primary_key=True)
     user_id: str = Field(primary_key=True)
-    username: str = Field(primary_key=True)
+    username: str = Field(primary_key=True)  # as the platform wrote it
+    normal: str = Field(index=True)  # `bot.core.text.username` of it: by this, names are found
     first_seen: datetime = Field(sa_type=UtcDateTime)
+    last_seen: datetime = Field(sa_type=UtcDateTime)
 
 
 class PostRow(SQLModel, table=True):

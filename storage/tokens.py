@@ -11,6 +11,8 @@ import hashlib
 import re
 import unicodedata
 
+from bot.core.text import words as folded
+
 MAX_TEXT = 10_000  # characters of one field; captions end long before
 MAX_TOKEN = 128  # characters; what is longer is cut, in the index and in the query alike
 
@@ -80,7 +82,7 @@ def words(text: str) -> list[str]:
     if text.isascii():
         return [word[:MAX_TOKEN] for word in _ASCII_WORD.findall(text.lower())]
     found: list[str] = []
-    for word in _folded(text).translate(_CLASSES).split():
+    for word in folded(text).translate(_CLASSES).split():
         if word.isascii():
             found.append(word[:MAX_TOKEN])
             continue
@@ -99,21 +101,21 @@ def unspaced(token: str) -> bool:
 
 def runs(text: str) -> set[str]:
     """The single characters of scripts without spaces: a query of one of them finds it."""
-    return set() if text.isascii() else set(_RUN.findall(_folded(text[:MAX_TEXT])))
+    return set() if text.isascii() else set(_RUN.findall(folded(text[:MAX_TEXT])))
 
 
 def hashtags(text: str) -> list[str]:
     """What stands behind a `#` in a text, as `hashtag` writes it; each once."""
     if "#" not in text and "\uff03" not in text:
         return []
-    found = (hashtag(name) for name in _HASHTAG.findall(_folded(text[:MAX_TEXT])))
+    found = (hashtag(name) for name in _HASHTAG.findall(folded(text[:MAX_TEXT])))
     return [tag for tag in dict.fromkeys(found) if tag]
 
 
 def hashtag(name: str) -> str:
     """One name as one token, `#name`; empty when nothing of it is a letter, digit or emoji."""
-    folded = _folded(name[:MAX_TOKEN].lstrip("#\uff03"))
-    kept = "".join(c for c in folded if c == "_" or _CLASSES[ord(c)] != " ")
+    spelled = folded(name[:MAX_TOKEN].lstrip("#\uff03"))
+    kept = "".join(c for c in spelled if c == "_" or _CLASSES[ord(c)] != " ")
     kept = "".join(_CLASSES[ord(c)].strip() if c != "_" else c for c in kept)
     return f"#{kept[:MAX_TOKEN]}" if kept.strip("_") else ""
 
@@ -122,8 +124,3 @@ def mark(kind: str, *values: str) -> str:
     """A token for what is exact (who, where from): no text can contain it."""
     data = "\0".join(values).encode("utf-8", "surrogatepass")
     return kind + hashlib.blake2b(data, digest_size=8).hexdigest()
-
-
-def _folded(text: str) -> str:
-    """NFKC and casefold, as Unicode's NFKC_Casefold."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())

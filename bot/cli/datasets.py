@@ -227,7 +227,7 @@ def export(
     from bot.dataset.export import Options
     from bot.dataset.export import export as write
 
-    names = tuple(filter(None, (part.strip().lstrip("#") for part in classes.split(","))))
+    names = tuple(filter(None, (part.strip() for part in classes.split(","))))
     options = Options(format_, out, masks, size, fields, names, replace)
     result = write(prepare(config), name, options)
     if json:

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from bot.config.values import Threshold, parse_quiet_hours, parse_threshold
+from bot.core import text
 from bot.core.events import Mode
 from bot.flow.quiet_hours import QuietHours
 from bot.net.addresses import is_loopback
@@ -28,6 +29,7 @@ from bot.schema.fields import AS_WRITTEN, HOST, SPLIT, Duration, Hashtag, Userna
 from bot.schema.problems import did_you_mean, not_one_of, quote
 from bot.schema.values import parse_duration, parse_size
 from models.serving.catalogue import names
+from storage.checks import NAMES, Check, checks
 
 DELETED_POSTS = ("keep", "metadata", "remove")
 UPSCALERS = ("embedded", *names("upscaler"))
@@ -50,6 +52,16 @@ def _choice(*allowed: str) -> BeforeValidator:
         return value
 
     return BeforeValidator(check)
+
+
+def _checks(written: tuple[str, ...]) -> tuple[str, ...]:
+    """Checks of curation, or "all" of them."""
+    if "all" in written:
+        return ("all",)
+    for name in written:
+        if name not in NAMES:
+            raise ValueError(not_one_of(name, ("all", *Check)))
+    return tuple(map(str, checks(written)))
 
 
 def _no_bool(value: object) -> object:
@@ -116,6 +128,7 @@ def _mirror(value: object) -> str:
 
 
 def _dataset(value: str) -> str:
+    value = text.name(value) if value == value.strip() else value
     if not value.strip() or value != value.strip() or value.startswith("."):
         raise ValueError(f"{quote(value)} is not a name")
     if any(not c.isprintable() or c in '/\\:*?"<>|' for c in value):
@@ -189,7 +202,7 @@ Some = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=1_000_000_000)]
 
 Hashtags = Annotated[tuple[Hashtag, ...], SPLIT]
 Usernames = Annotated[tuple[Username, ...], SPLIT]
-Checks = Annotated[tuple[str, ...], SPLIT]
+Checks = Annotated[tuple[str, ...], SPLIT, AfterValidator(_checks)]
 Nice = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=19)]
 AccountName = Annotated[str, AfterValidator(_account)]
 Dataset = Annotated[str, AfterValidator(_dataset)]

@@ -30,6 +30,7 @@ from bot.config.source import Source, parse_source, read_text
 from bot.config.values import Threshold
 from bot.core.errors import ConfigError
 from bot.core.events import Mode, TrackKind
+from bot.core.text import track_key
 from bot.net.addresses import is_loopback
 from bot.platforms import registry
 from bot.platforms.account import Account
@@ -83,7 +84,7 @@ class Track(Section, live=True):
     @property
     def key(self) -> str:
         """Stable while the track follows the same thing: `main:hashtag:sunset`."""
-        return f"{self.account}:{self.kind}:{self.name}"
+        return track_key(self.account, self.kind, self.name)
 
 
 class Replies(Section, live=True):

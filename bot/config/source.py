@@ -173,7 +173,7 @@ def _secret(
     try:
         file = folder / File(environ[variable])
         mode = file.stat().st_mode
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")  # editors put a mark before it
     except OSError as error:
         source.complain(keys, f"the secret file cannot be read: {error.strerror}", origin)
         return None

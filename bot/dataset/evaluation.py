@@ -67,7 +67,7 @@ def tagged_photos(file: Path, limit: int | None = None) -> list[TaggedPhoto]:
     Raises UsageError naming file and line, NothingToDo when no photo is left.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file}: {_reason(error)}") from error
     rows = [_row(file, number, line) for number, line in enumerate(lines, start=1) if line.strip()]

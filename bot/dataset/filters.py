@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from bot.core import text
 from bot.core.errors import UsageError
 from bot.core.events import Post
 from bot.schema.problems import did_you_mean
@@ -18,19 +19,39 @@ from bot.schema.problems import did_you_mean
 Filter = Callable[[Post], bool]
 LONGEST = 2000  # characters: the parser's own limits are far beyond
 
-# What a filter may ask of a post.
+
+def parse_day(written: str) -> datetime:
+    """A date, or a date with a time, as aware UTC. Raises ValueError."""
+    try:
+        moment = datetime.fromisoformat(written)
+    except ValueError:
+        raise ValueError(f"{written!r} is no date such as 2026-01-31") from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+# What a filter may ask of a post, in its normal form.
 NAMES: dict[str, Callable[[Post], Any]] = {
-    "author": lambda post: post.author.username.lower(),
-    "caption": lambda post: post.caption.casefold(),
+    "author": lambda post: text.username(post.author.username),
+    "caption": lambda post: text.words(post.caption),
     "comments": lambda post: post.comment_count,
-    "hashtags": lambda post: post.hashtags,
+    "hashtags": lambda post: tuple(map(text.hashtag, post.hashtags)),
     "images": lambda post: len(post.media),
     "likes": lambda post: post.like_count,
-    "mentions": lambda post: post.mentions,
+    "mentions": lambda post: tuple(map(text.username, post.mentions)),
     "pinned": lambda post: post.pinned,
-    "place": lambda post: post.place.name.casefold() if post.place else "",
+    "place": lambda post: text.words(post.place.name) if post.place else "",
     "taken": lambda post: post.taken_at,
-    "url": lambda post: post.url,
+    "url": lambda post: text.url(post.url),
+}
+# The normal form of what such a name is compared with.
+_NORMAL: dict[str, Callable[[str], Any]] = {
+    "author": text.username,
+    "caption": text.words,
+    "hashtags": text.hashtag,
+    "mentions": text.username,
+    "place": text.words,
+    "taken": parse_day,
+    "url": text.url,
 }
 
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
@@ -45,21 +66,22 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 }
 
 
-def parse_filter(text: str) -> Filter:
+def parse_filter(wanted: str) -> Filter:
     """A test for posts. Raises UsageError that points at what is wrong.
 
-    Texts are compared without regard to case; `taken` with a date, as in `taken >= "2026-01-31"`.
+    Texts are compared in the normal form of what they are (`bot.core.text`); `taken` with a date,
+    as in `taken >= "2026-01-31"`.
     A comparison with something the platform did not say (an unknown number of likes) is False.
     """
-    if len(text) > LONGEST:
+    if len(wanted) > LONGEST:
         raise UsageError(f"a filter is at most {LONGEST} characters long")
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        tree = ast.parse(wanted.strip(), mode="eval").body
         test = _boolean(tree)
     except SyntaxError as error:
-        raise UsageError(f"filter {text!r}: {error.msg} at {error.offset or 0}") from None
+        raise UsageError(f"filter {wanted!r}: {error.msg} at {error.offset or 0}") from None
     except (ValueError, RecursionError, MemoryError) as error:
-        raise UsageError(f"filter {text!r}: {error}") from None
+        raise UsageError(f"filter {wanted!r}: {error}") from None
     return test
 
 
@@ -85,8 +107,8 @@ def _boolean(node: ast.expr) -> Filter:
 def _comparison(node: ast.Compare) -> Filter:
     """`a < b < c` holds when each neighbouring pair does."""
     sides = [node.left, *node.comparators]
-    dated = any(isinstance(side, ast.Name) and side.id == "taken" for side in sides)
-    values = [_value(side, dated=dated) for side in sides]
+    asked = [side.id for side in sides if isinstance(side, ast.Name) and side.id in _NORMAL]
+    values = [_value(side, _NORMAL[asked[0]] if asked else text.words) for side in sides]
     for kind in node.ops:
         if type(kind) not in _COMPARE:
             raise _wrong(node, "compare with ==, !=, <, <=, >, >=, in, not in")
@@ -105,36 +127,19 @@ def _comparison(node: ast.Compare) -> Filter:
     return holds
 
 
-def _value(node: ast.expr, *, dated: bool = False) -> Callable[[Post], Any]:
+def _value(node: ast.expr, normal: Callable[[str], Any] = text.words) -> Callable[[Post], Any]:
     if isinstance(node, ast.Name):
         if node.id not in NAMES:
             near = did_you_mean(node.id, NAMES) or f"; there are {', '.join(NAMES)}"
             raise _wrong(node, f"unknown name {node.id!r}{near}")
         return NAMES[node.id]
     if isinstance(node, ast.Constant) and isinstance(node.value, str | int | float):
-        value = _literal(node, dated=dated)
+        value = normal(node.value) if isinstance(node.value, str) else node.value
         return lambda post: value
     if isinstance(node, ast.Tuple | ast.List):
-        parts = [_value(item, dated=dated) for item in node.elts]
+        parts = [_value(item, normal) for item in node.elts]
         return lambda post: tuple(part(post) for part in parts)
     raise _wrong(node, "a value is a name, a number, a text in quotes or a list of them")
-
-
-def _literal(node: ast.Constant, *, dated: bool) -> Any:
-    if not isinstance(node.value, str):
-        return node.value
-    if not dated:
-        return node.value.casefold().lstrip("#@")
-    return parse_day(node.value)
-
-
-def parse_day(text: str) -> datetime:
-    """A date, or a date with a time, as aware UTC. Raises ValueError."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no date such as 2026-01-31") from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _wrong(node: ast.expr, what: str) -> ValueError:

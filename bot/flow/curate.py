@@ -22,7 +22,8 @@ from models.quality.duplicate import SAME, similarity
 from models.quality.index import HashIndex
 from models.quality.measure import Measured
 from storage import curation
-from storage.curation import EXACT, LABEL_FIT, NEAR, SIMILARITY, Facts, Pair
+from storage.checks import Check
+from storage.curation import SIMILARITY, Facts, Pair
 from storage.database import Database
 from storage.tables import Curation, Verdict
 
@@ -152,12 +153,12 @@ class Curator:
         wanted = {b.score for b in bounds if b.percentile is not None}
         values: dict[str, list[float]] = {name: [] for name in wanted}
         with self._database.read() as session:
-            if wanted - {LABEL_FIT}:
+            if wanted - {Check.LABEL_FIT}:
                 for scores in curation.scores(session, sample):
                     for name in wanted & scores.keys():
                         values[name].append(scores[name])
-            if LABEL_FIT in wanted:
-                values[LABEL_FIT] = curation.all_fits(session, sample)
+            if Check.LABEL_FIT in wanted:
+                values[Check.LABEL_FIT] = curation.all_fits(session, sample)
         return tuple(limit for b in bounds if (limit := _resolve(b, values)) is not None)
 
     def _current_limits(self) -> tuple[Limit, ...]:
@@ -219,19 +220,27 @@ class Curator:
             score = one.scores.get(bound.score)
             if score is not None and limit.broken(score):
                 say(bound.check, score, limit.reason(score), f"{VERSION} {bound.rule}")
-            if bound.check == LABEL_FIT and (poor := _poor(one.fits, limit)):
+            if bound.check == Check.LABEL_FIT and (poor := _poor(one.fits, limit)):
                 least = min(poor.values())
                 names = ", ".join(f"#{tag} {p:.2f}" for tag, p in sorted(poor.items()))
                 reason = f"{names}: {limit.reason(least)}"
-                say(LABEL_FIT, least, reason, f"{one.fits_by} {bound.rule}")
+                say(Check.LABEL_FIT, least, reason, f"{one.fits_by} {bound.rule}")
         if one.copy_of is not None:
-            say(EXACT, 1.0, f"the same bytes as {_named(one.copy_of)}, which is earlier")
+            say(
+                Check.EXACT,
+                1.0,
+                f"the same bytes as {_named(one.copy_of)}, which is earlier",
+            )
         original = one.original
         if original is not None and original.sha256 != one.image.sha256:
             larger = original.rank[0] < one.image.rank[0]
             why = "larger" if larger else "earlier"
             score = one.scores.get(SIMILARITY, 0.0)
-            say(NEAR, score, f"shows the same photo as {_named(original)}, which is {why}")
+            say(
+                Check.NEAR,
+                score,
+                f"shows the same photo as {_named(original)}, which is {why}",
+            )
         return verdicts
 
 
@@ -282,7 +291,7 @@ def _difference(one: Facts, wanted: Sequence[Verdict]) -> list[Change]:
         if stored is None:
             found.append(change(verdict, "new"))
         elif (stored.score, stored.version) != (verdict.score, verdict.version) or (
-            verdict.check in (EXACT, NEAR) and stored.reason != verdict.reason
+            verdict.check in (Check.EXACT, Check.NEAR) and stored.reason != verdict.reason
         ):
             found.append(change(verdict, "changed"))
     names = {verdict.check for verdict in wanted}

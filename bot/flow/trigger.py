@@ -8,6 +8,7 @@ from datetime import datetime
 
 from bot.core.bots import is_bot_name
 from bot.core.events import Author, Post
+from bot.core.text import username
 from bot.flow.policy import Policy, Track
 
 AUTO = "auto"  # as a track's style: whatever the policy picks for the post
@@ -102,7 +103,7 @@ def _asked(post: Post, track: Track, policy: Policy, me: Author) -> Trigger | No
         for tag in post.usertags:
             if tag.user_id == me.user_id:
                 return Trigger("usertag", style, tag.media_index)
-        if me.username.lower() in post.mentions:
+        if username(me.username) in post.mentions:
             return Trigger("mention", style, 0)
     if policy.opt_in_hashtags.intersection(post.hashtags):
         return Trigger("opt-in", style, 0)
@@ -115,9 +116,9 @@ def _refusal(post: Post, policy: Policy, us: Us, *, opted_out: bool) -> str | No
     author = post.author
     if not policy.enabled:
         return "replies are switched off"
-    if author.user_id in {us.me.user_id, *us.ours} or author.username.lower() in us.names:
+    if author.user_id in {us.me.user_id, *us.ours} or username(author.username) in us.names:
         return "our own post"
-    if author.user_id in policy.ignore or author.username.lower() in policy.ignore:
+    if author.user_id in policy.ignore or username(author.username) in policy.ignore:
         return "on the ignore list"
     if looks_automated(author):
         return "a bot"

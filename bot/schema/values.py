@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
+from bot.core.captions import one_hashtag
+from bot.core.text import username
 from bot.schema.problems import quote
 
 _UNITS = {
@@ -117,28 +119,23 @@ def parse_rate(value: object) -> Rate | None:
 
 
 def parse_hashtag(value: object) -> str:
-    """A hashtag without '#', NFC, lower case."""
+    """A hashtag in its normal form; one that no caption can contain is refused."""
     if not isinstance(value, str):
         raise ValueError("must be text in quotes")  # noqa: TRY004 - pydantic takes ValueError only
-    tag = normal(value).removeprefix("#").removeprefix("＃")
-    if not tag or any(c.isascii() and not c.isalnum() and c != "_" for c in tag) or _odd(tag):
-        raise ValueError(f"{quote(value)} is not a hashtag: one word, no spaces or punctuation")
-    return tag
+    try:
+        return one_hashtag(value)
+    except ValueError as error:
+        raise ValueError(f"{quote(value)} {error}, so it would never be found") from None
 
 
 def parse_username(value: object) -> str:
-    """A user name or id without '@', lower case."""
+    """A user name or id, in the normal form of names."""
     if not isinstance(value, str):
         raise ValueError("must be text in quotes")  # noqa: TRY004 - pydantic takes ValueError only
-    name = normal(value).removeprefix("@")
+    name = username(value)
     if not name or set(name) & set("/\\?#") or _odd(name):
         raise ValueError(f"{quote(value)} is not a user name")
     return name
-
-
-def normal(text: str) -> str:
-    """NFC, lower case, without space around it: how names are compared."""
-    return unicodedata.normalize("NFC", text.strip().lower())
 
 
 def _odd(name: str) -> bool:

@@ -38,6 +38,7 @@ from models.segment.refined import Refined
 from models.serving.packs import load_refiner, load_segmenter, load_upscaler
 from models.serving.runtime import Runtime
 from storage.blobs import BlobStore
+from storage.checks import Check as Flaw
 from storage.database import Database
 from storage.ledger import DatabaseLedger
 from storage.optouts import OptOuts
@@ -266,15 +267,15 @@ def limits_of(settings: Settings) -> Limits:
 def bounds_of(settings: Settings) -> tuple[Bound, ...]:
     """The checks of [curation] that are on: check, score, and whether it is a least."""
     checks = {
-        "min_sharpness": ("blur", "sharpness"),
-        "min_brightness": ("underexposed", "brightness"),
-        "max_brightness": ("overexposed", "brightness"),
-        "min_information": ("low_information", "information"),
-        "min_side": ("small", "side"),
-        "max_aspect": ("aspect", "aspect"),
-        "max_frames": ("animated", "frames"),
-        "max_screenshot": ("screenshot", "screenshot"),
-        "min_label_fit": ("label_fit", "label_fit"),
+        "min_sharpness": (Flaw.BLUR, "sharpness"),
+        "min_brightness": (Flaw.UNDEREXPOSED, "brightness"),
+        "max_brightness": (Flaw.OVEREXPOSED, "brightness"),
+        "min_information": (Flaw.LOW_INFORMATION, "information"),
+        "min_side": (Flaw.SMALL, "side"),
+        "max_aspect": (Flaw.ASPECT, "aspect"),
+        "max_frames": (Flaw.ANIMATED, "frames"),
+        "max_screenshot": (Flaw.SCREENSHOT, "screenshot"),
+        "min_label_fit": (Flaw.LABEL_FIT, "label_fit"),
     }
     bounds = []
     for key, (check, score) in checks.items():

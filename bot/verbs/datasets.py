@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from bot.config import Settings
+from bot.core.captions import one_hashtag
 from bot.core.clock import utc_now
 from bot.core.errors import UsageError
 from bot.dataset.lookup import check_name, names_of, query_of, unknown
 from bot.service.app import App, opened
 from storage import datasets, queries, snapshots
+from storage.queries import Query
 from storage.tables import Dataset
 
 
@@ -19,6 +21,7 @@ def create(
     """Keep a query under a name. Returns what it finds now. Raises UsageError."""
     check_name(name)
     query = queries.parse(values)
+    _check_hashtags(query)
     with opened(settings) as app:
         with app.database.write() as session:
             if not replace and session.get(Dataset, name) is not None:
@@ -51,6 +54,16 @@ def remove(settings: Settings, name: str, *, frozen: bool) -> int:
             )
         snapshots.remove_dataset(session, name)
         return len(kept)
+
+
+def _check_hashtags(query: Query) -> None:
+    """Raises UsageError for one that no post can have."""
+    for key in ("any_hashtags", "all_hashtags", "no_hashtags"):
+        for tag in getattr(query, key):
+            try:
+                one_hashtag(tag)
+            except ValueError as error:
+                raise UsageError(f"{key}: {tag!r} {error}") from None
 
 
 def _shown(app: App, settings: Settings, name: str) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def _account(settings: Settings, name: str) -> Finding:
         if path.stat().st_mode & TOO_OPEN:
             return Finding(topic, False, f"{path} can be read by others", AuthError.exit_code)
         try:
-            json.loads(path.read_text(encoding="utf-8"))
+            json.loads(path.read_text(encoding="utf-8-sig"))
         except ValueError:
             return Finding(topic, False, f"{path} is damaged: log in again", AuthError.exit_code)
         return Finding(topic, True, f"{account.username}: session of {_age(path)} ago")

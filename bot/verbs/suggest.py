@@ -8,6 +8,7 @@ from typing import Any
 from bot.config import Settings
 from bot.core.errors import NothingToDo, UsageError
 from bot.core.events import TrackKind
+from bot.core.text import hashtag, username
 from bot.service.app import App
 from storage.related import related_authors, related_hashtags
 
@@ -32,11 +33,11 @@ def suggest(settings: Settings, seeds: list[str], limit: int) -> list[Suggestion
     seed fits it (1 where nothing was scored). Raises UsageError without seeds, NothingToDo when
     nothing was collected with them.
     """
-    names = [seed.lstrip("#").lower() for seed in seeds]
+    names = [hashtag(seed) for seed in seeds]
     names = names or [t.name for t in settings.tracks if t.kind is TrackKind.HASHTAG]
     if not names:
         raise UsageError("name hashtags, or track some: nothing is known to go by")
-    tracked = {(t.kind, t.name.lower()) for t in settings.tracks}
+    tracked = {(t.kind, t.name) for t in settings.tracks}
     app = App(settings)
     try:
         with app.database.read() as session:
@@ -60,7 +61,7 @@ def suggest(settings: Settings, seeds: list[str], limit: int) -> list[Suggestion
     profiles = [
         Suggestion(f"@{person.name}", person.platform, round(person.score, 4), person.posts)
         for person in people
-        if (TrackKind.PROFILE, person.name.lower()) not in tracked
+        if (TrackKind.PROFILE, username(person.name)) not in tracked
         and person.user_id not in gone[person.platform]
     ]
     return hashtags[:limit] + profiles[:limit]

@@ -38,7 +38,7 @@ class Tagged:
 def read_posts(path: Path) -> list[Tagged]:
     """Rows of `id`, `author`, `hashtag`, without the tags that say nothing. ValueError."""
     posts = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
         try:
             row = json.loads(line)
             posts.append(Tagged(str(row["id"]), str(row["author"]), str(row["hashtag"])))
@@ -133,7 +133,7 @@ def read_selection(
         photos = load_photos(paths[post.id] for post in chosen)
     items: list[Labelled] = []
     if masks is not None:
-        names = None if ids is None else frozenset(ids.read_text(encoding="utf-8").split())
+        names = None if ids is None else frozenset(ids.read_text(encoding="utf-8-sig").split())
         items = list(labelled(masks, names))
         if not items:
             raise ValueError(f"{masks}: no photos with labels" + (f" of {ids}" if ids else ""))

@@ -11,12 +11,23 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bot.config import Settings
+from bot.core.captions import one_hashtag
 from bot.core.clock import utc_now
 from bot.core.errors import NothingToDo, StorageError, UsageError
+from bot.core.text import hashtag
 from bot.dataset.export.card import Summary, card
 from bot.dataset.export.coco import Coco
 from bot.dataset.export.croissant import RECORDS, describe
-from bot.dataset.export.examples import Example, Examples, Plan
+from bot.dataset.export.examples import (
+    ANY,
+    STILL,
+    UNIFORM,
+    Example,
+    Examples,
+    Kinds,
+    Plan,
+    suffixes,
+)
 from bot.dataset.export.fields import DEFAULT, chosen
 from bot.dataset.export.files import Hashed, shut, whole_folder
 from bot.dataset.export.imagefolder import ImageFolder
@@ -26,6 +37,7 @@ from bot.dataset.export.webdataset import WebDataset
 from bot.dataset.export.yolo import Yolo
 from bot.dataset.snapshots import make, wanted
 from bot.dataset.splits import ratios
+from bot.schema.problems import quote
 from bot.service.app import App, ServingStages, opened
 from bot.service.progress import progress
 from storage import snapshots
@@ -53,6 +65,7 @@ FORMATS: dict[str, Callable[[Path, Plan], Writer]] = {
     "coco": Coco,
     "yolo": Yolo,
 }
+_KINDS = {"webdataset": UNIFORM, "coco": STILL, "yolo": STILL}
 _GLOBS = {  # what `datasets` loads by the card's head
     "imagefolder": "data/{split}/**",
     "parquet": "data/{split}.parquet",
@@ -98,14 +111,16 @@ def export(settings: Settings, name: str, options: Options) -> Result:
     if options.size is not None and options.size < SMALLEST:
         raise UsageError(f"--size: at least {SMALLEST} px")
     with opened(settings) as app:
-        chosen(options.fields)  # a mistake is told before a snapshot is made
+        chosen(options.fields)  # mistakes are told before a snapshot is made
+        _classes(options.classes)
         snapshot = _snapshot(app, settings, name)
         return write(app, snapshot, options)
 
 
 def write(app: App, snapshot: Snapshot, options: Options) -> Result:
     began = time.perf_counter()
-    plan = _plan(snapshot, options)
+    kinds = _KINDS.get(options.format, ANY)
+    plan = _plan(snapshot, options, kinds.of(suffixes(app, snapshot)) if kinds.one else kinds)
     if options.format == "yolo" and not plan.masks:
         raise UsageError("yolo needs masks, and the snapshot has none: add --masks")
     segmenter = ServingStages(app.settings).segmenter() if options.masks else None
@@ -161,7 +176,7 @@ def _snapshot(app: App, settings: Settings, name: str) -> Snapshot:
     return wanted(app, name)
 
 
-def _plan(snapshot: Snapshot, options: Options) -> Plan:
+def _plan(snapshot: Snapshot, options: Options, kinds: Kinds) -> Plan:
     query = snapshot.query
     asked = [*query.get("any_hashtags", []), *query.get("all_hashtags", [])]
     return Plan(
@@ -171,10 +186,22 @@ def _plan(snapshot: Snapshot, options: Options) -> Plan:
         facts=snapshot.facts,
         created=snapshot.created.isoformat(),
         fields=chosen(options.fields),
-        classes=tuple(dict.fromkeys(options.classes or asked)),
+        classes=_classes(options.classes) or tuple(dict.fromkeys(map(hashtag, asked))),
         masks=options.masks or "mask" in snapshot.facts["models"],
         size=options.size,
+        kinds=kinds,
     )
+
+
+def _classes(written: tuple[str, ...]) -> tuple[str, ...]:
+    """Hashtags, each once. Raises UsageError for one that no photo can have."""
+    found: dict[str, None] = {}
+    for name in written:
+        try:
+            found[one_hashtag(name)] = None
+        except ValueError as error:
+            raise UsageError(f"--classes: {quote(name)} {error}") from None
+    return tuple(found)
 
 
 def _describe(

@@ -8,8 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.dataset.export.examples import Example, Plan
+from bot.dataset.export.files import yaml_text
 
 SHOWN = 20  # hashtags in the table
+_YAML_TYPES = {
+    "text": "dtype: string",
+    "time": "dtype: string",
+    "int": "dtype: int64",
+    "float": "dtype: float64",
+    "texts": "sequence: string",
+    "floats": "sequence: float64",
+}
 COUNTED = 100_000  # different hashtags that are counted: memory stays bounded
 
 
@@ -56,7 +65,7 @@ def card(plan: Plan, kind: str, summary: Summary, splits: dict[str, str]) -> str
     name = f"{plan.dataset}/{plan.snapshot}"
     return "\n".join(
         [
-            *_head(plan, splits),
+            *_head(plan, kind, splits),
             f"# {_plain(name)}",
             "",
             f"{summary.items} photos that people published with certain hashtags, collected and "
@@ -89,16 +98,32 @@ def card(plan: Plan, kind: str, summary: Summary, splits: dict[str, str]) -> str
     )
 
 
-def _head(plan: Plan, splits: dict[str, str]) -> list[str]:
+def _head(plan: Plan, kind: str, splits: dict[str, str]) -> list[str]:
     lines = ["---", "license: other", "license_name: rights-of-the-authors"]
-    lines += [f"pretty_name: {json.dumps(f'{plan.dataset}/{plan.snapshot}')}"]
+    lines += [f"pretty_name: {yaml_text(f'{plan.dataset}/{plan.snapshot}')}"]
     lines += ["task_categories:", "- image-classification"]
     lines += ["- image-segmentation"] if plan.masks else []
     if splits:
         lines += ["configs:", "- config_name: default", "  data_files:"]
         for split, glob in splits.items():
-            lines += [f"  - split: {split}", f"    path: {json.dumps(glob)}"]
+            lines += [f"  - split: {split}", f"    path: {yaml_text(glob)}"]
+    lines += _features(plan) if kind == "webdataset" else []
     return [*lines, "---", ""]
+
+
+def _features(plan: Plan) -> list[str]:
+    """The types in the tars, which a reader would guess of the first few images."""
+    columns = [*((field.name, _YAML_TYPES[field.kind]) for field in plan.columns)]
+    if plan.masks:
+        columns += [("mask_polygons", "sequence: {sequence: float64}")]
+        rle = "struct: [{name: size, sequence: int64}, {name: counts, dtype: string}]"
+        columns += [("mask_rle", rle)]
+    images = [plan.suffix.removeprefix("."), *(["mask.png"] if plan.masks else [])]
+    lines = ["dataset_info:", "  features:"]
+    lines += [f"  - {{name: {name}, dtype: image}}" for name in images]
+    lines += [f"  - {{name: {name}, dtype: string}}" for name in ("__key__", "__url__")]
+    lines += ["  - name: json", "    struct:"]
+    return [*lines, *(f"    - {{name: {name}, {kind}}}" for name, kind in columns)]
 
 
 def _contents(plan: Plan, summary: Summary) -> list[str]:
@@ -110,9 +135,9 @@ def _contents(plan: Plan, summary: Summary) -> list[str]:
     lines += [f"- taken: {summary.first[:10]} to {summary.last[:10]}"] if summary.first else []
     if plan.size is None:
         lines += [
-            "- files: byte for byte as the platform gave them, whatever metadata they hold; some "
-            "are to be turned by their EXIF orientation, and sizes and masks are those of the "
-            "turned image"
+            "- files: byte for byte as the platform gave them, whatever metadata they hold, but "
+            "for those whose `sha256` is not their `source_sha256`: they were turned upright, or "
+            "are of a kind that readers of this format do not take, and were drawn anew"
         ]
     else:
         lines += [f"- files: JPEG, at most {plan.size} px, without metadata"]
@@ -128,7 +153,13 @@ def _contents(plan: Plan, summary: Summary) -> list[str]:
 def _columns(plan: Plan) -> list[str]:
     lines = ["| column | meaning |", "| --- | --- |"]
     lines += [f"| `{field.name}` | {field.about} |" for field in plan.columns]
-    return [*lines, "", "In `metadata.jsonl` lists are JSON text, since its readers guess.", ""]
+    return [
+        *lines,
+        "",
+        "In `metadata.jsonl` lists are JSON text, and a text that looks like a date ends with a "
+        "space, since its readers guess.",
+        "",
+    ]
 
 
 def _models(plan: Plan, summary: Summary) -> list[tuple[str, list[str]]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,17 +13,46 @@ import PIL.Image
 from sqlmodel import select
 
 from bot.core.errors import StorageError
+from bot.core.text import hashtag
 from bot.dataset.export.fields import ALWAYS, MASKS, Field, said
 from bot.dataset.export.masks import Drawn, Masks
 from bot.service.app import App
 from models.base import ImageRejected, Mask
-from models.images.codec import png_mask
+from models.images.codec import Decoded, encode_png, png_mask
 from models.images.decoder import decode
 from storage import snapshots
 from storage.tables import OptOut, Snapshot, SnapshotItem
 
 QUALITY = 92
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """Which image files a format may hold; all others are drawn anew."""
+
+    kept: frozenset[str]  # suffixes
+    other: str = ".png"  # what they become
+    one: bool = False  # whether all images must be of one kind
+
+    def of(self, suffixes: Collection[str]) -> Kinds:
+        """For a snapshot that has files of these suffixes; of one kind, where only one may be."""
+        if not self.one:
+            return self
+        same = len(suffixes) == 1 and self.kept.issuperset(suffixes)
+        return replace(self, kept=frozenset(suffixes if same else {self.other}))
+
+    def target(self, suffix: str, *, turned: bool) -> str | None:
+        """What a file of this suffix is drawn anew as; None: it stays. `turned`: not all readers
+        heed an orientation in EXIF, and masks are of the upright image."""
+        if suffix in self.kept and not turned:
+            return None
+        return suffix if suffix in self.kept & {".jpg", ".png"} else self.other
+
+
 _SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/gif": ".gif"}
+ANY = Kinds(frozenset({*_SUFFIXES.values(), ".avif", ".bmp", ".bin"}))
+STILL = Kinds(frozenset({".jpg", ".png", ".webp", ".bmp"}))  # what OpenCV reads, everywhere
+UNIFORM = Kinds(frozenset({".jpg", ".png", ".webp"}), other=".jpg", one=True)
 OBJECT = "object"  # the class of a main object of which no hashtag says what it is
 
 
@@ -40,10 +69,16 @@ class Plan:
     classes: tuple[str, ...]  # hashtags that may name a main object
     masks: bool
     size: int | None
+    kinds: Kinds
 
     @property
     def columns(self) -> tuple[Field, ...]:
         return (*ALWAYS, *self.fields, *(MASKS if self.masks else ()))
+
+    @property
+    def suffix(self) -> str:
+        """Of all images, in a format that has one kind."""
+        return ".jpg" if self.size is not None else min(self.kinds.kept)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -113,6 +148,8 @@ class Examples:
         if plan.size is not None:
             data, width, height = self._smaller(original, item.sha256, plan.size)
             suffix = ".jpg"
+        elif target := plan.kinds.target(suffix, turned=_turned(record)):
+            data, suffix = self._drawn(original, item.sha256, target), target
         found = self._masks.of(item.sha256, record["mask"], original) if plan.masks else None
         found = found.fitted(width, height) if found else None
         values = {
@@ -140,23 +177,51 @@ class Examples:
 
     def _smaller(self, original: bytes, sha256: str, longest: int) -> tuple[bytes, int, int]:
         """At most so many pixels on the longer side, sRGB, upright, without any metadata."""
+        image = PIL.Image.fromarray(self._decoded(original, sha256, longest).pixels)
+        image.thumbnail((longest, longest), PIL.Image.Resampling.LANCZOS)
+        return _jpeg(image), image.width, image.height
+
+    def _drawn(self, original: bytes, sha256: str, suffix: str) -> bytes:
+        """Its first frame, upright, sRGB, without any metadata; a PNG keeps its opacity."""
+        found = self._decoded(original, sha256)
+        if suffix == ".png":
+            return encode_png(found.pixels, found.alpha)
+        return _jpeg(PIL.Image.fromarray(found.pixels))
+
+    def _decoded(self, original: bytes, sha256: str, shrink_to: int | None = None) -> Decoded:
         limit = self._app.settings.limits.max_pixels
         try:
-            pixels = decode(original, max_pixels=limit, shrink_to=longest).pixels
+            return decode(original, max_pixels=limit, shrink_to=shrink_to)
         except ImageRejected as error:
             raise StorageError(f"image {sha256[:12]} cannot be read: {error}") from error
-        image = PIL.Image.fromarray(pixels)
-        image.thumbnail((longest, longest), PIL.Image.Resampling.LANCZOS)
-        out = io.BytesIO()
-        image.save(out, "JPEG", quality=QUALITY, optimize=True)
-        return out.getvalue(), image.width, image.height
 
 
 def _category(hashtags: list[list[Any]], names: tuple[str, ...]) -> int:
     """The class whose hashtag fits best; one that was never judged counts as undecided."""
-    fits = {tag: 0.5 if probability is None else probability for tag, probability in hashtags}
+    fits = {hashtag(tag): 0.5 if fit is None else fit for tag, fit in hashtags}
     candidates = [(-fits[name], i) for i, name in enumerate(names[:-1]) if name in fits]
     return min(candidates)[1] if candidates else len(names) - 1
+
+
+def suffixes(app: App, snapshot: Snapshot) -> set[str]:
+    """Of the originals in a snapshot; "" for one that has to be drawn anew."""
+    found = set()
+    for item in snapshots.items(app.database, snapshot.id or 0):
+        if not snapshots.forgotten(item):
+            suffix = _SUFFIXES.get(item.record["mime"], "")
+            stays = suffix in (".jpg", ".png") or not _turned(item.record)
+            found.add(suffix if stays else "")
+    return found
+
+
+def _turned(record: dict[str, Any]) -> bool:
+    return "exif-rotated" in record["notes"].split()
+
+
+def _jpeg(image: PIL.Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=QUALITY, optimize=True)
+    return out.getvalue()
 
 
 def _suffix(data: bytes, mime: str) -> str:

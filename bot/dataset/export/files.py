@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,6 +82,15 @@ def _restore(out: Path, part: Path, old: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     if old.exists() and not out.exists():
         old.rename(out)
+
+
+_NOT_IN_YAML = re.compile("[\x7f-\x9f\ufffe\uffff]")
+
+
+def yaml_text(text: str) -> str:
+    """A quoted scalar of YAML. JSON's escapes would make two surrogates of an emoji there."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)
 
 
 class Closable(Protocol):

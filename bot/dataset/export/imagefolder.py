@@ -1,12 +1,15 @@
 """A folder per split with metadata.jsonl: what `datasets.load_dataset("imagefolder")` reads.
 
 It guesses the types of each file by itself and wants them to be the same in all, so nothing there
-may be empty or missing: lists, and numbers that may be unknown, stand as JSON text.
+may be empty or missing: lists, and numbers that may be unknown, stand as JSON text. A text that
+looks like a date gets a space at its end, or it would be one, in some files and not in others.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +18,19 @@ from bot.dataset.export.files import shut
 from bot.dataset.export.outlines import polygons
 
 NAME = "metadata.jsonl"
+_DATE = re.compile(
+    r"\d{4}-\d\d-\d\d([ T]\d\d(:?\d\d(:?\d\d(\.\d+)?)?)?)?\s?(Z|[+-]\d\d(:?\d\d)?)?", re.ASCII
+)
+
+
+def undated(text: str) -> str:
+    """A text that no reader takes for a date."""
+    return text + " " if _DATE.fullmatch(text) else text
+
+
+def as_written(text: str) -> str:
+    """What `undated` made its text of."""
+    return text[:-1] if text.endswith(" ") and _DATE.fullmatch(text[:-1]) else text
 
 
 class ImageFolder:
@@ -24,6 +40,8 @@ class ImageFolder:
         self._folder = folder / "data"
         self._plan = plan
         self._guessed = [f.name for f in plan.fields if f.kind in ("texts", "floats", "float")]
+        self._texts = [f.name for f in plan.columns if f.kind == "text"]
+        self._times = [f.name for f in plan.fields if f.kind == "time"]
         self._lines: dict[str, IO[str]] = {}
 
     def add(self, example: Example) -> dict[str, Any]:
@@ -53,7 +71,9 @@ class ImageFolder:
     def _certain(self, values: dict[str, Any]) -> dict[str, Any]:
         """The same values in types that no other line can contradict."""
         line = {name: "" if value is None else value for name, value in values.items()}
-        return line | {name: json.dumps(values[name]) for name in self._guessed}
+        line |= {name: json.dumps(values[name]) for name in self._guessed}
+        line |= {name: undated(line[name]) for name in self._texts if name in line}
+        return line | {name: _second(line[name]) for name in self._times}
 
     def _of(self, split: str) -> IO[str]:
         if split not in self._lines:
@@ -71,3 +91,8 @@ class ImageFolder:
             "mask_rle": drawn.runs.rle,
             "mask_polygons": json.dumps(polygons(drawn.runs)),
         }
+
+
+def _second(moment: str) -> str:
+    """Without a fraction, or it would be of another type than the others."""
+    return datetime.fromisoformat(moment).isoformat(timespec="seconds") if moment else moment

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +31,52 @@ def polygons(runs: Runs) -> list[list[float]]:
         corners = points[first:after][kept[first:after]]
         found.append(corners if len(corners) > 2 else _exact(runs, ring))
     return [corners.view(np.float64).tolist() for corners in found]
+
+
+def joined(outlines: list[list[float]]) -> list[float]:
+    """One outline of all: each part hangs by a line, there and back, on the nearest of the others.
+
+    Such a line has no area: who fills the outline fills the parts.
+    """
+    rings = [np.array(outline).view(np.complex128) for outline in outlines]
+    points = list(np.concatenate(rings))
+    begins = np.cumsum([0, *map(len, rings)]).tolist()
+    following = [at + 1 for at in range(len(points))]
+    for begin, end in itertools.pairwise(begins):
+        following[end - 1] = begin
+    for there, here, last in _bridges(rings, begins):
+        points += [points[here], points[there]]  # the way back
+        back = len(points) - 2
+        following += [back + 1, following[there]]
+        following[there], following[last] = here, back
+    walk: list[complex] = []
+    at = 0
+    while len(walk) < len(points):
+        walk.append(points[at])
+        at = following[at]
+    return [float(value) for point in walk for value in (point.real, point.imag)]
+
+
+def _bridges(
+    rings: list[NDArray[np.complex128]], begins: list[int]
+) -> Iterator[tuple[int, int, int]]:
+    """Where to hang each ring but the first one: (a point of those that hang together, the nearest
+    point of the ring, the point before it), by number; the nearest ring first."""
+    nearest = {n: (*_gap(rings[0], ring), 0) for n, ring in enumerate(rings) if n}
+    while nearest:
+        ring = min(nearest, key=lambda n: nearest[n][0])
+        _, there, here, onto = nearest.pop(ring)
+        before = (here - 1) % len(rings[ring])
+        yield begins[onto] + there, begins[ring] + here, begins[ring] + before
+        for other, known in nearest.items():
+            nearest[other] = min(known, (*_gap(rings[ring], rings[other]), ring))
+
+
+def _gap(one: NDArray[np.complex128], other: NDArray[np.complex128]) -> tuple[float, int, int]:
+    """How near two rings come, and by which of their points."""
+    away = abs(one[:, None] - other[None, :])
+    first, second = divmod(int(away.argmin()), len(other))
+    return float(away[first, second]), first, second
 
 
 def _following(runs: Runs) -> NDArray[np.int64]:

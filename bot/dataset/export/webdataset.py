@@ -19,7 +19,10 @@ LARGEST = 1_000_000_000  # bytes of images in one tar
 
 
 class WebDataset:
-    """`SPLIT-000000.tar`, `SPLIT-000001.tar` …"""
+    """`SPLIT-000000.tar`, `SPLIT-000001.tar` …
+
+    Readers make a column of each suffix, so there is one for all images.
+    """
 
     def __init__(self, folder: Path, plan: Plan, largest: int = LARGEST) -> None:
         self._folder = folder

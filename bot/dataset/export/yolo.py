@@ -1,6 +1,7 @@
 """YOLO: images, one line of text per main object, and data.yaml, as ultralytics reads them.
 
-An image without a mask would teach that nothing is to be seen in it, so it is left out.
+An image without a mask would teach that nothing is to be seen in it, so it is left out. A line is
+an object, so the parts of a mask are joined to one outline.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bot.dataset.export.examples import Example, Plan
-from bot.dataset.export.files import shut
-from bot.dataset.export.outlines import polygons
+from bot.dataset.export.files import shut, yaml_text
+from bot.dataset.export.outlines import joined, polygons
 from bot.dataset.export.runs import Runs
 from bot.dataset.splits import NAMES
 
@@ -44,10 +45,11 @@ class Yolo:
 
     def close(self) -> list[Path]:
         self._lines.close()
-        lines = [f"# {self._plan.dataset}/{self._plan.snapshot}", "path: ."]
+        # No `path`: then the folder of this file is meant, wherever the reader stands.
+        lines = [f"# {self._plan.dataset}/{self._plan.snapshot}"]
         lines += [f"{split}: images/{split}" for split in NAMES]
         lines += ["names:"]
-        lines += [f"  {i}: {json.dumps(name)}" for i, name in enumerate(self._plan.names)]
+        lines += [f"  {i}: {yaml_text(name)}" for i, name in enumerate(self._plan.names)]
         (self._folder / "data.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
         return [self._rle]
 
@@ -56,8 +58,6 @@ class Yolo:
 
     def _label(self, example: Example, runs: Runs) -> str:
         size = (example.width, example.height)
-        lines = []
-        for polygon in polygons(runs):
-            points = [f"{min(max(v / size[i % 2], 0), 1):.6f}" for i, v in enumerate(polygon)]
-            lines.append(" ".join([str(example.category), *points]))
-        return "\n".join(lines) + "\n"
+        outline = joined(polygons(runs))
+        points = [f"{min(max(v / size[i % 2], 0), 1):.6f}" for i, v in enumerate(outline)]
+        return " ".join([str(example.category), *points]) + "\n"

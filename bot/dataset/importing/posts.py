@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bot.core.captions import hashtags, mentions
 from bot.core.events import Author, Media, MediaKind, Place, Post, UserTag
+from bot.core.text import hashtag
+from bot.dataset.export.imagefolder import as_written
 from bot.dataset.importing.files import Unusable, inside, read
 from bot.dataset.importing.values import (
     ID,
@@ -31,7 +34,6 @@ from bot.dataset.importing.values import (
     unpacked,
     url_of,
 )
-from bot.platforms.captions import hashtags, mentions, normal_tag
 
 INSTAGRAM = "instagram"
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".bmp")
@@ -138,19 +140,19 @@ def exported(root: Path, path: Path, data: dict[str, Any]) -> Part:
         raise Unusable("no author: export with the default fields")
     index = index_of(data.get("index"), 0)
     kind = MediaKind.COVER if data.get("kind") == MediaKind.COVER else MediaKind.PHOTO
-    place = text_of(data.get("place_name"))
+    place = as_written(text_of(data.get("place_name")))
     spot = Place(
         place, "", *(degrees(unpacked(data.get(f"place_{way}"))) for way in ("lat", "lng"))
     )
     listed = list_of(unpacked(data.get("hashtags")))
-    tags = [normal_tag(tag) for tag in listed if isinstance(tag, str)]
+    tags = [hashtag(tag) for tag in listed if isinstance(tag, str)]
     post = _post(
         platform,
         plain_id(data.get("post_id"), "post_id"),
         Author(platform, who, text_of(data.get("username")) or who),
         taken_at=moment_of(data.get("taken_at")),
         url=url_of(data.get("url")),
-        caption=text_of(data.get("caption")),
+        caption=as_written(text_of(data.get("caption"))),
         tags=tags,
         media=(Media(index, "", kind),),
         place=spot if place else None,
@@ -236,7 +238,7 @@ def _caption(node: Mapping[str, Any], base: Path) -> str:
     if text:
         return text
     try:
-        return read(base.with_name(base.name + ".txt"), LONGEST_TEXT).decode("utf-8", "replace")
+        return read(base.with_name(base.name + ".txt"), LONGEST_TEXT).decode("utf-8-sig", "replace")
     except Unusable:
         return ""
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import structlog
 
+from bot.core.captions import hashtags, mentions
 from bot.core.events import Author, Comment, Media, MediaKind, Place, Post, UserTag
-from bot.platforms.captions import hashtags, mentions
 
 NAME = "instagram"
 _VIDEO = 2

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from bot.core.bots import says_bot
 from bot.core.errors import Refused, TargetGone, TargetPrivate
 from bot.core.events import Author, CommentPage, Page, Post
-from bot.platforms.captions import normal_tag
+from bot.core.text import hashtag, username
 from bot.platforms.instagram.parse import (
     Malformed,
     author_from,
@@ -50,7 +50,7 @@ class Reader:
                 "rank_token": client.rank_token,
                 **(json.loads(cursor) if cursor else {}),
             }
-            path = f"tags/{quote(normal_tag(tag), safe='')}/sections/"
+            path = f"tags/{quote(hashtag(tag), safe='')}/sections/"
             answer = client.private_request(path, data=data, with_signature=False)
             posts = posts_from(section_items(answer["sections"]))
             newest = sorted(posts, key=lambda post: post.taken_at, reverse=True)
@@ -135,7 +135,7 @@ class Reader:
         while len(self._mentioned) > _MENTIONS_KEPT:
             self._mentioned.popitem(last=False)
         found = (self._mentioned.get(post_id) for post_id in named)
-        return [post for post in found if post and me.username.lower() in post.mentions]
+        return [post for post in found if post and username(me.username) in post.mentions]
 
     def _readable(self, post_id: str) -> Post | None:
         """A post, or None when it is gone, private or malformed for good. Other failures go up."""

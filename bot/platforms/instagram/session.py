@@ -190,7 +190,7 @@ class Session:
 def read_settings(file: Path) -> dict[str, Any]:
     """A stored session; {} when there is none or it cannot be read as one."""
     try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
+        stored = json.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
     except ValueError:

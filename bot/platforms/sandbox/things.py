@@ -11,7 +11,8 @@ from bot.platforms.sandbox import ids
 PostKind = Literal["photo", "album", "reel"]
 MessageKind = Literal["text", "link", "photo"]
 
-_HASHTAG = re.compile(r"#(\w+)")
+# Emoji are part of hashtags; #️⃣ is one itself.
+_HASHTAG = re.compile("#((?![\ufe0f\u20e3])[\\w\u2600-\u27bf\ufe0f\U0001f000-\U0001faff]+)")
 _MENTION = re.compile(r"@([A-Za-z0-9._]*[A-Za-z0-9_])")
 _LINK = re.compile(r"instagram\.com/(?:p|reel)/([A-Za-z0-9_-]+)")
 

@@ -340,7 +340,8 @@ def test_one_mistake_in_an_account(line: str, complaint: str) -> None:
         ("", "4: tracks[0]: needs exactly one of hashtag and profile"),
         (
             "hashtag = 'a b'",
-            '6: tracks[0].hashtag: "a b" is not a hashtag: one word, no spaces or punctuation',
+            "6: tracks[0].hashtag: \"a b\" is not a hashtag: ' ' cannot stand in one, "
+            "so it would never be found",
         ),
         ("hashtag = 'a'\nevery = '0.5s'", "7: tracks[0].every: must be at least 1s"),
         (
@@ -602,7 +603,18 @@ def test_a_secret_set_twice(write: Write, tmp_path: Path) -> None:
     assert str(raised.value) == expected
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe"])
+@pytest.mark.parametrize("line_end", [b"", b"\r\n"])
+def test_the_mark_that_some_editors_write_is_no_part_of_a_secret(
+    write: Write, tmp_path: Path, line_end: bytes
+) -> None:
+    (tmp_path / "pw").write_bytes(b"\xef\xbb\xbf" + SECRET.encode() + line_end)
+    (tmp_path / "pw").chmod(0o600)
+    main = load(write(CONTRACT), {"TAGECHO_ACCOUNTS__MAIN__PASSWORD_FILE": "pw"}).accounts["main"]
+    assert main.password is not None
+    assert main.password.get_secret_value() == SECRET
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe", b"\xef\xbb\xbf"])
 def test_a_useless_secret_file(write: Write, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "pw").write_bytes(content)
     (tmp_path / "pw").chmod(0o600)

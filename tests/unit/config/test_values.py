@@ -178,7 +178,7 @@ def test_hashtags(written: str, tag: str) -> None:
     assert parse_hashtag(written) == tag
 
 
-@pytest.mark.parametrize("text", ["", "#", "two words", "a,b", "##x", "a/b", "a\x00", 3, None])
+@pytest.mark.parametrize("text", ["", "#", "two words", "a,b", "a/b", "a\x00", 3, None])
 def test_no_hashtags(text: object) -> None:
     with pytest.raises(ValueError, match=r"hashtag|text in quotes"):
         parse_hashtag(text)

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import gc
+import io
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
+import PIL.ImageDraw
 import pytest
+import yaml
 
 from bot.dataset import snapshots as frozen
 from bot.dataset.export import FORMATS, Options, export
 from bot.service.app import opened
 from bot.verbs import datasets as names
-from tests.datasets import disc, fit, judge, mask, put, settings_at
+from models.images.codec import png_mask
+from storage.tables import MediaRow
+from tests.databases import NOW
+from tests.datasets import SIZE, disc, fit, judge, mask, picture, put, settings_at
 
 COUNT = 10
 pytestmark = [
@@ -24,8 +32,8 @@ pytestmark = [
     # rdflib's own parser uses what rdflib calls outdated; mlcroissant reads JSON-LD with it.
     pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning"),
 ]
-# Both leave the tars to the garbage collector.
-UNCLOSED = pytest.mark.filterwarnings("ignore:unclosed file .*[.]tar:ResourceWarning")
+# They leave tars, and files of several frames, to the garbage collector.
+UNCLOSED = pytest.mark.filterwarnings("ignore:unclosed file .*[.](tar|gif):ResourceWarning")
 
 
 @pytest.fixture(scope="module")
@@ -131,9 +139,6 @@ def test_pycocotools_draws_the_masks(exports: Path, file: str, least: float) -> 
 
 
 def test_yolo_labels_are_the_masks(exports: Path) -> None:
-    import PIL.Image
-    import PIL.ImageDraw
-
     folder = exports / "yolo"
     labels = sorted(folder.glob("labels/*/*.txt"))
     assert len(labels) == COUNT - 1
@@ -170,3 +175,154 @@ def test_mlcroissant_validates_and_reads_the_records(exports: Path, kind: str) -
         assert one["images/width"] == right["width"]
     for one in json.loads((exports / kind / "croissant.json").read_text())["distribution"]:
         assert (exports / kind / one["contentUrl"]).stat().st_size == int(one["contentSize"][:-2])
+
+
+# --- what is rare in a stream, and what other tools stumble over ---
+
+
+MIXED = 12
+
+
+def two_discs(size: tuple[int, int] = SIZE) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """An object of two parts, one left and one right."""
+    width, height = size
+    rows, columns = np.mgrid[:height, :width]
+    near = [(columns - x) ** 2 + (rows - height / 2) ** 2 < 81 for x in (width / 4, width * 3 / 4)]
+    return np.asarray(near[0] | near[1], dtype=np.bool_)
+
+
+def as_file(kind: str, n: int) -> tuple[bytes, str, str]:
+    """A picture of SIZE as a file of this kind, with its media type and what decoding notes."""
+    if kind == "turned":
+        exif = PIL.Image.Exif()
+        exif[0x0112] = 6
+        return picture(n, (SIZE[1], SIZE[0]), exif=exif), "image/jpeg", "exif-rotated"
+    if kind == "gif":
+        grey = (np.full((SIZE[1], SIZE[0], 3), value, np.uint8) for value in (200, 20))
+        frames = [PIL.Image.fromarray(frame) for frame in grey]
+        file = io.BytesIO()
+        frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
+        return file.getvalue(), "image/gif", "first-frame"
+    return picture(n, kind=kind.upper()), f"image/{kind}", ""
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos of several kinds, one of them turned by EXIF; captions of a split that look like
+    dates or numbers; a class that is an emoji; objects of two parts."""
+    folder = tmp_path_factory.mktemp("mixed")
+    settings = settings_at(folder)
+    kinds = ["jpeg", "png", "webp", "gif", "turned", "jpeg"] * 2
+    with opened(settings) as app:
+        for n, kind in enumerate(kinds):
+            data, mime, notes = as_file(kind, n)
+            written = ("2026-01-31", "12", "2026-01-31T12:00:00Z")[n % 3]
+            moment = NOW - timedelta(days=1, microseconds=500_000 * (n % 2))
+            said: dict[str, Any] = {"mime": mime, "caption": written, "taken": moment}
+            (media,) = put(app, f"p{n}", f"u{n}", ("fun🎉",), images=[data], **said)
+            with app.database.write() as session:
+                session.get_one(MediaRow, media).notes = notes
+            mask(app, media, data=png_mask(two_discs()))
+    names.create(settings, "m", {"any_hashtags": ["fun🎉"]}, replace=False)
+    frozen.freeze(settings, "m", "", {"train": 0.5, "val": 0.25, "test": 0.25}, 0)
+    for kind in FORMATS:
+        export(settings, "m", Options(kind, folder / kind, fields="default,caption"))
+    return folder
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working folder that has nothing to do with the export."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+
+def as_ultralytics_finds_them(config: Path) -> tuple[dict[str, Any], dict[str, Path]]:
+    """The names and the folders of data.yaml by the rule of `ultralytics.data.utils`: `path`, or
+    else the folder of the file; a relative one that is not there is sought elsewhere."""
+    data = yaml.safe_load(config.read_text(encoding="utf-8"))
+    root = Path(data.get("path") or config.parent)
+    if not root.exists() and not root.is_absolute():
+        root = Path("datasets") / root
+    splits = ("train", "val", "test")
+    return data["names"], {split: (root / data[split]).resolve() for split in splits}
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_yolo_is_read_from_any_folder(mixed: Path) -> None:
+    readable = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}  # in every version
+    names, folders = as_ultralytics_finds_them(mixed / "yolo" / "data.yaml")
+    assert names == {0: "fun🎉", 1: "object"}
+    images = [path for folder in folders.values() for path in folder.iterdir()]
+    assert len(images) == MIXED
+    for path in images:
+        assert path.suffix in readable
+        with PIL.Image.open(path) as image:
+            assert image.size == SIZE and getattr(image, "n_frames", 1) == 1
+            assert 0x0112 not in image.getexif()
+        label = Path(str(path).replace("/images/", "/labels/")).with_suffix(".txt")
+        (line,) = label.read_text().splitlines()
+        category, *values = map(float, line.split())
+        assert category == 0
+        points = np.array(values).reshape(-1, 2) * SIZE
+        canvas = PIL.Image.new("1", SIZE)
+        PIL.ImageDraw.Draw(canvas).polygon([tuple(point) for point in points], fill=1)
+        drawn = np.asarray(canvas)
+        assert (drawn & two_discs()).sum() / (drawn | two_discs()).sum() > 0.8
+
+
+@pytest.mark.parametrize("kind", ["imagefolder", "parquet", "webdataset"])
+@pytest.mark.usefixtures("elsewhere")
+@UNCLOSED
+def test_datasets_gives_an_image_and_the_same_types_in_every_row(
+    mixed: Path, hub: Any, tmp_path: Path, kind: str
+) -> None:
+    loaded = hub.load_dataset(str(mixed / kind), cache_dir=str(tmp_path / "cache"))
+    assert len({str(rows.features) for rows in loaded.values()}) == 1
+    wanted = written(mixed, kind)
+    seen = 0
+    for rows in loaded.values():
+        for row in rows:
+            about = row.get("json", row)
+            image = row["image"] if "image" in row else row["jpg"]
+            assert image.size == SIZE
+            assert about["caption"].removesuffix(" ") == wanted[about["id"]]["caption"]
+            drawn = np.asarray(row["mask"] if "mask" in row else row["mask.png"]) >= 128
+            assert (drawn == two_discs()).all()
+            seen += 1
+    assert seen == MIXED
+    gc.collect()
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_datasets_reads_the_folder_without_its_card(mixed: Path, hub: Any, tmp_path: Path) -> None:
+    folder = str(mixed / "imagefolder" / "data")
+    loaded = hub.load_dataset("imagefolder", data_dir=folder, cache_dir=str(tmp_path / "cache"))
+    (text,) = {str(rows.features["caption"]) for rows in loaded.values()}
+    assert text == "Value('string')"
+    assert sum(map(len, loaded.values())) == MIXED
+
+
+@UNCLOSED
+def test_webdataset_reads_one_kind_of_image(mixed: Path) -> None:
+    library = pytest.importorskip("webdataset", reason="webdataset of the dev extra")
+    tars = sorted(map(str, (mixed / "webdataset").glob("*.tar")))
+    rows = library.WebDataset(tars, shardshuffle=False, empty_check=False).decode("rgb8")
+    assert [one["jpg"].shape for one in rows] == [(SIZE[1], SIZE[0], 3)] * MIXED
+    gc.collect()
+
+
+def test_coco_images_are_upright_and_still(mixed: Path) -> None:
+    library = pytest.importorskip("pycocotools.coco", reason="pycocotools of the dev extra")
+    seen = 0
+    for path in sorted((mixed / "coco" / "annotations").glob("instances_*.json")):
+        coco = library.COCO(path)
+        split = path.stem.partition("_")[2]
+        for one in coco.loadAnns(coco.getAnnIds()):
+            (about,) = coco.loadImgs(one["image_id"])
+            with PIL.Image.open(mixed / "coco" / "images" / split / about["file_name"]) as image:
+                assert image.size == (about["width"], about["height"]) == SIZE
+                assert image.format != "GIF"
+            assert (coco.annToMask(one).astype(bool) == two_discs()).all()
+            seen += 1
+    assert seen == MIXED

@@ -17,6 +17,7 @@ from sqlmodel import SQLModel
 
 import storage.tables  # noqa: F401 - fills the metadata
 from bot.core.errors import StorageError
+from storage import datasets, search
 from storage.database import Database, alembic_config
 from tests.waiting import PATIENCE
 
@@ -123,3 +124,66 @@ def test_a_database_of_a_newer_version_is_refused(database: Database) -> None:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(StorageError, match="cannot migrate"):
         database.migrate()
+
+
+OLD = """
+INSERT INTO authors VALUES ('instagram', 'u1', 'Ana', '', false, '{day}', '{later}');
+INSERT INTO author_names VALUES ('instagram', 'u1', 'Ana', '{day}');
+INSERT INTO author_names VALUES ('instagram', 'u1', 'anna', '{day}');
+INSERT INTO post_hashtags VALUES (1, 'fun'), (1, 'ｃａｆé'), (2, 'sunset'), (3, 'streetwear');
+INSERT INTO post_mentions (post, media_index, username, user_id) VALUES (2, -1, 'old', '');
+INSERT INTO post_revisions (post, seen_at, field, old, new)
+    VALUES (2, '{day}', 'caption', '"#sunset @old"', '"#hoodie @new"');
+INSERT INTO post_tracks VALUES
+    (1, 'main:hashtag:ｃａｆé', 'mine', '{day}', ''),
+    (2, 'main:hashtag:sunset', 'sunset', '{day}', '');
+INSERT INTO label_scores VALUES (1, 'fun', 'combined', 0.1, 'm', '{day}');
+INSERT INTO track_states (track, health, error, polls, found)
+    VALUES ('main:hashtag:ｃａｆé', 'ok', '', 1, 1);
+INSERT INTO datasets
+    VALUES ('d', '{{"version": 1, "any_hashtags": ["ｃａｆé"]}}', '{day}', '{day}');
+"""
+POST = """
+INSERT INTO posts (id, platform, post_id, author_id, url, caption, pinned, taken_at, first_seen,
+    last_seen, content_hash, raw)
+    VALUES ({n}, 'instagram', 'p{n}', 'u1', '', '{caption}', false,
+    '{day}', '{day}', '{day}', '', '{{}}');
+"""
+
+
+def test_rows_in_former_spellings_are_brought_to_the_normal_form(database: Database) -> None:
+    day, later = "2026-03-01 12:00:00", "2026-03-02 12:00:00"
+    captions = ["#fun🎉 ＃ｃａｆé", "#sunset @old", ""]
+    posts = [POST.format(n=n, caption=c, day=day) for n, c in enumerate(captions, 1)]
+    with database.writer.begin() as connection:
+        command.downgrade(alembic_config(connection), "0006")
+        for statement in ["".join(posts), OLD.format(day=day, later=later)]:
+            for one in filter(str.strip, statement.split(";")):
+                connection.exec_driver_sql(one)
+    database.migrate()
+
+    def rows(query: str) -> list[tuple[object, ...]]:
+        with database.engine.connect() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(query)]
+
+    hashtags = rows("SELECT post, hashtag FROM post_hashtags ORDER BY post, hashtag")
+    assert hashtags == [(1, "café"), (1, "fun🎉"), (2, "hoodie"), (3, "streetwear")]
+    assert rows("SELECT username FROM post_mentions") == [("new",)]
+    assert rows("SELECT post, track FROM post_tracks") == [(1, "main:hashtag:café")]
+    assert rows("SELECT track FROM track_states") == [("main:hashtag:café",)]
+    assert rows("SELECT * FROM label_scores") == []
+    names = rows("SELECT username, normal, last_seen > first_seen FROM author_names ORDER BY 2")
+    assert [(name, normal, bool(seen)) for name, normal, seen in names] == [
+        ("Ana", "ana", True),
+        ("anna", "anna", False),
+    ]
+    with database.read() as session:
+        query = datasets.find(session, "d")
+        assert query is not None
+        assert query.any_hashtags == ("café",)
+        for words, found in (("#hoodie", [2]), ("#sunset", []), ("fun🎉", [1])):
+            assert [hit.post for hit in search.posts(session, search.parse(words))] == found
+    with database.writer.begin() as connection:
+        command.downgrade(alembic_config(connection), "0006")
+    database.migrate()
+    assert rows("SELECT post, hashtag FROM post_hashtags ORDER BY post, hashtag") == hashtags

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.platforms.captions import hashtags, mentions, normal_tag
+from bot.core import text
+from bot.core.captions import hashtags, mentions, one_hashtag
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,17 @@ from bot.platforms.captions import hashtags, mentions, normal_tag
         ("#노을", ("노을",)),
         ("#STRASSE #straße", ("strasse", "straße")),
         ("#cafe\u0301 #CAF\u00c9", ("café",)),
-        ("#sunset🌅 🌅#sea #🌅", ("sunset", "sea")),
+        ("#sunset🌅 🌅#sea #🌅", ("sunset🌅", "sea", "🌅")),
+        ("#fun🎉!", ("fun🎉",)),
+        ("#️⃣ #️⃣one #⃣", ()),  # the emoji #️⃣ is no hashtag
+        ("#top1️⃣ #1️⃣ 1️⃣#a", ("top1\u20e3", "1\u20e3", "a")),
+        ("#❤️ #❤", ("❤",)),  # with and without the selector of its colourful form
+        ("#👨‍👩‍👧family #👍🏽 #🇩🇪", ("👨‍👩‍👧family", "👍🏽", "🇩🇪")),
+        ("#love❤️‍🔥#sea", ("love❤‍🔥", "sea")),
+        ("#Ⓜ️etro #ⓂETRO", ("Ⓜetro",)),
+        ("#star★ #♪", ("star",)),  # signs that are no emoji
+        ("#\ufe0f #\u0301x #\u200da", ()),
+        ("＃ＣＡＦÉ #ｶﾞｽ", ("café", "ガス")),
         ("看海#日落 と#海 слово#нет", ("日落", "海")),
         ("#2026 #a_b #a-b", ("2026", "a_b", "a")),
         ("https://x.org/#frag http://y.org/a#b www.z.org/#c q.org/p#d #e", ("e",)),
@@ -68,11 +80,50 @@ def test_any_text_gives_clean_tags(caption: str) -> None:
     assert len(set(tags)) == len(tags)
     for tag in tags:
         assert tag
-        assert tag == unicodedata.normalize("NFC", tag) == normal_tag(tag)
+        assert tag == unicodedata.normalize("NFC", tag) == text.hashtag(tag)
         assert not set(tag) & set("#＃ \n\t,.!?/")
     for name in mentions(caption):
         assert name.isascii()
         assert name == name.lower()
+
+
+EMOJI = st.sampled_from("🎉❤☀👍🏽🇩🇪👩‍🚀1⃣Ⓜ\ufe0f\u200d#＃ｶﾞＡİΣß_é\u0301\u0338")
+
+
+@given(st.text(st.characters() | EMOJI, max_size=20))
+def test_a_hashtag_that_is_named_is_the_one_that_is_found(name: str) -> None:
+    """A track or opt-in hashtag either matches a caption that contains it, or is refused."""
+    try:
+        tag = one_hashtag(name)
+    except ValueError:
+        return
+    assert text.hashtag(tag) == tag == one_hashtag(tag)
+    for caption in (f"#{tag}", f"so #{tag} fine", f"＃{name.strip().lstrip('#＃').strip()}"):
+        assert hashtags(caption) == (tag,)
+
+
+@given(st.text(st.characters() | EMOJI, max_size=40))
+def test_what_is_found_may_be_named(caption: str) -> None:
+    for tag in hashtags(f"#{caption}"):
+        assert one_hashtag(tag) == tag
+
+
+@pytest.mark.parametrize("form", [text.hashtag, text.username, text.url, text.words, text.name])
+@given(written=st.text(st.characters() | EMOJI, max_size=20))
+def test_normal_forms_stay_as_they_are(form: Callable[[str], str], written: str) -> None:
+    assert form(form(written)) == form(written)
+    assert form(unicodedata.normalize("NFD", written)) == form(
+        unicodedata.normalize("NFC", written)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("fun!", "'!'"), ("two words", "' '"), ("★", "'★'"), ("#️⃣", "cannot stand"), ("#", "nothing")],
+)
+def test_what_no_caption_can_contain_is_refused(name: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        one_hashtag(name)
 
 
 WORDS = st.text(st.characters(categories=("Ll", "Lo", "Nd")), min_size=1, max_size=12)
@@ -81,7 +132,7 @@ WORDS = st.text(st.characters(categories=("Ll", "Lo", "Nd")), min_size=1, max_si
 @given(st.lists(WORDS, max_size=20))
 def test_what_is_written_is_found(words: list[str]) -> None:
     found = hashtags(" ".join(f"#{word}" for word in words))
-    assert set(found) == {normal_tag(word) for word in words}
+    assert set(found) == {text.hashtag(word) for word in words}
 
 
 @pytest.mark.parametrize(
