@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run install test test-fast lint format bench lock wheel docker clean
+.PHONY: help run install test test-fast test-area postgres lint format bench lock wheel docker clean
 
 ARGS ?=
 # Much of a test's time is waiting: three share two cores well. WORKERS= runs them one by one.
@@ -28,17 +28,25 @@ run: .venv/run.stamp ## The demonstration: a network on this machine, the servic
 
 install: .venv/run.stamp ## What the service needs, in .venv; then .venv/bin/tagecho --help
 
-# Where several workers share few cores, the threads of BLAS would only wait for each other.
-test test-fast: export OMP_NUM_THREADS ?= 1
-test test-fast: export OPENBLAS_NUM_THREADS ?= 1
-
 test: .venv/test.stamp ## All tests; installs what they need, torch included
 	$(PY) -m pytest $(WORKERS) $(ARGS)
 
 test-fast: .venv/test.stamp ## The tests that take no more than seconds
 	$(PY) -m pytest $(WORKERS) -m "not slow" $(ARGS)
 
-lint: .venv/test.stamp ## Style, types and who may import whom
+# An area is a folder or a file of that name in tests/ or tests/unit/: a room such as `storage`, or
+# `contract`, `e2e`, `docs`. Those of `flow` are in two places.
+AREA ?=
+area = $(wildcard $(foreach a,$(AREA),tests/$a tests/unit/$a tests/unit/test_$a.py))
+
+test-area: .venv/test.stamp ## The fast tests of one room: AREA=storage (or more: AREA="cli verbs")
+	@test -n "$(area)" || { echo "make test-area AREA=... : no such area: '$(AREA)'" >&2; exit 2; }
+	$(PY) -m pytest $(WORKERS) -m "not slow" $(area) $(ARGS)
+
+postgres: .venv/test.stamp ## The server that tests use; fails where one is expected and missing
+	@$(PY) -m tests.databases
+
+lint: .venv/test.stamp ## Style, types and who may import whom: seconds
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy

@@ -1,15 +1,19 @@
 """Databases for tests: every test that asks for `database` runs on SQLite and on PostgreSQL.
 
 PostgreSQL is looked for at TAGECHO_TEST_POSTGRES (a URL; then it must answer) or on 127.0.0.1:5432;
-each test gets a schema of its own there, dropped afterwards.
+each test gets a schema of its own there, dropped afterwards. Where TAGECHO_EXPECT_POSTGRES is set,
+as .ci/run does for CI, its absence is a failure.
+
+    python -m tests.databases       says which server the tests would use; 1 if one is missing
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -36,18 +40,31 @@ BACKENDS = ("sqlite", pytest.param("postgres", marks=pytest.mark.postgres))
 
 @pytest.fixture(scope="session")
 def postgres_server() -> URL:
-    """A PostgreSQL database in which schemas may be created; skips where there is none."""
-    named = os.environ.get("TAGECHO_TEST_POSTGRES")
+    """A PostgreSQL database in which schemas may be created; skips where there may be none."""
+    server, problem = find_server(os.environ)
+    if server is not None:
+        return server
+    if is_expected(os.environ):
+        pytest.fail(problem, pytrace=False)
+    pytest.skip(problem)
+
+
+def find_server(environ: Mapping[str, str]) -> tuple[URL | None, str]:
+    """A server that answers, or why there is none."""
+    named = environ.get("TAGECHO_TEST_POSTGRES")
     problems = []
     for text in [named] if named else USUAL:
         url = make_url(text)
         problem = _why_silent(url)
         if problem is None:
-            return url
+            return url, ""
         problems.append(problem)
-    if named:
-        pytest.fail(f"TAGECHO_TEST_POSTGRES does not answer: {problems[0]}", pytrace=False)
-    pytest.skip(f"no PostgreSQL server: {problems[0]}")
+    return None, f"no PostgreSQL server: {problems[0]}"
+
+
+def is_expected(environ: Mapping[str, str]) -> bool:
+    """Whether tests that need a server may not be skipped."""
+    return bool(environ.get("TAGECHO_TEST_POSTGRES") or environ.get("TAGECHO_EXPECT_POSTGRES"))
 
 
 @pytest.fixture(params=BACKENDS)
@@ -165,3 +182,13 @@ def _why_silent(url: URL) -> str | None:
     finally:
         engine.dispose()
     return None
+
+
+def main() -> int:
+    server, problem = find_server(os.environ)
+    print(server or problem)
+    return int(server is None and is_expected(os.environ))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

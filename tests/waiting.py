@@ -8,7 +8,7 @@ from typing import TypeVar
 
 # Seconds, for whatever a test waits for: an event, a request, the end of a process. Only what hangs
 # reaches it. No test is about how fast the machine is, or what else it is doing.
-PATIENCE = 300.0
+PATIENCE = 600.0
 
 Found = TypeVar("Found")
 
