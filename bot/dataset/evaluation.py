@@ -34,8 +34,8 @@ class TaggedPhoto:
 class MaskSet:
     """A folder with `photos/ID.jpg` and `labels/ID.png` (nonzero: object).
 
-    `chosen`: the ids for choosing thresholds, or all others. Raises UsageError for a folder of
-    another form, NothingToDo when no image is left.
+    `chosen`: the ids for choosing thresholds, or all others. Raises UsageError if the folder
+    has another form, NothingToDo if no image is left.
     """
 
     def __init__(self, folder: Path, *, chosen: bool, limit: int | None = None) -> None:
@@ -73,7 +73,7 @@ def tagged_photos(file: Path, limit: int | None = None) -> list[TaggedPhoto]:
     rows = [_row(file, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
     kept = {row["id"]: row for row in rows if row["hashtag"] not in SAY_NOTHING}
     if not kept:
-        raise NothingToDo(f"{file}: no post with a hashtag that says something")
+        raise NothingToDo(f"{file}: no post with a usable hashtag")
     photos = _by_id(file.parent / "photos", SUFFIXES)
     _complete(file, kept, photos, "post")
     return [
@@ -83,7 +83,7 @@ def tagged_photos(file: Path, limit: int | None = None) -> list[TaggedPhoto]:
 
 
 def limited(ids: list[str], limit: int | None) -> list[str]:
-    """So many of them, spread by a hash: the same ones every time, in their order."""
+    """`limit` of them, chosen by a hash: the same ones every time, in their order."""
     if limit is None or limit >= len(ids):
         return ids
     first = sorted(ids, key=lambda name: hashlib.sha256(name.encode()).digest())[:limit]
@@ -127,7 +127,7 @@ def _row(file: Path, number: int, line: str) -> dict[str, str]:
     try:
         row: Any = json.loads(line)
     except ValueError as error:
-        raise UsageError(f"{file}:{number}: is no JSON: {error}") from error
+        raise UsageError(f"{file}:{number}: is not JSON: {error}") from error
     columns = ("id", "author", "hashtag")
     if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in columns):
         has = ", ".join(row) if isinstance(row, dict) else type(row).__name__

@@ -1,6 +1,6 @@
 """Filter expressions on a post's metadata: `likes >= 10 and "hoodie" in hashtags`.
 
-A small part of Python's expressions, read by its own parser and walked here; nothing is executed.
+A small part of Python's expressions. Python's parser reads them; nothing is executed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bot.core.events import Post
 from bot.schema.problems import did_you_mean
 
 Filter = Callable[[Post], bool]
-LONGEST = 2000  # characters: the parser's own limits are far beyond
+LONGEST = 2000  # characters; the limits of the parser are far higher
 
 
 def parse_day(written: str) -> datetime:
@@ -105,7 +105,7 @@ def _boolean(node: ast.expr) -> Filter:
 
 
 def _comparison(node: ast.Compare) -> Filter:
-    """`a < b < c` holds when each neighbouring pair does."""
+    """`a < b < c` is true if each neighbouring pair is."""
     sides = [node.left, *node.comparators]
     asked = [side.id for side in sides if isinstance(side, ast.Name) and side.id in _NORMAL]
     values = [_value(side, _NORMAL[asked[0]] if asked else text.words) for side in sides]

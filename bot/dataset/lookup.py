@@ -1,4 +1,4 @@
-"""A dataset by its name: the query behind it, and which names there are."""
+"""A dataset by its name: its query, and the known names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_NAME = 100
 
 
 def query_of(app: App, settings: Settings, name: str) -> Query:
-    """Of a dataset that was created, that a track feeds, or that a snapshot is left of."""
+    """The query of a dataset: one that was created, one of a track, or one of a snapshot."""
     with app.database.read() as session:
         query = datasets.find(session, name)
         last = snapshots.by_name(session, name)
@@ -33,9 +33,9 @@ def names_of(app: App, settings: Settings) -> list[str]:
 
 def check_name(name: str) -> None:
     if not name or len(name) > MAX_NAME or not name.isprintable() or set(name) & set("/\\ "):
-        raise UsageError(f"{name[:60]!r} is no name: one word, without / and \\")
+        raise UsageError(f"{name[:60]!r} is not a name: use one word without / and \\")
     if name.startswith((".", "-")):
-        raise UsageError(f"{name!r}: a name does not begin with {name[0]}")
+        raise UsageError(f"{name!r}: a name must not begin with {name[0]}")
 
 
 def unknown(name: str, known: list[str], what: str = "dataset") -> str:

@@ -1,4 +1,4 @@
-"""Snapshots: a dataset frozen, checked later, and rebuilt bit for bit."""
+"""Snapshots: freeze a dataset, verify it later, rebuild it bit for bit."""
 
 from __future__ import annotations
 
@@ -29,20 +29,22 @@ CHUNK = 200  # images of a snapshot in one transaction
 
 @dataclass(slots=True)
 class Checked:
-    """What became of a snapshot since it was made."""
+    """What changed in a snapshot since it was made."""
 
     dataset: str
     snapshot: str
     items: int
     manifest_sha256: str
-    rebuilt_sha256: str = ""  # of the manifest as its rows make it now
+    rebuilt_sha256: str = ""  # of the manifest that its rows give now
     forgotten: int = 0
-    changed: list[int] = field(default_factory=list)  # numbers of rows that say something else
-    missing: list[int] = field(default_factory=list)  # whose original is gone or damaged
+    changed: list[int] = field(default_factory=list)  # numbers of rows that changed
+    missing: list[int] = field(
+        default_factory=list
+    )  # numbers of rows whose original is missing or damaged
 
     @property
     def sound(self) -> bool:
-        """Nothing is different but what was forgotten."""
+        """Nothing differs except what was forgotten."""
         same = self.rebuilt_sha256 == self.manifest_sha256 or self.forgotten > 0
         return same and not self.changed and not self.missing
 
@@ -61,7 +63,7 @@ def freeze(
 def make(
     app: App, settings: Settings, name: str, snapshot: str, shares: dict[str, float], seed: int
 ) -> Snapshot:
-    """Interrupted, it leaves nothing that counts: the row gets its hash at the very end."""
+    """The row gets its hash at the very end; without it an interrupted snapshot does not count."""
     if snapshot:
         check_name(snapshot)
     with file_lock(settings.data.dir / "locks" / f"dataset-{_slug(name)}.lock", f"dataset {name}"):
@@ -88,15 +90,15 @@ def snapshot_rows(settings: Settings, dataset: str = "") -> list[dict[str, Any]]
 
 
 def verify(settings: Settings, name: str) -> Checked:
-    """Compare a snapshot's rows and originals with what was frozen."""
+    """Compare the rows and originals of a snapshot with what was frozen."""
     with opened(settings) as app:
         return _check(app, wanted(app, name), None)
 
 
 def rebuild(settings: Settings, name: str, out: Path) -> Checked:
-    """Write the manifest again: the very same bytes, but for the lines that were forgotten.
+    """Write the manifest again: the same bytes, without the lines that were forgotten.
 
-    Nothing is written when an original is missing or a row was changed.
+    Nothing is written if an original is missing or a row has changed.
     """
     with opened(settings) as app:
         row = wanted(app, name)
@@ -140,9 +142,9 @@ def _begin(
     with app.database.write() as session:
         secret = datasets.make_key(session, name, now)
         if snapshot and snapshots.by_name(session, name, snapshot) is not None:
-            raise UsageError(f"there is a snapshot {name}/{snapshot}; a snapshot never changes")
+            raise UsageError(f"the snapshot {name}/{snapshot} exists; a snapshot never changes")
         shown = query.stored()
-        if query.authors:  # the manifest travels, names do not
+        if query.authors:  # the manifest may be passed on; names stay here
             shown["authors"] = [pseudonym(secret, one) for one in query.authors]
         row = Snapshot(
             dataset=name,
@@ -158,7 +160,7 @@ def _begin(
 
 
 def _fill(app: App, snapshot: int, chosen: list[Chosen]) -> dict[str, set[str]]:
-    """Write the items. Returns the versions of what was asked about them."""
+    """Write the items. Returns the versions of the networks and checks that judged them."""
     versions: dict[str, set[str]] = {}
     seq = 0
     for start in range(0, len(chosen), CHUNK):
@@ -204,7 +206,7 @@ def _finish(app: App, snapshot: int, versions: dict[str, set[str]], parts: Split
             row.manifest_sha256, forgotten = digest.hexdigest(), False
             session.merge(row)
     if forgotten:
-        raise StorageError("somebody was forgotten while the snapshot was made: make it again")
+        raise StorageError("a person was forgotten while the snapshot was made: make it again")
     return row
 
 
@@ -231,12 +233,12 @@ def _check(app: App, row: Snapshot, out: Any) -> Checked:
         if out is not None:
             out.write(line)
     checked.rebuilt_sha256 = digest.hexdigest()
-    checked.changed += range(seen, row.items)  # rows that are not there at all
+    checked.changed += range(seen, row.items)  # rows that do not exist
     return checked
 
 
 def _welcome(app: App, found: list[Found]) -> list[Found]:
-    """Without those who opted out: forgetting removes them, and this is the second lock."""
+    """Leave out people who opted out. Forgetting removes them already; this is a second guard."""
     people: dict[str, list[str]] = {}
     for platform, author in {(one.platform, one.author) for one in found}:
         people.setdefault(platform, []).append(author)
@@ -251,7 +253,7 @@ def _welcome(app: App, found: list[Found]) -> list[Found]:
 
 @contextlib.contextmanager
 def _written(out: Path) -> Iterator[Any]:
-    """A file that appears whole at the end, or not at all."""
+    """A file that is complete or absent."""
     try:
         with tempfile.NamedTemporaryFile(dir=out.parent, prefix=".part-", delete=False) as file:
             try:

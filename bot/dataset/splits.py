@@ -1,4 +1,4 @@
-"""Which images train, which validate, which test: whoever belongs together stays together."""
+"""Splits: train, val and test. Images that belong together are in one split."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Person = tuple[str, str]  # platform, user id
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The split of each image; None: left out, because it would lie in two at once."""
+    """The split of each image; None: left out, because it belongs to two splits."""
 
     of_image: list[str | None]
     left_out: int
@@ -42,9 +42,9 @@ def split(
     """Split by author and by group of near duplicates, so that no test image was trained on.
 
     Authors who share a group (or the very same bytes) get one split, drawn by a keyed hash of the
-    first of them, so the shares hold for sets of authors, about, and not for images exactly. An
-    author of an earlier snapshot keeps the split (`past`). Where that puts a group into two splits
-    at once, the split of its first image keeps it and the other images are left out.
+    first of them. So the shares hold approximately for sets of authors, not exactly for images. An
+    author of an earlier snapshot keeps the split (`past`). If that puts a group into two splits
+    at once, the split of its first image keeps it, and the other images are left out.
     """
     people = [(image.platform, image.author) for image in images]
     shared = [(image.group, image.sha256) for image in images]

@@ -1,9 +1,9 @@
-"""Runs a module as a background process: low priority, first to go when memory ends, and never
-longer than the process that started it.
+"""Runs a module as a background process: low priority, the first to be killed when memory is short,
+and never longer than the process that started it.
 
     python -m bot.learn.background NICE SIGNAL PARENT MODULE [ARGUMENT ...]
 
-SIGNAL (a number) is what it gets when its parent (a process id) dies, however that dies; on Linux.
+SIGNAL (a number) is sent to it when its parent (a process id) dies, for any reason; on Linux.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ import sys
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
-_OOM_FIRST = "800"  # of 1000: before the service, whose replies matter more
+_OOM_FIRST = "800"  # of 1000: killed before the service, whose replies are more important
 
 
 def command(nice: int, on_orphan: signal.Signals, module: str, arguments: list[str]) -> list[str]:
-    """What to start. The parent is the *thread* that starts it: use one that stays."""
+    """The command to start. Its parent is the *thread* that starts it: use one that stays alive."""
     numbers = [str(nice), str(int(on_orphan)), str(os.getpid())]
     return [sys.executable, "-m", "bot.learn.background", *numbers, module, *arguments]
 
 
 def step_back(nice: int) -> None:
-    """At least so nice, and the first to be killed when memory ends."""
+    """Lower the priority to at least this, and be the first to be killed when memory is short."""
     before = os.getpriority(os.PRIO_PROCESS, 0)
     os.setpriority(os.PRIO_PROCESS, 0, max(before, nice))
-    with contextlib.suppress(OSError):  # no Linux, or a container that does not allow it
+    with contextlib.suppress(OSError):  # not Linux, or a container that forbids it
         Path("/proc/self/oom_score_adj").write_text(_OOM_FIRST, encoding="utf-8")
 
 
 def follow_parent(number: int, parent: int) -> None:
-    """Get this signal when the parent dies, and at once when it is dead already."""
+    """Get this signal when the parent dies, at once if it is dead already."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
         prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)

@@ -1,7 +1,7 @@
-"""What a run learns from, laid out as folders of small photos, as the trainings read them.
+"""The photos of a run: folders of small photos, as the trainings read them.
 
-RUN/photos/{train,held_out}/SHA256.jpg, RUN/photos/train/posts.jsonl, RUN/dataset.json. All of it is
-removed when the run ends, and what is of somebody who leaves at once.
+RUN/photos/{train,held_out}/SHA256.jpg, RUN/photos/train/posts.jsonl, RUN/dataset.json. All of
+it is removed when the run ends; the photos of a person who is forgotten are removed at once.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from models.images.decoder import decode
 from storage.blobs import BlobStore
 from storage.learning import Picture, held_out
 
-SIDE = 448  # px, short side at most about twice this: more than any network here looks at
+SIDE = 448  # px; the short side is at most about twice this, more than any network here uses
 QUALITY = 92
-BYTES_EACH = 100_000  # on disk, photo and masks
-LOOKS = 5  # at folders that change meanwhile
-BYTES_MORE = 400_000_000  # checkpoints, each written beside the one before
+BYTES_EACH = 100_000  # bytes on disk, photo and masks
+LOOKS = 5  # tries to read folders that change meanwhile
+BYTES_MORE = 400_000_000  # bytes of checkpoints, each written beside the previous one
 TRAIN, HELD_OUT = "train", "held_out"
 POSTS = Path("photos", TRAIN, "posts.jsonl")  # in the folder of a run
-START = "start.onnx"  # there, too: what the run begins with
+START = "start.onnx"  # also there: the network from which the run starts
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -48,7 +48,7 @@ class Layout:
         return self.folder / "photos" / part_of(picture) / f"{picture.sha256}.jpg"
 
     def mask(self, picture: Picture) -> Path:
-        """The teacher's; missing where it did not trust its own."""
+        """The mask of the teacher; missing if the teacher did not trust it."""
         return self.folder / "masks" / part_of(picture) / f"{picture.sha256}.png"
 
 
@@ -65,12 +65,14 @@ def lay_out(
     *,
     max_pixels: int,
 ) -> Layout:
-    """Write the photos. What cannot be read is passed over and counted.
+    """Write the photos. Unreadable ones are skipped and counted.
 
-    Raises StorageError when the disk is full, NothingToDo when all photos look the same.
+    Raises StorageError if the disk is full, NothingToDo if all photos look the same.
     """
     _check_room(folder, len(pictures))
-    shutil.rmtree(folder / "photos", ignore_errors=True)  # of an attempt that may have had others
+    shutil.rmtree(
+        folder / "photos", ignore_errors=True
+    )  # left by an earlier attempt, which may have had other photos
     kept: list[Picture] = []
     looks: set[bytes] = set()
     for part in (TRAIN, HELD_OUT):
@@ -109,7 +111,7 @@ def lay_out(
 
 
 def read_layout(folder: Path) -> Layout:
-    """Of a run that was broken off. Raises StorageError when its files are gone."""
+    """The photos of an interrupted run. Raises StorageError if its files are missing."""
     try:
         rows = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
         kept = [Picture(r["sha256"], r["post"], r["author"], tuple(r["hashtags"])) for r in rows]
@@ -122,12 +124,12 @@ def read_layout(folder: Path) -> Layout:
     )
     for picture in kept:
         if not layout.photo(picture).exists():
-            raise StorageError(f"{folder}: photos of this run are gone")
+            raise StorageError(f"{folder}: photos of this run are missing")
     return layout
 
 
 def clear(folder: Path) -> None:
-    """Keep the logs and curves of a run, remove all that is, or was made from, a photo."""
+    """Keep the logs and curves of a run; remove all photos and what was made from them."""
     for name in ("photos", "masks", "export"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for pattern in ("dataset.json", START, "*/*.pt", "*/*.part", "*.part"):
@@ -136,15 +138,15 @@ def clear(folder: Path) -> None:
 
 
 class Runs:
-    """What runs that are under way, or were broken off, hold of stored images."""
+    """The stored images that runs in progress, or interrupted runs, have copied."""
 
     def __init__(self, home: Path) -> None:
-        """`home`: of networks and runs."""
+        """`home`: the folder of networks and runs."""
         self._home = home
 
     def remove(self, hashes: Collection[str]) -> None:
-        """Photos and masks of these images, and the lists that name them: without its list a run
-        that was broken off does not go on. Raises StorageError."""
+        """Remove the photos and masks of these images, and the lists that name them. An interrupted
+        run without its list does not continue. Raises StorageError."""
         these = set(hashes)
         try:
             for path in self._files("*/*/*"):
@@ -158,15 +160,15 @@ class Runs:
             raise StorageError(f"photo of a run cannot be removed: {error}") from error
 
     def _files(self, pattern: str) -> list[Path]:
-        """Of all runs. A run that ends while we look takes its files with it: look again."""
+        """The files of all runs. If a run ends meanwhile and removes its files, read again."""
         for _ in range(LOOKS):
             with contextlib.suppress(FileNotFoundError):
                 return list(self._home.glob(f"runs/*/{pattern}"))
-        raise StorageError(f"{self._home / 'runs'} changes too fast to be looked through")
+        raise StorageError(f"{self._home / 'runs'} changes too fast to be read")
 
 
 def writing(path: Path, write: Callable[[Path], object]) -> None:
-    """All or nothing. Raises StorageError, as on a full disk."""
+    """Write a file completely or not at all. Raises StorageError, for example on a full disk."""
     partial = path.with_suffix(".part")
     try:
         write(partial)
@@ -206,7 +208,7 @@ def _save(image: Image, path: Path) -> None:
 
 
 def _look(image: Image) -> bytes:
-    """Equal for images nobody could tell apart at a glance."""
+    """A key that is equal for images that look the same."""
     small = PIL.Image.fromarray(image).resize((8, 8), PIL.Image.Resampling.BOX)
     return (np.asarray(small) >> 4).tobytes()
 

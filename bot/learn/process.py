@@ -1,4 +1,4 @@
-"""A long computation in a process of its own, which stands still while there is better to do."""
+"""A long computation in its own process, which pauses while replies wait."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-TICK = 0.25  # seconds between looks at the process and at who waits
-GRACE = 5.0  # seconds between the polite and the other end of a process
+TICK = 0.25  # seconds between two checks of the process and of the waiting replies
+GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 Say = Callable[[str], None]
-Waiting = Callable[[], int]  # how many replies wait to be rendered
+Waiting = Callable[[], int]  # the number of replies that wait to be rendered
 
 
 class TimeLimit(Exception):
-    """The time a run may take is over."""
+    """The time limit of a run is over."""
 
 
 class Turn:
-    """Whether it is our turn: not while replies wait, and not longer than the time limit."""
+    """May the run compute now? Not while replies wait, and not longer than the time limit."""
 
     def __init__(self, waiting: Waiting, seconds: float, say: Say, spent: float = 0) -> None:
-        """`seconds`: the limit, of which `spent` are gone already."""
+        """`seconds`: the limit, of which `spent` are used already."""
         self._waiting, self._seconds, self._say = waiting, seconds, say
         self._started = time.monotonic() - spent
         self._told = False
 
     @property
     def spent(self) -> float:
-        """Seconds since the run began, pauses included, interruptions not."""
+        """Seconds since the run started, with pauses, without interruptions."""
         return time.monotonic() - self._started
 
     def ours(self) -> bool:
@@ -45,18 +45,18 @@ class Turn:
         count = self._waiting()
         if bool(count) != self._told:
             self._told = bool(count)
-            self._say(f"paused: {count} replies are to be rendered" if count else "going on")
+            self._say(f"paused: {count} replies wait to be rendered" if count else "going on")
         return count == 0
 
     def wait(self) -> None:
-        """Return when it is. Raises TimeLimit."""
+        """Wait until the run may compute. Raises TimeLimit."""
         while not self.ours():
             time.sleep(TICK)
 
 
 class Child:
-    """A started process, in a process group of its own; what it says on stderr is kept and passed
-    on, its last words are remembered."""
+    """A started process in its own process group. Its stderr is kept and passed on, and its last
+    line is remembered."""
 
     def __init__(
         self, command: Sequence[str], log: Path, say: Say, threads: int, env: Mapping[str, str]
@@ -81,14 +81,14 @@ class Child:
 
     @property
     def last_words(self) -> str:
-        """The last line it said: of a Python process that failed, the error."""
+        """Its last line; for a Python process that failed, the error."""
         lines = [line for line in self._last if line.strip() and not line.startswith(" ")]
         return lines[-1].strip() if lines else ""
 
     def wait(self, turn: Turn) -> int:
-        """Its exit status, negative for a signal. It stands still while it is not our turn.
+        """Its exit status, negative for a signal. It pauses while replies wait.
 
-        Whatever interrupts the waiting (TimeLimit, Ctrl-C, an error of the database) ends it.
+        If the waiting is interrupted (TimeLimit, Ctrl-C, an error of the database), it is ended.
         """
         try:
             while (status := self._process.poll()) is None:
@@ -100,7 +100,7 @@ class Child:
         return status
 
     def end(self) -> None:
-        """Nothing of it is left when this returns."""
+        """End the process and all its children before this returns."""
         if self._process.poll() is None:
             self._signal(signal.SIGTERM)
             self._pause(False)
@@ -120,7 +120,7 @@ class Child:
             os.killpg(self._process.pid, number)
 
     def _read(self, log: Path, say: Say) -> None:
-        """Never breaks off: a process whose stderr nobody reads would stand still."""
+        """Read to the end: a process would block if nobody read its stderr."""
         assert self._process.stderr is not None  # noqa: S101 - it is a pipe
         for raw in self._process.stderr:
             line = raw.decode(errors="replace").rstrip()

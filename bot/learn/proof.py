@@ -1,4 +1,4 @@
-"""What two networks make of the photos of people neither was trained on, side by side."""
+"""Compare two networks on photos of people whose photos neither was trained on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from models.metrics.masks import iou
 from models.serving.promotion import Evidence, paired
 from storage.learning import Picture
 
-MOST_KNOWN, MOST_ASKED = 2000, 1000  # photos, the newest: more would only take longer
+MOST_KNOWN, MOST_ASKED = 2000, 1000  # photos, the newest; more would only take longer
 Vectors = NDArray[np.float32]
 
 
@@ -41,7 +41,7 @@ def prove(
     turn: Turn,
     say: Say,
 ) -> Evidence:
-    """The figures the decision rests on. Raises ModelError, StorageError."""
+    """The figures for the decision. Raises ModelError, StorageError."""
     known, asked = layout.train[:MOST_KNOWN], layout.held_out[:MOST_ASKED]
     items = [] if corrected is None else [(corrected, name) for name in corrected.ids]
     total = len(known) + len(asked) + len(items)
@@ -63,7 +63,7 @@ def prove(
 
 
 class _Seen:
-    """Everything both networks said so far; of each pair the new one's comes first."""
+    """The results of both networks so far; in each pair the new network comes first."""
 
     def __init__(self, new: Segmenter, old: Segmenter, turn: Turn, say: Say, total: int) -> None:
         self._networks, self._turn, self._say, self._total = (new, old), turn, say, total
@@ -79,7 +79,7 @@ class _Seen:
         found = [network(image) for network in self._networks]
         for one, network in zip(found, self._networks, strict=True):
             if not (np.isfinite(one.embedding).all() and np.isfinite(one.probability).all()):
-                raise ModelError(f"{network.version} gives numbers that are none")
+                raise ModelError(f"{network.version} returns values that are not finite")
         self._done += 1
         if self._done % 100 == 0 or self._done == self._total:
             self._say(f"{self._done}/{self._total} photos")
@@ -99,16 +99,16 @@ class _Seen:
 def right_ones(
     vectors: dict[str, Vectors], known: Sequence[Picture], asked: Sequence[Picture]
 ) -> list[float]:
-    """1 or 0 per post of `asked`: is the hashtag that its 20 nearest posts of `known` vote for one
-    of its own? A post is the mean of its images. Only telling hashtags of the known posts count,
-    and posts that carry one of these."""
+    """1 or 0 per post of `asked`: do its 20 nearest posts of `known` vote for one of its hashtags?
+    A post is the mean of its images. Only hashtags that tell the known posts apart count, and posts
+    that have one of these."""
     train, train_tags = _posts(vectors, known)
     test, test_tags = _posts(vectors, asked)
     names = sorted(telling(train_tags))
     if not names or not len(test):
         return []
     tags = np.array([[n in own for n in names] for own in train_tags + test_tags], np.float64)
-    groups = np.array([0] * len(train) + [1] * len(test), np.intp)  # the known ones answer only
+    groups = np.array([0] * len(train) + [1] * len(test), np.intp)  # the known posts only vote
     won = votes(neighbours(np.concatenate([train, test]), groups), sparse.csr_array(tags))
     ballots = won.toarray()[len(train) :]
     wanted = tags[len(train) :]

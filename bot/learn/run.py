@@ -1,8 +1,7 @@
-"""Learning from the own stream: photos → start → DINO → pseudo-masks → head → export → proof →
-decision.
+"""A learning run: photos → start → DINO → pseudo-masks → head → export → proof → decision.
 
-Each stage leaves its files in RUN/ and its name in the run's row, so a run that was killed goes on
-where it was. The network in service changes at the very end, by one call, or not at all.
+Each stage leaves its files in RUN/ and its name in the row of the run, so a killed run continues at
+the same stage. The network in service changes at the very end, by one call, or not at all.
 """
 
 from __future__ import annotations
@@ -39,20 +38,21 @@ from storage.tables import LearningRun
 
 log = structlog.get_logger()
 STAGES = ("photos", "start", "dino", "masks", "head", "export", "proof", "decision")
-ATTEMPTS = 5  # times a stage may be begun before the run is given up
+ATTEMPTS = 5  # times that a stage may start before the run fails
 INTERRUPTED = "interrupted"
 _FULL = ("no space left on device", "errno 28", "disk quota exceeded")
 
 
 class Networks(Protocol):
-    """The networks in service and to be. `bot.verbs.learn` provides them. All raise ModelError."""
+    """The networks in service and the new ones. `bot.verbs.learn` provides them. All methods raise
+    ModelError."""
 
     def in_service(self) -> Segmenter: ...
 
     def candidate(self, export: Path) -> Segmenter: ...
 
     def starts(self) -> list[str]:
-        """Versions that a run may begin with, the best first."""
+        """Versions that a run may start from, the best first."""
 
     def copy(self, version: str, to: Path) -> None:
         """Its ONNX file."""
@@ -66,25 +66,25 @@ class Networks(Protocol):
 
 
 class BrokenOff(ModelError):
-    """The training was killed; the run can go on."""
+    """The training was killed; the run can continue."""
 
 
 class Left(TagechoError):
-    """Somebody left while the run was learning from them: it must not go on."""
+    """A person whose images the run uses was forgotten: the run must stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What a run may use."""
 
-    home: Path  # of networks and runs
+    home: Path  # the folder of networks and runs
     nice: int = 15
     seconds: float = 6 * 3600
     max_pixels: int = 50_000_000
 
 
 class Learning:
-    """One run at a time; who calls holds the lock."""
+    """One run at a time; the caller holds the lock."""
 
     def __init__(
         self,
@@ -104,11 +104,11 @@ class Learning:
         self._terms, self._say, self._clock = terms, say, clock
 
     def run(self, recipe: Recipe, *, fresh: bool = False) -> LearningRun:
-        """Go on with the run that was broken off, or begin one (`fresh`: in any case).
+        """Continue the interrupted run, or start one (`fresh`: always start one).
 
         Returns its row, `promoted` or `kept_out`. Raises NothingToDo without enough images,
-        ModelError when a training failed, StorageError; the row says the same. Ctrl-C, a full disk
-        and a killed training leave a run that goes on next time.
+        ModelError if a training failed, StorageError; the row has the same reason. After Ctrl-C, a
+        full disk or a killed training the next call continues the run.
         """
         run = self._take_up(recipe, fresh=fresh)
         run_id = run.id or 0
@@ -125,7 +125,7 @@ class Learning:
             raise
         except (KeyboardInterrupt, BrokenOff, StorageError) as error:
             reason = str(error) or INTERRUPTED
-            with contextlib.suppress(StorageError):  # the disk may be full, which is the reason
+            with contextlib.suppress(StorageError):  # the disk may be full, which may be the reason
                 self._leave(run_id, reason, turn, counts=not isinstance(error, KeyboardInterrupt))
             raise
         except Exception as error:
@@ -139,27 +139,27 @@ class Learning:
         with self._database.read() as session:
             found = learning.unfinished(session)
         if found is not None and not fresh and (lost := self._lost(found)):
-            self._say(f"run {found.id} cannot go on: {lost}")
+            self._say(f"run {found.id} cannot continue: {lost}")
             fresh = True
         if found is not None and fresh:
-            self._end(found.id or 0, RunState.CANCELLED, "another one was begun")
+            self._end(found.id or 0, RunState.CANCELLED, "another run was started")
         self._tidy(None if found is None or fresh else found.id)
         if found is None or fresh:
             with self._database.write() as session:
                 found = learning.begin(session, recipe.as_dict(), self._clock())
             self._say(f"run {found.id}: learning")
             return found
-        self._say(f"run {found.id}: going on with {found.stage or STAGES[0]}")
+        self._say(f"run {found.id}: continues with {found.stage or STAGES[0]}")
         return found
 
     def _tidy(self, running: int | None) -> None:
-        """What a run left that was killed at its very end."""
+        """Finish a run that was killed at its very end."""
         for folder in self._folder(0).parent.glob("*"):
             if folder.name != str(running):
                 photos.clear(folder)
 
     def _lost(self, run: LearningRun) -> str:
-        """Why a run that was broken off cannot go on; empty when it can."""
+        """Why an interrupted run cannot continue; empty if it can."""
         if run.stage in ("", STAGES[0]):
             return ""
         try:
@@ -197,7 +197,7 @@ class Learning:
             at += 1
 
     def _enter(self, run_id: int, stage: str, turn: Turn) -> None:
-        """Raises ModelError when this stage was begun too often."""
+        """Raises ModelError if this stage was started too often."""
         with self._database.write() as session:
             row = session.get_one(LearningRun, run_id)
             begun = row.facts.get("begun", 0) + 1 if row.stage == stage else 1
@@ -205,7 +205,7 @@ class Learning:
             learning.note(session, run_id, known, stage=stage, reason="")
             why = row.facts.get("broken_off", "")
         if begun > ATTEMPTS:
-            raise ModelError(f"{stage}: given up after {ATTEMPTS} attempts; the last: {why}")
+            raise ModelError(f"{stage}: failed after {ATTEMPTS} attempts; the last: {why}")
         log.info("stage started", run=run_id, stage=stage, seconds=round(turn.spent))
 
     def _lay_out(self, run_id: int, recipe: Recipe, folder: Path, turn: Turn) -> Layout:
@@ -236,7 +236,7 @@ class Learning:
         return layout
 
     def _choose_start(self, run_id: int, recipe: Recipe, folder: Path, turn: Turn) -> None:
-        """Copy what the run begins with into its folder; nothing, for random weights."""
+        """Copy the network from which the run starts; nothing for random weights."""
         say = self._prefixed("start")
         (folder / START).unlink(missing_ok=True)
         chosen = ""
@@ -246,15 +246,16 @@ class Learning:
                 chosen = version
                 break
             (folder / START).unlink(missing_ok=True)
-            say(f"not from {version}: {why}")
-        say(f"from {chosen or 'random weights'}")
+            say(f"does not start from {version}: {why}")
+        say(f"starts from {chosen or 'random weights'}")
         with self._database.write() as session:
             learning.note(session, run_id, {"start": chosen})
 
     def _begin_with(
         self, version: str, run_id: int, recipe: Recipe, folder: Path, turn: Turn
     ) -> str:
-        """Why the run cannot; empty when it does. Then it learned from all that this one did."""
+        """Why the run cannot start from this network; empty if it does. The images of this network
+        then count as images of the run."""
         self._networks.copy(version, folder / START)
         try:
             self._train("start", folder, recipe, turn)
@@ -267,9 +268,9 @@ class Learning:
         with self._database.write() as session:
             before = learning.made(session, version)
             if before is None:
-                return "nobody knows whom it learned from"
+                return "its people are not recorded"
             if gone := learning.teachers_gone(session, self._optouts, before):
-                return f"{gone} of the people it learned from left"
+                return f"{gone} of the people whose images it used were forgotten"
             learning.learned_from(session, run_id, learning.taught(session, before.id or 0))
         return ""
 
@@ -298,14 +299,16 @@ class Learning:
             learning.note(session, run_id, facts)
 
     def _decide(self, run_id: int, layout: Layout) -> bool:
-        """False when another network came into service since the figures were taken."""
+        """False if another network came into service since the figures were measured."""
         self._check_people(run_id, layout)
         facts = self._row(run_id).facts
         decision = decide(_evidence(facts["evidence"]))
         if facts["in_service"] != (now := self._networks.in_service().version):
             if now != facts["new"]:
                 return False
-            decision = Decision(True, decision.reason)  # promoted, and then we were killed
+            decision = Decision(
+                True, decision.reason
+            )  # it was promoted, and then this process was killed
         text = card(run_id, facts, decision.reason, _command_line())
         version = self._networks.keep(layout.folder / "export", text)
         with self._database.write() as session:
@@ -314,31 +317,32 @@ class Learning:
             self._networks.promote(version)
         state = RunState.PROMOTED if decision.promote else RunState.KEPT_OUT
         self._end(run_id, state, decision.reason)
-        with contextlib.suppress(TagechoError):  # old ones only take up room
+        with contextlib.suppress(TagechoError):  # old networks only take up space
             self._networks.prune()
         return True
 
     # --- small things ------------------------------------------------------------------------
 
     def _check_people(self, run_id: int, layout: Layout) -> None:
-        """Raises Left. Who was held out has taught nothing, and is only no longer asked."""
+        """Raises Left. People who were held out taught nothing and are only left out."""
         with self._database.read() as session:
             self._check_here(session, layout.train)
             run = session.get_one(LearningRun, run_id)
             if gone := learning.teachers_gone(session, self._optouts, run):
                 raise Left(
-                    f"{gone} of the people whom it, or its start, learned from left meanwhile"
+                    f"{gone} of the people whose images it, or its start, used were forgotten "
+                    "meanwhile"
                 )
 
     def _check_here(self, session: Session, pictures: Iterable[Picture]) -> None:
         here = learning.still_here(session, self._optouts)
         gone = sum(picture.sha256 not in here for picture in pictures)
         if gone:
-            raise Left(f"{gone} of the images it learned from were removed meanwhile")
+            raise Left(f"{gone} of the images that it used were removed meanwhile")
 
     @contextlib.contextmanager
     def _nobody_left(self, layout: Layout) -> Iterator[None]:
-        """A photo that is gone because its author is, is no fault of the training."""
+        """If a photo is missing because its author was forgotten, the training did not fail."""
         try:
             yield
         except (ModelError, StorageError):
@@ -382,7 +386,7 @@ def _evidence(said: dict[str, Any]) -> Evidence:
 
 def _too_few(count: int, least: int) -> str:
     what = "image" if count == 1 else "images"
-    return f"{count} {what} may be learned from; {least} are needed ([learn] least_images)"
+    return f"{count} {what} may be used; {least} are needed ([learn] least_images)"
 
 
 def _command_line() -> str:

@@ -1,4 +1,4 @@
-"""When the service learns by itself, and the process that does it."""
+"""When the service starts a learning run, and the process of the run."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from storage.tables import LearningRun
 
 log = structlog.get_logger()
 DAY = timedelta(days=1)
-NIGHT = timedelta(hours=6)  # a nightly run that was missed by more waits for the next night
-PAUSE = 900.0  # seconds at least between two starts: what fails at once is not tried all the time
-GRACE = 15.0  # seconds for a run to put itself down
+NIGHT = timedelta(hours=6)  # a nightly run that is later than this waits for the next night
+PAUSE = 900.0  # least seconds between two starts, for runs that fail at once
+GRACE = 15.0  # seconds for a run to end after SIGINT
 
 
 def running(home: Path) -> bool:
-    """Whether a process learns now."""
+    """Whether a learning run is in progress."""
     try:
         pid = int((home / "learn.pid").read_text(encoding="utf-8"))
         return b"learn" in Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -41,14 +41,14 @@ class Schedule:
     at: time | None
     after_posts: int
     zone: ZoneInfo
-    nice: int = 15  # of the process: 0, as the service, to 19
+    nice: int = 15  # of the process: from 0 (as the service) to 19
 
 
 def due(schedule: Schedule, last: LearningRun | None, new_posts: int, now: datetime) -> bool:
-    """Whether the service should start (or go on with) a run now.
+    """Whether the service should start or continue a run now.
 
-    With a time of day: once a night, when enough posts are new (at least one), and within NIGHT of
-    that time. Without: as soon as enough are new. A run that was broken off needs no new posts.
+    With a time of day: once a night, if enough posts are new (at least one), and within NIGHT of
+    that time. Without: as soon as enough posts are new. An interrupted run needs no new posts.
     """
     if not schedule.enabled:
         return False
@@ -75,16 +75,16 @@ def is_due(database: Database, schedule: Schedule, now: datetime) -> bool:
 
 
 def _latest(at: time, zone: ZoneInfo, now: datetime) -> datetime:
-    """The last moment, up to `now`, when the clock showed this time."""
+    """The latest moment, up to `now`, at which the clock showed this time."""
     local = now.astimezone(zone)
     today = datetime.combine(local.date(), at, zone)
     return today if today <= local else datetime.combine(local.date() - DAY, at, zone)
 
 
 class Background:
-    """`tagecho learn` as a child of the service: niced, and gone when the service is.
+    """`tagecho learn` as a child of the service: with low priority, and ended with the service.
 
-    Only the service's main thread may use it: the child follows the thread that started it.
+    Only the main thread of the service may use it: the child ends with the thread that started it.
     """
 
     def __init__(self, config: Path, networks: Path, logs: Path) -> None:
@@ -94,7 +94,7 @@ class Background:
         self._next = 0.0
 
     def keep(self, database: Database, schedule: Schedule, now: datetime) -> None:
-        """Start a run when one is due; say how the last one ended. Raises StorageError."""
+        """Start a run if one is due; log how the last one ended. Raises StorageError."""
         if self._process is not None:
             status = self._process.poll()
             if status is None:

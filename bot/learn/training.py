@@ -1,6 +1,6 @@
-"""The trainings as command lines: the one place that knows how they are called.
+"""The trainings as command lines; only this module knows how to call them.
 
-They need the [learn] extra and run in processes of their own; nothing here imports torch.
+They need the [learn] extra and run in their own processes; nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ from typing import Any, Self
 from bot.core.errors import ModelError
 from bot.learn.photos import HELD_OUT, POSTS, START, TRAIN
 
-IN_SERVICE, SCRATCH = "in-service", "scratch"  # what a run begins with
+IN_SERVICE, SCRATCH = "in-service", "scratch"  # the network from which a run starts
 NEEDED = ("torch", "onnx", "cv2", "matplotlib", "safetensors")
-# Of what is trained already, a fifth of the rates that begin from nothing (5e-4; 1.5e-3 and 5e-4):
-# a head that knows nothing yet must not undo what the backbone knows, and the proof asks whether
-# neighbours are still found.
+# For a trained network, a fifth of the rates for random weights (5e-4; 1.5e-3 and 5e-4): a new
+# head must not destroy what the backbone knows; the proof asks if neighbours are still found.
 DINO_RATE, HEAD_RATE, BACKBONE_RATE = 1e-4, 3e-4, 1e-4
 Command = tuple[str, list[str]]  # module, arguments
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a run learns. It is kept with the run: one that goes on does so as it began."""
+    """The settings of a run, stored with it, so that it continues with the same settings."""
 
     leave_out: tuple[str, ...] = ("all",)
     least_images: int = 500
@@ -41,7 +40,7 @@ class Recipe:
 
     @classmethod
     def of(cls, said: dict[str, Any]) -> Self:
-        """Of a run's row. One that was begun when there was no `start` began from nothing."""
+        """From the row of a run. A run of an older version has no `start`: random weights."""
         return cls(**{"start": SCRATCH, **said, "leave_out": tuple(said["leave_out"])})
 
 
@@ -55,9 +54,9 @@ def check_installed() -> None:
 
 
 def commands(stage: str, folder: Path, recipe: Recipe) -> list[Command]:
-    """What a stage runs, one after the other. `dino` and `head` go on from their checkpoints.
+    """The commands of a stage, in order. `dino` and `head` continue from their checkpoints.
 
-    With START in the folder, the run goes on from that network.
+    With START in the folder, the run starts from that network.
     """
     photos, masks, start = folder / "photos", folder / "masks", folder / START
     selection = ["--posts", folder / POSTS] if (folder / POSTS).exists() else []
@@ -99,6 +98,6 @@ def commands(stage: str, folder: Path, recipe: Recipe) -> list[Command]:
 
 
 def _backbone(dino: Path) -> Path:
-    """The best checkpoint where there were hashtags to choose it by, else the last."""
+    """The best checkpoint if hashtags could choose it, else the last one."""
     best = dino / "best.pt"
     return best if best.exists() else dino / "last.pt"

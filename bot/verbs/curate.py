@@ -1,7 +1,7 @@
-"""`tagecho curate`: measure what is new, compare it with everything, bring all verdicts up to date.
+"""`tagecho curate`: measure new images, compare them with all others, update all verdicts.
 
-A dry run does the same work on a copy of the tables it concerns, so it tells exactly what would
-change, and writes nothing.
+A dry run does the same work on a copy of its tables. So it shows exactly what would change, and
+writes nothing.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from storage.blobs import BlobStore
 from storage.database import Database
 from storage.tables import Curation, LabelScore, MediaRow, PostRow, PostTrack, Verdict
 
-KEPT = 32  # measurements per transaction: what an interruption may lose
+KEPT = 32  # measurements per transaction; an interruption loses at most so many
 JUDGED = 500  # images per transaction
-SHOWN = 1000  # changes named; all are counted
+SHOWN = 1000  # changes that are listed; all are counted
 COPIED = (PostRow, PostTrack, MediaRow, LabelScore, Curation, Verdict)  # in the order of their keys
 _ROWS = 1000
 
@@ -44,7 +44,7 @@ class Summary:
     new: dict[str, int] = field(default_factory=dict)  # verdicts by check
     changed: dict[str, int] = field(default_factory=dict)
     gone: dict[str, int] = field(default_factory=dict)
-    verdicts: dict[str, int] = field(default_factory=dict)  # all that stand now
+    verdicts: dict[str, int] = field(default_factory=dict)  # all current verdicts
     changes: list[Change] = field(default_factory=list)  # the first `SHOWN`
     unreadable: list[str] = field(default_factory=list)
 
@@ -53,10 +53,10 @@ class Summary:
 
 
 def curate(settings: Settings, *, dry_run: bool = False) -> Summary:
-    """Only what is new, or was measured by another version, costs time.
+    """Measures only images that are new or were measured by another version.
 
-    May be interrupted at any point and run again; a running service may go on meanwhile. Raises
-    NothingToDo when no image is stored, StorageError.
+    May be interrupted at any point and run again, also beside a running service. Raises NothingToDo
+    if no image is stored, StorageError.
     """
     with opened(settings) as app, _database(app, dry_run) as database:
         summary = Summary(dry_run)
@@ -87,7 +87,7 @@ def _measure(
             batch.append(curator.row(media, curator.measured(image.pixels, image.frames)))
             if len(batch) == KEPT:
                 _keep(database, batch, summary)
-    finally:  # Ctrl-C, too, loses nothing that was computed
+    finally:  # nothing that was computed is lost, also after Ctrl-C
         _keep(database, batch, summary)
 
 
@@ -123,7 +123,7 @@ def _judge(database: Database, curator: Curator, summary: Summary) -> None:
 
 @contextlib.contextmanager
 def _database(app: App, dry_run: bool) -> Iterator[Database]:
-    """The real one, or a copy in a file that is gone afterwards."""
+    """The database, or a copy of it in a temporary file."""
     if not dry_run:
         yield app.database
         return
@@ -154,7 +154,7 @@ def _light(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def table(changes: Sequence[Change]) -> Iterator[str]:
-    """A line for each change, for people."""
+    """A line for each change."""
     for change in changes:
         yield f"{change.change:<8}{change.check:<16}image {change.media}  {change.reason}"
         yield f"{'':<24}{change.url}"

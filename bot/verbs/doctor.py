@@ -1,4 +1,4 @@
-"""A look at everything that must be right before, and while, the service runs."""
+"""`tagecho doctor`: check everything that must be right before and while the service runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bot.core.folders import private_folder
 from bot.platforms import registry
 
 FREE_BYTES = 1_000_000_000
-EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)  # a clock before this has never been set
+EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)  # a clock before this was never set
 TOO_OPEN = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -40,7 +40,7 @@ class Finding:
 
 
 def examine(path: Path) -> list[Finding]:
-    """Findings in the order a person would mend them. Sends nothing to any network."""
+    """The findings, in the order in which to correct them. Sends nothing to any network."""
     findings = list(_packages())
     findings.append(_clock())
     try:
@@ -55,7 +55,7 @@ def examine(path: Path) -> list[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    """The top-level names are common ones: something else may stand before them on the path."""
+    """The top-level names are common, so another package may come first on the path."""
     import bot  # noqa: PLC0415
     import models  # noqa: PLC0415
     import storage  # noqa: PLC0415
@@ -104,10 +104,10 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 
 def _deletions(states: Mapping[str, int]) -> Finding:
-    """What somebody who was forgotten may still see of us."""
+    """Our replies to forgotten people that are still on the network."""
     failed, waiting = states["failed"], states["waiting"]
     if failed:
-        text = f"{failed} could not be made: see tagecho forget --status, then forget --retry"
+        text = f"{failed} failed: see tagecho forget --status, then run forget --retry"
         return Finding("deletions", False, text, NetworkError.exit_code)
     return Finding("deletions", True, f"{waiting} wait for the running service")
 
@@ -140,7 +140,9 @@ def _account(settings: Settings, name: str) -> Finding:
     if variable := login_secret(settings, name):
         text = f"{account.username}: neither a session nor {variable}"
         return Finding(topic, False, text, AuthError.exit_code)
-    return Finding(topic, True, f"{account.username}: no session yet; what a login needs is there")
+    return Finding(
+        topic, True, f"{account.username}: no session yet; the secrets for a login are set"
+    )
 
 
 def _age(path: Path) -> str:

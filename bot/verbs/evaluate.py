@@ -1,4 +1,4 @@
-"""How good the networks in service are, on masks and hashtags that a person provides."""
+"""`tagecho models evaluate`: measure the networks in service on masks and hashtags of a person."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from models.metrics.knn import Vectors, knn_accuracy
 from models.metrics.summary import Estimate, MaskFigures, Scored, estimate, figures, scored
 from models.segment.evaluate import centre_box
 
-RATES = (0.1, 0.2, 0.4)  # of hashtags swapped
+RATES = (0.1, 0.2, 0.4)  # shares of hashtags that are swapped
 OURS, BOX, EMPTY = "in service", "control: centre box", "control: empty mask"
 
 
@@ -33,7 +33,7 @@ class MaskReport:
     split: str  # selection or report
     figures: list[MaskFigures]
     above_box: Estimate  # mean IoU in service minus that of the centre box, image by image
-    no_mask: float  # share of images for which no clear object was found
+    no_mask: float  # share of images without a clear object
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class LabelReport:
     photos: int
     authors: int
     hashtags: int
-    knn_accuracy: float  # neighbours of the own author excluded
-    commonest: float  # what naming the commonest hashtag for every photo gets
+    knn_accuracy: float  # without neighbours of the same author
+    commonest: float  # the accuracy of always naming the most frequent hashtag
     noise: list[Detection]
 
 
@@ -64,9 +64,9 @@ def evaluate(
     limit: int | None = None,
     selection: bool = False,
 ) -> Evaluation:
-    """Raises UsageError for sets that cannot be used, NothingToDo for empty ones, ModelError."""
+    """Raises UsageError for unusable sets, NothingToDo for empty ones, ModelError."""
     if masks is None and labels is None:
-        raise UsageError("name what to evaluate on: --masks DIR, --labels posts.jsonl, or both")
+        raise UsageError("give --masks DIR, --labels posts.jsonl, or both")
     chosen = None if masks is None else MaskSet(masks, chosen=selection, limit=limit)
     tagged = None if labels is None else tagged_photos(labels, limit)
     segmenter = ServingStages(settings).segmenter()
@@ -78,7 +78,7 @@ def evaluate(
 
 
 def mask_report(segmenter: Segmenter, items: MaskSet, *, selection: bool) -> MaskReport:
-    """Every image's mask, and the controls that look at nothing. Raises UsageError."""
+    """The masks of all images, and the controls that do not look at them. Raises UsageError."""
     scores: dict[str, list[Scored]] = {OURS: [], BOX: [], EMPTY: []}
     without = 0
     for name in progress(items.ids, "masks"):
@@ -102,11 +102,13 @@ def _control(mask: Mask, wanted: Mask) -> Scored:
 
 
 def label_report(segmenter: Segmenter, photos: list[TaggedPhoto]) -> LabelReport:
-    """Neighbours, and swapped hashtags found by every method. Raises UsageError."""
+    """Accuracy of the neighbours; swapped hashtags, found by each method. Raises UsageError."""
     hashtags, authors = [p.hashtag for p in photos], [p.author for p in photos]
     common = Counter(hashtags).most_common()
     if len(common) < 2 or len(set(authors)) < 2:
-        raise UsageError("hashtags cannot be judged: two of them, by two authors, are needed")
+        raise UsageError(
+            "hashtags cannot be judged: at least two hashtags by two authors are needed"
+        )
     vectors, outlines = _seen(segmenter, photos)
     try:
         noise = [
@@ -138,7 +140,7 @@ def _seen(segmenter: Segmenter, photos: list[TaggedPhoto]) -> tuple[Vectors, Vec
 
 
 def table(found: Evaluation) -> Iterator[str]:
-    """Lines for a person."""
+    """The report as lines."""
     yield f"in service: {found.model}"
     if found.masks is not None:
         yield from _mask_table(found.masks)
@@ -163,9 +165,9 @@ def _label_table(report: LabelReport) -> Iterator[str]:
     )
     yield (
         f"kNN accuracy, other authors only: {report.knn_accuracy:.3f} "
-        f"(the commonest hashtag: {report.commonest:.3f})"
+        f"(the most frequent hashtag: {report.commonest:.3f})"
     )
-    yield f"Swaps drawn by frequency; means of {len(SEEDS)} swappings, 95 % intervals over posts:"
+    yield f"Swaps drawn by frequency; means of {len(SEEDS)} swaps, 95 % intervals over posts:"
     yield f"{'swapped':>8}  {'method':10}{'AUROC':>20}{'AP':>8}{'best F1':>9}{'F1':>8}"
     for row in report.noise:
         auroc = _shown(Estimate(row.auroc, row.low, row.high))

@@ -1,4 +1,4 @@
-"""The image stages on files: what `upscale`, `segment` and `compose` do."""
+"""`tagecho upscale`, `segment` and `compose`: the image stages on files."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ Work = Callable[[Decoded], bytes]
 
 @dataclass(slots=True)
 class Report:
-    """What was written, and what was not and why."""
+    """The files that were written, and the failures with their reasons."""
 
     written: list[Path] = field(default_factory=list)
     failed: list[tuple[Path, str]] = field(default_factory=list)
 
 
 def upscale(paths: list[Path], out: Path, scale: int, settings: Settings) -> Report:
-    """NAME.png, `scale` times the size; transparency is enlarged with it."""
+    """Write NAME.png, `scale` times as large; transparency is enlarged, too."""
     stages = ServingStages(settings)
     upscaler = stages.upscaler(scale)
 
@@ -43,7 +43,7 @@ def upscale(paths: list[Path], out: Path, scale: int, settings: Settings) -> Rep
         alpha = image.alpha
         if alpha is None:
             return encode_png(upscaler(image.pixels))
-        # The network knows RGB; three equal channels make it enlarge alpha with the same edges, as
+        # The network works on RGB. Alpha as three equal channels gets the same edges, as
         # long as it is the one that the colours picked.
         picked = upscaler.pick(image.pixels) if isinstance(upscaler, PickedUpscaler) else upscaler
         large = picked(np.repeat(alpha[:, :, None], 3, axis=2))[:, :, 1]
@@ -55,9 +55,9 @@ def upscale(paths: list[Path], out: Path, scale: int, settings: Settings) -> Rep
 def segment(
     paths: list[Path], out: Path, settings: Settings, prompt: Prompt | None = None
 ) -> Report:
-    """NAME.png, 0 or 255, of the input's size; all 0 where there is no clear object.
+    """Write NAME.png with 0 or 255, in the size of the input; all 0 without a clear object.
 
-    With `prompt`, what it points at, by the network that `[models] refiner` names.
+    With `prompt`: the object at that place, by the network that `[models] refiner` names.
     """
     stages = ServingStages(settings)
     if prompt is not None:
@@ -83,7 +83,7 @@ def _prompted(prompt: Prompt, stages: ServingStages) -> Work:
 
 
 def compose(paths: list[Path], out: Path, style: str, seed: int, settings: Settings) -> Report:
-    """NAME.jpg, what a reply to this image would look like."""
+    """Write NAME.jpg, as a reply to this image would look."""
     if style not in styles():
         raise UsageError(f"no style {style!r}; there are {', '.join(styles())}")
     stages = ServingStages(settings)
@@ -126,7 +126,7 @@ def _run(paths: list[Path], out: Path, suffix: str, work: Work, settings: Settin
 
 
 def _sources(paths: list[Path], report: Report) -> Iterator[Path]:
-    """The named files; of folders, the files in them that look like images."""
+    """The named files, and the files in named folders that look like images."""
     for path in paths:
         if path.is_dir():
             yield from sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
@@ -137,9 +137,9 @@ def _sources(paths: list[Path], report: Report) -> Iterator[Path]:
 
 
 def _free_name(source: Path, suffix: str, taken: set[str]) -> str:
-    """NAME, then NAME-2, NAME-3: two inputs with one stem are both written in one run.
+    """NAME, then NAME-2, NAME-3, so that two inputs with one stem are both written.
 
-    Compared without case, since some file systems do so too.
+    Upper and lower case are the same, as on some file systems.
     """
     name, number = f"{source.stem}{suffix}", 1
     while name.casefold() in taken:
@@ -150,7 +150,7 @@ def _free_name(source: Path, suffix: str, taken: set[str]) -> str:
 
 
 def _write(target: Path, data: bytes) -> None:
-    """All or nothing, with the permissions a new file gets here."""
+    """Write a file completely or not at all, with the permissions of a new file."""
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".part-", delete=False) as file:
         file.write(data)
     umask = os.umask(0)

@@ -1,4 +1,4 @@
-"""Which hashtags fit their images: asks embeddings and outlines, writes the dataset."""
+"""`tagecho labels score`: how probably each hashtag fits, by embeddings and outlines."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from storage import labels
 from storage.labels import TaggedPost
 from storage.tables import LabelScore, PostRow
 
-BATCH = 32  # images per transaction: what an interruption may lose
+BATCH = 32  # images per transaction; an interruption loses at most so many
 ROWS = 5000  # scores per transaction
 METHODS = (Method.KNN, Method.PROBE, Method.OUTLINE, Method.COMBINED)  # stored ones
 SHOWN = 10
-TOGETHER = 20_000  # posts judged by each other; more are judged in parts
-SIDE = 448  # px, short side: more than the network looks at; larger images only cost time
+TOGETHER = 20_000  # posts that are judged together; more are judged in parts
+SIDE = 448  # px, short side; the network needs less, larger images only cost time
 
 Vectors = dict[str, NDArray[np.float32]]
 
@@ -40,7 +40,7 @@ class Seen(Protocol):
 
 
 class Eye(Protocol):
-    """What turns an image into a vector: the serving network, or `Outlines`."""
+    """Turns an image into a vector: the network in service, or `Outlines`."""
 
     @property
     def version(self) -> str: ...
@@ -54,11 +54,13 @@ class Summary:
     outline: str = Outlines.version
     posts: int = 0
     images: int = 0  # with an embedding and an outline
-    embedded: int = 0  # of those, computed by this run
-    outlined: int = 0  # likewise, with an outline
+    embedded: int = 0  # of these, computed by this run
+    outlined: int = 0  # the same for outlines
     hashtags: int = 0
     scores: int = 0
-    doubted: dict[str, int] = field(default_factory=dict)  # by method, probability below 0.5
+    doubted: dict[str, int] = field(
+        default_factory=dict
+    )  # hashtags with a probability below 0.5, by method
     least_likely: list[dict[str, Any]] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
 
@@ -67,10 +69,10 @@ class Summary:
 
 
 def score(settings: Settings) -> Summary:
-    """Look at what is new, judge every hashtag, store the scores with the versions.
+    """Embed new images, judge every hashtag, store the scores with the versions.
 
-    May be interrupted: what was seen is kept, and the scores are those of the last complete
-    run until each is replaced. Raises NothingToDo without images or hashtags, ModelError.
+    May be interrupted: vectors are kept, and the scores of the last complete run stay until each is
+    replaced. Raises NothingToDo without images or hashtags, ModelError.
     """
     segmenter, outlines = ServingStages(settings).segmenter(), Outlines()
     with opened(settings) as app:
@@ -97,7 +99,7 @@ def score(settings: Settings) -> Summary:
 
 
 def _parts(posts: list[TaggedPost]) -> list[list[TaggedPost]]:
-    """What is judged at once: all, or so many that memory stays bounded; authors stay whole."""
+    """The parts that are judged together: memory stays bounded, an author is in one part."""
     count = -(-len(posts) // TOGETHER)
     parts: list[list[TaggedPost]] = [[] for _ in range(count)]
     for post in posts:
@@ -106,7 +108,7 @@ def _parts(posts: list[TaggedPost]) -> list[list[TaggedPost]]:
 
 
 def _seen(app: App, eye: Eye, posts: list[TaggedPost], summary: Summary) -> list[TaggedPost]:
-    """See to it that all images have a vector; posts with the images that do, if any do."""
+    """Compute the missing vectors. Returns the posts with the images that have one."""
     with app.database.read() as session:
         seen = labels.embedded_names(session, eye.version)
     embed(app, eye, posts, seen, summary)
@@ -130,7 +132,7 @@ def embed(app: App, eye: Eye, posts: list[TaggedPost], seen: set[str], summary: 
             if len(batch) == BATCH:
                 _keep(app, eye.version, batch, seen, summary)
                 batch = {}
-    finally:  # Ctrl-C, too, loses nothing that was computed
+    finally:  # nothing that was computed is lost, also after Ctrl-C
         _keep(app, eye.version, batch, seen, summary)
 
 
@@ -149,14 +151,14 @@ def _keep(app: App, version: str, batch: Vectors, seen: set[str], summary: Summa
 
 def _finite(vector: NDArray[np.float32], sha256: str) -> NDArray[np.float32]:
     if not np.isfinite(vector).all():
-        raise ModelError(f"the network gives numbers that are none for image {sha256[:12]}")
+        raise ModelError(f"the network returns values that are not finite for image {sha256[:12]}")
     return vector
 
 
 def _judge(app: App, posts: list[TaggedPost], summary: Summary, now: datetime) -> None:
     vectors, outlines = _stored(app, summary.model, posts), _stored(app, summary.outline, posts)
     posts = [post for post in posts if all(i in vectors and i in outlines for i in post.images)]
-    if not posts:  # all were forgotten meanwhile
+    if not posts:  # all of them were forgotten meanwhile
         return
     judged = fits(
         np.stack([_of_post(post, vectors) for post in posts]),
@@ -182,13 +184,13 @@ def _stored(app: App, version: str, posts: list[TaggedPost]) -> Vectors:
 
 
 def _of_post(post: TaggedPost, vectors: Vectors) -> NDArray[np.float32]:
-    """The mean of what its images show."""
+    """The mean of the vectors of its images."""
     mean: NDArray[np.float32] = np.mean([vectors[image] for image in post.images], axis=0)
     return mean
 
 
 def _show(app: App, judged: Fits, posts: list[TaggedPost], summary: Summary) -> None:
-    """The least likely hashtags of these posts and the ones before, in their order."""
+    """The least probable hashtags of these posts and the earlier ones, in their order."""
     probability = judged.probability[Method.COMBINED]
     with app.database.read() as session:
         for i in np.argsort(probability, kind="stable")[:SHOWN]:
@@ -203,7 +205,7 @@ def _show(app: App, judged: Fits, posts: list[TaggedPost], summary: Summary) -> 
 
 
 def _versions(summary: Summary) -> dict[Method, str]:
-    """What each method looked at."""
+    """The version of what each method used."""
     return {
         Method.KNN: summary.model,
         Method.PROBE: summary.model,

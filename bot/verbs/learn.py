@@ -1,4 +1,4 @@
-"""`tagecho learn` and the networks it made: wiring, and a person's word on them."""
+"""`tagecho learn`, `models promote` and `rollback`: runs, and the networks that they made."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _Found = TypeVar("_Found")
 
 
 class StoredNetworks:
-    """The networks of `bot.learn.run`, in the data folder; on a runtime of their own."""
+    """The networks of `bot.learn.run`, in the data folder, with their own runtime."""
 
     def __init__(self, settings: Settings) -> None:
         self.store = Store(networks_of(settings))
@@ -63,16 +63,16 @@ class StoredNetworks:
 
 
 def learn(settings: Settings, say: Say, *, fresh: bool = False) -> dict[str, Any]:
-    """A run from its beginning, or from where the last one was broken off, to its decision.
+    """Start a run, or continue the interrupted one, until its decision.
 
-    Raises ModelError without the [learn] extra, with a damaged network in service, or when a
+    Raises ModelError without the [learn] extra, with a damaged network in service, or if a
     training failed; NothingToDo; StorageError; AccountLocked while another one runs.
     """
     check_installed()
     home = networks_of(settings)
     with _lock(home), opened(settings) as app:
         networks = StoredNetworks(settings)
-        networks.in_service()  # raises now what would waste hours later
+        networks.in_service()  # raises now instead of after hours
         corrected, shown = _corrected(settings.data.dir / "masks")
         flow = Learning(
             app.database,
@@ -96,7 +96,7 @@ def learn(settings: Settings, say: Say, *, fresh: bool = False) -> dict[str, Any
 
 
 def status(settings: Settings, limit: int = 10) -> dict[str, Any]:
-    """Whether one runs now, the last runs, and what serves. Raises ModelError, StorageError."""
+    """The last runs, and the network in service. Raises ModelError, StorageError."""
     home = networks_of(settings)
     store = Store(home)
     with opened(settings) as app, app.database.read() as session:
@@ -112,9 +112,9 @@ def status(settings: Settings, limit: int = 10) -> dict[str, Any]:
 
 
 def promote(settings: Settings, version: str | None, run: int | None) -> dict[str, str]:
-    """A person's word: this version, or that of this run, serves from now on.
+    """Put this version, or that of this run, in service without a proof.
 
-    Raises UsageError for one that is unknown, ModelError for one that is damaged.
+    Raises UsageError for an unknown version, ModelError for a damaged one.
     """
     if (version is None) == (run is None):
         raise UsageError("name a version (tagecho learn --status), or a run with --run N")
@@ -125,7 +125,7 @@ def promote(settings: Settings, version: str | None, run: int | None) -> dict[st
         chosen = version or ""
         folder = _known_name(lambda: store.folder(chosen))
         if folder is not None and not folder.is_dir():
-            raise UsageError(f"{chosen} is not here (any more); there are {_names(store)}")
+            raise UsageError(f"{chosen} does not exist (any more); there are {_names(store)}")
         serves = _known(lambda: store.promote(chosen))
         if run is not None:
             with app.database.write() as session:
@@ -134,11 +134,11 @@ def promote(settings: Settings, version: str | None, run: int | None) -> dict[st
 
 
 def rollback(settings: Settings) -> dict[str, str]:
-    """The network before this one serves again. Raises NothingToDo, ModelError."""
+    """Put the previous network in service again. Raises NothingToDo, ModelError."""
     store = Store(networks_of(settings))
     current, previous = _known(lambda: store.pointer)
     if current == previous:
-        raise NothingToDo("there is nothing to go back to: no network was promoted")
+        raise NothingToDo("there is no previous network: none was promoted")
     return _known(store.rollback)._asdict()
 
 
@@ -210,7 +210,7 @@ def _names(store: Store) -> str:
 
 
 def _progress(home: Path, row: dict[str, Any]) -> str:
-    """The last line that a run's training said."""
+    """The last line of output of a run's training."""
     if row["state"] != RunState.RUNNING:
         return ""
     try:
@@ -223,7 +223,7 @@ def _progress(home: Path, row: dict[str, Any]) -> str:
 
 
 def _known(work: Callable[[], _Found]) -> _Found:
-    """Errors of networks and disk as ours."""
+    """Turn errors of networks and disk into ours."""
     try:
         return work()
     except WeightsError as error:

@@ -1,4 +1,4 @@
-"""Which networks there are, which serve, whether their files are whole; fetching official ones."""
+"""`tagecho models list` and `verify`: the networks, which are in service, and their files."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from models.serving.shelf import Shelf
 
 
 def listing(settings: Settings, folder: Path | None = None) -> list[dict[str, Any]]:
-    """Networks that were shipped or learned here, and official ones: name, stage, licence, bytes,
-    sha256, in_service; pack (embedded, learned, official) and here: whether its files are.
+    """Shipped, learned and official networks: name, stage, licence, bytes, sha256, in_service, pack
+    (embedded, learned, official), and here (its files are stored).
     Raises ModelError.
     """
     serving = _serving(settings)
@@ -54,7 +54,7 @@ def _serving(settings: Settings) -> dict[str, str]:
 
 
 def _official(settings: Settings, pack: Pack) -> dict[str, Any]:
-    """Bytes and SHA-256 are those of its files here, else those that the catalogue knows."""
+    """Bytes and SHA-256 of its stored files, else those of the catalogue."""
     row = {
         "name": pack.name,
         "stage": pack.stage,
@@ -67,16 +67,16 @@ def _official(settings: Settings, pack: Pack) -> dict[str, Any]:
     }
     try:
         present = Shelf(networks_of(settings), pack).present()
-    except WeightsError:  # `verify` says what is wrong
+    except WeightsError:  # `verify` reports what is wrong
         return row
     size = sum(record.bytes for _, record in present)
     return row | {"here": True, "bytes": size, "sha256": present[-1][1].sha256}
 
 
 def verify(settings: Settings, folder: Path | None = None) -> list[dict[str, Any]]:
-    """Of the networks in service: name, sha256, and the problem (empty: fine).
+    """Of the networks in service: name, sha256, and the problem (empty: none).
 
-    Raises ModelError when it cannot be told at all.
+    Raises ModelError if this cannot be determined.
     """
     return [
         {"name": row["name"], "sha256": row["sha256"], "problem": _problem(settings, row, folder)}

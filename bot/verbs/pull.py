@@ -1,4 +1,4 @@
-"""`tagecho models pull`: official weights into the data folder, checked and taken note of."""
+"""`tagecho models pull`: download official weights, check them and record their SHA-256."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from models.serving.catalogue import CATALOGUE, File, Pack
 from models.serving.shelf import Record, Shelf, sum_of
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_YES = {"1", "ON", "YES", "TRUE"}  # what the hub's own tools take
+_YES = {"1", "ON", "YES", "TRUE"}  # as the tools of the hub
 
 Watch = Callable[[str], Progress]  # for each file, by its name
 
@@ -42,10 +42,10 @@ def pull(
     fetcher: Fetcher | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> list[dict[str, Any]]:
-    """Every file of the pack: file, path, sha256, bytes, trust, url, fetched (or here before).
+    """Every file of the pack: file, path, sha256, bytes, trust, url, fetched (false: here before).
 
-    What is here already, be it by hand, is not fetched, but checked. `sha256`: what the weights
-    must be. Raises UsageError, ModelError, NetworkError, StorageError.
+    A file that exists already, also one placed by hand, is not downloaded, but checked. `sha256`:
+    the sum that the weights must have. Raises UsageError, ModelError, NetworkError, StorageError.
     """
     pack, pin = _pack(name), _pin(name, sha256)
     shelf = Shelf(networks_of(settings), pack)
@@ -78,7 +78,7 @@ class _Puller:
         self._fetcher = fetcher or Fetcher(urlsplit(self._mirror).netloc)
 
     def get(self, wanted: File, pin: str) -> dict[str, Any]:
-        """One file, or the other one that stands for it."""
+        """One file, or the alternative one."""
         for file in (wanted, wanted.instead):
             if file is not None and self._shelf.path(file).is_file():
                 return self._note(file, pin, sum_of(self._shelf.path(file)))
@@ -93,8 +93,8 @@ class _Puller:
         path = self._shelf.path(file)
         url = f"{self._mirror}/{self._shelf.pack.name}/{file.name}" if self._mirror else file.url
         by_hand = (
-            f"Fetch {url} by other means, put it at {path}, and pull {self._shelf.pack.name} "
-            "again: what is there is only checked and taken note of"
+            f"Download {url} by other means, put it at {path}, and pull {self._shelf.pack.name} "
+            "again: a file that exists is only checked and recorded"
         )
         if self._offline:
             raise ModelError(f"{file.name} is not here, and {self._offline}. {by_hand}")
@@ -108,7 +108,7 @@ class _Puller:
         return self._note(file, pin, found, url)
 
     def _expected(self, file: File, pin: str) -> tuple[str, str]:
-        """The SHA-256 it must have ("": whatever comes), and who says so."""
+        """The SHA-256 that it must have ("": any), and the source of this sum."""
         if pin:
             return pin, "option"
         if file.sha256:
@@ -121,7 +121,7 @@ class _Puller:
         path = self._shelf.path(file)
         if expected and found != expected:
             raise ModelError(
-                f"{path} is not what it should be: sha256 {found}, expected {expected}. Remove it "
+                f"{path} is a different file: sha256 {found}, expected {expected}. Remove it "
                 f"and pull {self._shelf.pack.name} again"
             )
         path.chmod(0o600)
@@ -136,20 +136,22 @@ def _pack(name: str) -> Pack:
     try:
         return CATALOGUE[name]
     except KeyError:
-        raise UsageError(f"no official pack {name!r}; there are {', '.join(CATALOGUE)}") from None
+        raise UsageError(
+            f"no official network {name!r}; there are {', '.join(CATALOGUE)}"
+        ) from None
 
 
 def _pin(name: str, sha256: str) -> str:
     pin, known = sha256.strip().lower(), CATALOGUE[name].files[-1].sha256
     if pin and not _SHA256.fullmatch(pin):
-        raise UsageError("--sha256 takes 64 hexadecimal digits")
+        raise UsageError("--sha256 needs 64 hexadecimal digits")
     if pin and known and pin != known:
         raise UsageError(f"the sha256 of {name} is known to be {known}")
     return pin
 
 
 def _offline(settings: Settings, environ: Mapping[str, str]) -> str:
-    """Why nothing is fetched; empty when it may be."""
+    """Why downloads are forbidden; empty if they are allowed."""
     if settings.models.offline:
         return "[models] offline = true"
     if environ.get("HF_HUB_OFFLINE", "").upper() in _YES:

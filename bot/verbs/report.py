@@ -1,4 +1,4 @@
-"""The reply log as one static page: before, mask and after side by side, for people to look at."""
+"""The replies as one static page: original, mask and reply image side by side."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ReplyRow:
-    """What the page shows of one reply. Times are aware; images in any format we can decode."""
+    """One reply on the page. Times are aware; images have any format that we can decode."""
 
     reply_id: str
     state: str
@@ -62,7 +62,7 @@ class ReplyRow:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One image of a row, ready to embed; `src` is empty where there is nothing to see."""
+    """One image of a row, ready to embed; `src` is empty if there is no image."""
 
     label: str
     alt: str
@@ -73,10 +73,10 @@ class Picture:
 
 
 def write_page(path: Path, rows: Iterable[ReplyRow], title: str) -> None:
-    """Write the page, readable by its owner only, whole or not at all.
+    """Write the page completely or not at all; only its owner can read it.
 
-    Rows are taken one by one and none is kept, so a long log needs no more memory than a short one.
-    Raises StorageError when the file cannot be written.
+    Rows are read one by one, so a long log needs no more memory than a short one. Raises
+    StorageError if the file cannot be written.
     """
     page = _template().module
     counts: Counter[str] = Counter()
@@ -99,7 +99,7 @@ def _scratch() -> IO[str]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[str]]:
-    """A file that takes the place of `path` once it is complete. mkstemp makes it 0600."""
+    """A file that replaces `path` when it is complete. mkstemp makes it 0600."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -174,7 +174,7 @@ def _slug(state: str) -> str:
 
 
 def link(url: str) -> str:
-    """The address when it may be a link: http or https with a host. Else empty."""
+    """The address if it may be a link: http or https with a host. Else empty."""
     try:
         parts = urlsplit(url)
     except ValueError:

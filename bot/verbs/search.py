@@ -27,7 +27,7 @@ from storage.tables import AuthorRow, MediaRow, MediaState, PostHashtag, PostRow
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What was asked; `author` is NAME or PLATFORM/NAME, a name, former name or user id."""
+    """A search. `author` is NAME or PLATFORM/NAME: a user name, a former name or a user id."""
 
     text: str = ""
     image: Path | None = None
@@ -60,8 +60,8 @@ class Rebuilt:
 
 
 def find(settings: Settings, wanted: Wanted) -> Found:
-    """Raises UsageError for an image that is none or an author nobody knows, NothingToDo when no
-    stored image has a vector, ModelError."""
+    """Raises UsageError for an unreadable image or an unknown author, NothingToDo if no stored
+    image has a vector, ModelError."""
     found = Found()
     with opened(settings) as app:
         terms = search.parse(wanted.text)
@@ -70,7 +70,7 @@ def find(settings: Settings, wanted: Wanted) -> Found:
             if not texts.complete(session):
                 found.remarks.append("the text index is incomplete: tagecho search --rebuild")
             if wanted.text.strip() and not terms:
-                return found  # nothing that could be a word
+                return found  # the text has no word
             if wanted.image is None:
                 hits = search.posts(session, terms, filters, wanted.limit, wanted.best)
                 found.rows = _rows(session, app, [(hit.post, hit.score, None) for hit in hits])
@@ -92,13 +92,13 @@ def find(settings: Settings, wanted: Wanted) -> Found:
 
 
 def settle(settings: Settings) -> bool:
-    """After the answer: build the graph of a collection that has outgrown comparing everything."""
+    """After the answer: build the graph if there are too many vectors to compare all of them."""
     with opened(settings) as app:
         return _likeness(app, ServingStages(settings).segmenter()).build()
 
 
 def rebuild(settings: Settings) -> Rebuilt:
-    """Both indexes anew; images without a vector get one. May be interrupted and run again."""
+    """Build both indexes again; compute missing vectors. May be interrupted and run again."""
     segmenter = ServingStages(settings).segmenter()
     with opened(settings) as app:
         posts = texts.index_all(app.database, lambda steps: progress(steps, "posts"))
@@ -112,7 +112,7 @@ def rebuild(settings: Settings) -> Rebuilt:
         try:
             likeness.sync()
             likeness.build()
-        except NothingToDo:  # a collection of a few images has its text
+        except NothingToDo:  # a few images are not enough for a space; the text index still works
             pass
         return Rebuilt(posts, len(seen), summary.embedded, summary.unreadable)
 
@@ -153,7 +153,7 @@ def _author(session: Session, wanted: Wanted) -> tuple[str, str]:
     for one in [platform or wanted.platform] if platform or wanted.platform else sorted(known):
         if user_id := dataset.find_author(session, one, name):
             return one, user_id
-    raise UsageError(f"nobody was collected as {wanted.author!r}")
+    raise UsageError(f"no collected person has the name {wanted.author!r}")
 
 
 def _pictures(session: Session) -> set[str]:
@@ -164,7 +164,7 @@ def _pictures(session: Session) -> set[str]:
 def _rows(
     session: Session, app: App, hits: Sequence[tuple[int, float, str | None]]
 ) -> list[dict[str, Any]]:
-    """What is shown of each hit, in their order; posts with their images."""
+    """The rows of the hits, in their order: posts with their images."""
     ids = [post for post, _, _ in hits]
     posts = {row.id: row for row in session.exec(select(PostRow).where(col(PostRow.id).in_(ids)))}
     tags: dict[int, list[str]] = {}
@@ -179,7 +179,7 @@ def _rows(
     rows = []
     for post, score, sha256 in hits:
         row = posts.get(post)
-        if row is None:  # removed since it was found
+        if row is None:  # removed after it was found
             continue
         person = session.get(AuthorRow, (row.platform, row.author_id))
         images = [sha256] if sha256 else media.get(post, [])

@@ -1,4 +1,4 @@
-"""`tagecho stats`: what was collected, as lines, as JSON, and as one page of plots and pictures."""
+"""`tagecho stats`: counts of the collected posts, as lines, as JSON, and as a page with plots."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from storage import stats
 from storage.blobs import BlobStore
 from storage.stats import Group, Sample
 
-HASHTAGS = 20  # the most used
-FITS, EXAMPLES = 12, 6  # pictures of each kind
+HASHTAGS = 20  # the most frequent ones
+FITS, EXAMPLES = 12, 6  # images of each kind
 GROUPS, MEMBERS = 8, 4
 THUMBNAIL = 200  # px, the longer side
 BARS = 60  # of the plot over time, at most
@@ -51,12 +51,12 @@ class Bar:
 @dataclass(frozen=True, slots=True)
 class Picture:
     sample: Sample
-    src: str  # a data URI; empty: cannot be shown
+    src: str  # a data URI; empty if the image cannot be shown
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A row of pictures under one heading."""
+    """A row of images under one heading."""
 
     title: str
     note: str
@@ -64,7 +64,7 @@ class Sheet:
 
 
 def collect(settings: Settings) -> Stats:
-    """Raises NothingToDo when no post is stored."""
+    """Raises NothingToDo if no post is stored."""
     with opened(settings) as app, app.database.read() as session:
         everything = stats.group(session, "all")
         if not everything.posts:
@@ -90,7 +90,7 @@ def lines(found: Stats) -> Iterator[str]:
 
 
 def write_page(settings: Settings, found: Stats, path: Path) -> None:
-    """One file that loads nothing; readable by its owner only. Raises StorageError."""
+    """Write one file that loads nothing; only its owner can read it. Raises StorageError."""
     with opened(settings) as app:
         sheets = list(_sheets(app.database, app.originals, found))
     page = _template().render(
@@ -107,12 +107,14 @@ def write_page(settings: Settings, found: Stats, path: Path) -> None:
 
 
 def timeline(by_day: dict[str, int]) -> list[Bar]:
-    """Posts by day, or by as many days as make at most `BARS` bars; empty ones are there, too."""
+    """Posts per day, or per as many days as give at most `BARS` bars; empty bars are included."""
     if not by_day:
         return []
     days = {date.fromisoformat(day): count for day, count in by_day.items()}
     last = max(days)
-    first = max(min(days), last - timedelta(days=BARS * 7 - 1))  # a lone old post squeezes nothing
+    first = max(
+        min(days), last - timedelta(days=BARS * 7 - 1)
+    )  # a single old post does not compress the plot
     step = -(-((last - first).days + 1) // BARS)
     counts = [0] * (((last - first).days // step) + 1)
     for day, count in days.items():

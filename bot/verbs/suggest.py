@@ -1,4 +1,4 @@
-"""What else to track: hashtags and profiles that go with what was collected."""
+"""Suggest hashtags and profiles that appear together with the collected ones."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from bot.core.text import hashtag, username
 from bot.service.app import App
 from storage.related import related_authors, related_hashtags
 
-LEAST = 3  # posts: of fewer, nothing is concluded
+LEAST = 3  # posts; fewer are not enough for a suggestion
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
     target: str  # '#hashtag' or '@profile', as `tagecho track add` takes it
     platform: str
-    score: float  # 0..1: how often it goes with the seeds, weighted by how well they fit
-    posts: int  # in which it does
+    score: float  # 0..1: how often it appears with the seeds, weighted by how well they fit
+    posts: int  # posts in which it does
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def suggest(settings: Settings, seeds: list[str], limit: int) -> list[Suggestion]:
-    """The best hashtags and profiles, each at most `limit`, best first.
+    """The best hashtags and profiles, at most `limit` of each, best first.
 
-    Seeds are hashtags; without any, those of the tracks. A post counts by the probability that the
-    seed fits it (1 where nothing was scored). Raises UsageError without seeds, NothingToDo when
-    nothing was collected with them.
+    Seeds are hashtags; the default is those of the tracks. A post counts by the probability that
+    the seed fits it (1 without a score). Raises UsageError without seeds, NothingToDo if no post
+    with a seed was collected.
     """
     names = [hashtag(seed) for seed in seeds]
     names = names or [t.name for t in settings.tracks if t.kind is TrackKind.HASHTAG]

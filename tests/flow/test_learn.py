@@ -129,7 +129,7 @@ def test_a_better_network_comes_into_service_and_can_be_taken_back(
     assert not killed_at_its_end.exists(), "no photo of a run that is over stays"
     assert any("15 to learn from" in line for line in said)
     assert any(line.startswith("dino: from step 0") for line in said)
-    assert "start: from embedded" in said
+    assert "start: starts from embedded" in said
 
     version = done["version"]
     assert served(settings).startswith(version)
@@ -220,7 +220,7 @@ def test_one_image(settings: Settings, plan: Works) -> None:
     tiny = settings.model_copy(
         update={"learn": settings.learn.model_copy(update={"least_images": 1})}
     )
-    refused(tiny, NothingToDo, "1 image may be learned from; 2 are needed")
+    refused(tiny, NothingToDo, "1 image may be used; 2 are needed")
 
 
 def test_images_that_are_all_the_same(settings: Settings, plan: Works) -> None:
@@ -236,7 +236,7 @@ def test_images_that_cannot_be_read(settings: Settings, plan: Works) -> None:
     with opened(settings) as app:
         for number, user in enumerate(people(30, out=False)):
             add_photo(app, f"p{number}", user, ("red",), b"no image %d" % number)
-    refused(settings, NothingToDo, "0 images may be learned from")
+    refused(settings, NothingToDo, "0 images may be used")
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_a_run_that_is_killed_again_and_again_is_given_up(
     maskless["dino"] = ["memory"]
     for _ in range(flow.ATTEMPTS):
         refused(settings, ModelError, "killed")
-    found = refused(settings, ModelError, "given up after 2 attempts; the last: .*killed")
+    found = refused(settings, ModelError, "failed after 2 attempts; the last: .*killed")
     assert (found.id, found.state) == (1, RunState.FAILED)
 
 
@@ -353,7 +353,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(settings: Settings, maskless: Works) -
     said: list[str] = []
     assert learning.learn(settings, said.append)["run"] == 1
     assert f"dino: from step {done}" in said
-    assert "run 1: going on with dino" in said
+    assert "run 1: continues with dino" in said
 
 
 def test_new_leaves_what_was_broken_off(settings: Settings, maskless: Works) -> None:
@@ -476,9 +476,10 @@ def test_it_does_not_begin_with_a_network_that_knew_who_left(
     said: list[str] = []
     with pytest.raises(ModelError, match="killed"):
         learning.learn(settings, said.append)
-    why = "1 of the people it learned from left" if known else "nobody knows whom it learned from"
-    assert f"start: not from {version}: {why}" in said
-    assert "start: from embedded" in said
+    gone = "1 of the people whose images it used were forgotten"
+    why = gone if known else "its people are not recorded"
+    assert f"start: does not start from {version}: {why}" in said
+    assert "start: starts from embedded" in said
     with opened(settings) as app, app.database.read() as session:
         run = runs.runs(session, 1)[0]
         assert run.facts["start"] == SHIPPED
@@ -533,8 +534,8 @@ def test_somebody_left_whom_only_its_start_knew(settings: Settings, maskless: Wo
     said: list[str] = []
     with pytest.raises(ModelError, match="killed"):
         learning.learn(settings, said.append)
-    why = "1 of the people whom it, or its start, learned from left meanwhile"
-    assert f"run 2 cannot go on: {why}" in said
+    why = "1 of the people whose images it, or its start, used were forgotten meanwhile"
+    assert f"run 2 cannot continue: {why}" in said
     assert row(settings).facts["start"] == SHIPPED
 
 
@@ -548,7 +549,7 @@ def test_somebody_whom_only_its_start_knew_left_before_the_decision(
         if text.startswith("proof: 35/35"):
             removed(settings, "earlier-1")
 
-    with pytest.raises(TagechoError, match="its start, learned from left"):
+    with pytest.raises(TagechoError, match="its start, used were forgotten"):
         learning.learn(settings, leave)
     assert row(settings).state == RunState.CANCELLED
     assert Store(settings.data.dir / "models").versions() == [version]
@@ -595,7 +596,7 @@ def test_who_is_forgotten_leaves_a_broken_off_run_at_once(
     plan["head"] = ["count", "1"]
     said: list[str] = []
     assert learning.learn(settings, said.append)["run"] == 2, "nothing goes on that knew them"
-    assert any("run 1 cannot go on" in line for line in said)
+    assert any("run 1 cannot continue" in line for line in said)
 
 
 def test_who_is_forgotten_while_a_run_learns_ends_it(settings: Settings, plan: Works) -> None:
@@ -717,7 +718,7 @@ def test_it_stands_still_while_replies_wait(settings: Settings, tmp_path: Path) 
             still = count()
             looked_again()
             assert (state_of(child.pid), count()) == ("T", still)
-            assert said == ["paused: 1 replies are to be rendered"]
+            assert said == ["paused: 1 replies wait to be rendered"]
             with app.database.write() as session:
                 session.get_one(Reply, reply).state = ReplyState.RENDERING
             looked_again()
@@ -831,7 +832,7 @@ def test_from_stored_photos_to_a_decision(tmp_path: Path) -> None:
 
     again = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert again.returncode == 0, again.stderr
-    assert "run 1: going on with" in again.stderr
+    assert "run 1: continues with" in again.stderr
     done = json.loads(again.stdout)
     assert done["run"] == 1
     assert done["state"] in (RunState.KEPT_OUT, RunState.PROMOTED)

@@ -1,4 +1,4 @@
-"""Write a snapshot as a folder: streaming, whole or not at all, and the same bytes every time."""
+"""Write a snapshot as a folder: streamed, complete or absent, the same bytes every time."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ SMALLEST = 16  # px
 
 class Writer(Protocol):
     def add(self, example: Example) -> dict[str, Any] | None:
-        """Write one image. Its line for records.jsonl; None: this format has no place for it."""
+        """Write one image. Returns its line for records.jsonl; None: the format cannot hold it."""
 
     def abort(self) -> None:
-        """Close what is open: something failed, and all of it will be removed."""
+        """Close open files after a failure; the folder will be removed."""
 
     def close(self) -> list[Path]:
-        """End it. The files that hold more than one image, for croissant.json."""
+        """Finish. Returns the files that hold more than one image, for croissant.json."""
 
 
 FORMATS: dict[str, Callable[[Path, Plan], Writer]] = {
@@ -77,7 +77,7 @@ _GLOBS = {  # what `datasets` loads by the card's head
 class Options:
     format: str
     out: Path
-    masks: bool = False  # compute the missing ones
+    masks: bool = False  # compute the masks that are missing
     size: int | None = None  # px, the longer side
     fields: str = DEFAULT
     classes: tuple[str, ...] = ()
@@ -92,8 +92,8 @@ class Result:
     manifest_sha256: str
     items: int = 0
     forgotten: int = 0
-    without_mask: int = 0  # left out, because the format has no place for them
-    masks_gone: int = 0  # frozen with the snapshot, and no longer there
+    without_mask: int = 0  # left out, because the format cannot hold them
+    masks_gone: int = 0  # frozen with the snapshot, but removed since
     seconds: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
@@ -101,10 +101,10 @@ class Result:
 
 
 def export(settings: Settings, name: str, options: Options) -> Result:
-    """Write the snapshot DATASET/NAME, or the newest of DATASET; the first one is made now.
+    """Write the snapshot DATASET/NAME, or the newest of DATASET. Makes the first one if needed.
 
-    Raises UsageError, NothingToDo, StorageError (of an original, or of the disk), ModelError. The
-    folder is then as it was before.
+    Raises UsageError, NothingToDo, StorageError (of an original, or of the disk), ModelError. After
+    an error the folder is as before.
     """
     if options.format not in FORMATS:
         raise UsageError(f"--format {options.format}: there are {', '.join(FORMATS)}")
@@ -219,14 +219,14 @@ def _describe(
 def _record(
     app: App, snapshot: Snapshot, options: Options, result: Result, examples: Examples
 ) -> None:
-    """Before the folder appears: one that is not known could not be named to whoever is forgotten.
+    """Record the export before the folder appears, so that `forget` can list every export.
 
-    Raises StorageError when somebody in it was forgotten while it was written.
+    Raises StorageError if a person in it was forgotten while it was written.
     """
     with app.database.write() as session:
         known = snapshots.count_forgotten(session, snapshot.id or 0)
         if known > examples.forgotten:
-            raise StorageError("somebody was forgotten while it was written: export it again")
+            raise StorageError("a person was forgotten while it was written: export it again")
         session.add(
             Export(
                 snapshot=snapshot.id or 0,

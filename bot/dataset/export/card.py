@@ -24,7 +24,7 @@ COUNTED = 100_000  # different hashtags that are counted: memory stays bounded
 
 @dataclass(slots=True)
 class Summary:
-    """What was written, counted while it was."""
+    """Counts of what was written."""
 
     items: int = 0
     bytes: int = 0
@@ -32,7 +32,7 @@ class Summary:
     hashtags: Counter[str] = field(default_factory=Counter)
     fits: Counter[str] = field(default_factory=Counter)  # hashtags with a probability of ≥ 0.5
     masks: int = 0
-    networks: set[str] = field(default_factory=set)  # that drew them
+    networks: set[str] = field(default_factory=set)  # the networks that made the masks
     smallest: tuple[int, int] = (0, 0)
     largest: tuple[int, int] = (0, 0)
     first: str = ""  # when the oldest and the newest were taken
@@ -74,8 +74,8 @@ def card(plan: Plan, kind: str, summary: Summary, splits: dict[str, str]) -> str
             "## Rights",
             "",
             "**The photos belong to the people who took them.** Nothing in this folder licenses "
-            "them to you: whether and how you may use them is for the law of your place and for "
-            "their authors to say. Do not publish them, and do not try to find out who is shown. "
+            "them to you: the law of your country and their authors decide whether and how you "
+            "may use them. Do not publish them, and do not try to find out who is shown. "
             "Who asks to be removed is removed: `tagecho forget` names the exports that held "
             "their photos, and such copies are to be deleted by whoever has them.",
             "",
@@ -163,7 +163,7 @@ def _columns(plan: Plan) -> list[str]:
 
 
 def _models(plan: Plan, summary: Summary) -> list[tuple[str, list[str]]]:
-    """Of masks what drew those written, which need not be the ones the snapshot knows."""
+    """For masks: the networks of the written masks, which may differ from the snapshot."""
     models = {what: found for what, found in plan.facts["models"].items() if what != "mask"}
     if summary.networks:
         models["mask"] = sorted(summary.networks)
@@ -171,7 +171,7 @@ def _models(plan: Plan, summary: Summary) -> list[tuple[str, list[str]]]:
 
 
 def _plain(text: str) -> str:
-    """Text of strangers: no Markdown, no HTML."""
+    """Untrusted text without Markdown and HTML."""
     return "".join(f"\\{c}" if c in r"\`*_{}[]<>()#+-.!|~" else c for c in text)
 
 

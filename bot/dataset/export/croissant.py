@@ -1,4 +1,4 @@
-"""croissant.json: the export described for machines, as MLCommons Croissant 1.0 wants it.
+"""croissant.json: a description for machines, in the format MLCommons Croissant 1.0.
 
 Its record set reads `records.jsonl`, which every export has: one line of JSON for each image.
 """
@@ -65,7 +65,7 @@ CONTEXT = {
 
 
 def describe(plan: Plan, files: dict[str, tuple[str, int]]) -> dict[str, Any]:
-    """`files`: name from the export's folder on → (SHA-256, bytes); RECORDS among them."""
+    """`files`: name relative to the export → (SHA-256, bytes), including RECORDS."""
     version = plan.snapshot if plan.snapshot.count(".") == 2 else "1.0.0"
     return {
         "@context": CONTEXT,

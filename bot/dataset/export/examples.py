@@ -1,4 +1,4 @@
-"""From a row of a snapshot to what an export writes of it."""
+"""The images of an export, made from the rows of a snapshot."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ OBJECT = "object"  # the class of a main object of which no hashtag says what it
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one export is about: the same for every format."""
+    """What one export contains; the same for every format."""
 
     dataset: str
     snapshot: str
     manifest_sha256: str
     facts: dict[str, Any]
-    created: str  # of the snapshot, ISO: an export has no date of its own, or it would differ
+    created: str  # of the snapshot, ISO; an export has no date, so that equal exports are equal
     fields: tuple[Field, ...]
     classes: tuple[str, ...]  # hashtags that may name a main object
     masks: bool
@@ -82,13 +82,13 @@ class Plan:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Classes of objects; the last is for those of none."""
+        """Classes of objects; the last is for objects without a class."""
         return (*(name for name in self.classes if name != OBJECT), OBJECT)
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One image, ready to be written."""
+    """One image, ready to write."""
 
     stem: str  # its file's name without suffix; the same in every export of the snapshot
     suffix: str
@@ -96,18 +96,18 @@ class Example:
     data: bytes
     width: int
     height: int
-    values: dict[str, Any]  # of Plan.columns, but for the file names
+    values: dict[str, Any]  # of Plan.columns, without the file names
     found: Drawn | None  # the main object, at the image's size
     category: int  # index into Plan.names of the main object
 
     @property
     def mask(self) -> Mask | None:
-        """(height, width); None: none, or an empty one."""
+        """(height, width); None: no mask, or an empty one."""
         return self.found.mask if self.found is not None and self.found.mask.any() else None
 
     @property
     def drawn(self) -> Drawn:
-        """The mask, all False where there is none: some readers want one for every image."""
+        """The mask; all False if there is none, because some readers need one for every image."""
         if self.found is not None:
             return self.found
         empty = np.zeros((self.height, self.width), dtype=np.bool_)
@@ -119,7 +119,7 @@ class Example:
 
 
 class Examples:
-    """Reads a snapshot, one image in memory at a time. Counts what it passes over."""
+    """Reads a snapshot with one image in memory at a time, and counts what it skips."""
 
     def __init__(self, app: App, snapshot: Snapshot, plan: Plan, masks: Masks) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""What is said about an image in an export: chosen by name, flat, and without names of people."""
+"""The fields of an image in an export: chosen by name, flat, by default without names of people."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Field:
     name: str
     kind: str  # text | time | int | float | texts | floats
     about: str
-    usual: bool = True  # there unless --fields says otherwise
+    usual: bool = True  # included unless --fields says otherwise
 
 
 FIELDS = (
@@ -26,20 +26,20 @@ FIELDS = (
     Field(
         "probabilities",
         "floats",
-        "how probable each hashtag is; null or none: never judged",
+        "how probably each hashtag fits; null or none: not scored",
     ),
-    Field("platform", "text", "where the post is"),
+    Field("platform", "text", "the address of the post"),
     Field("post_id", "text", "the platform's id of the post"),
     Field("index", "int", "which image of the post, from 0"),
     Field("url", "text", "the post: its author, and where to ask for anything"),
     Field("taken_at", "time", "when it was posted, UTC"),
     Field("author", "text", "pseudonym: the same person has the same one in this dataset only"),
     Field("kind", "text", "photo, or cover of a video"),
-    Field("verdicts", "texts", "checks of curation it did not pass"),
-    Field("label_model", "text", "network behind the probabilities"),
+    Field("verdicts", "texts", "checks of curation that it did not pass"),
+    Field("label_model", "text", "the network of the probabilities"),
     Field("curation_version", "text", "version of the checks"),
-    Field("caption", "text", "its text as last seen; @names are hidden", usual=False),
-    Field("place_name", "text", "the place the post names", usual=False),
+    Field("caption", "text", "the text of the post as last seen; @names are hidden", usual=False),
+    Field("place_name", "text", "the place that the post names", usual=False),
     Field("place_lat", "float", "degrees north", usual=False),
     Field("place_lng", "float", "degrees east", usual=False),
     Field("user_id", "text", "the author's id on the platform", usual=False),
@@ -52,11 +52,11 @@ ALWAYS = (
     Field("width", "int", "pixels, upright"),
     Field("height", "int", "pixels, upright"),
     Field("sha256", "text", "of the image file in this export"),
-    Field("source_sha256", "text", "of the file as the platform gave it"),
+    Field("source_sha256", "text", "of the file as the platform sent it"),
 )
 MASKS = (
     Field("mask_file_name", "text", "mask of the main object, 0 or 255; null or all 0: none"),
-    Field("mask_model", "text", "network that drew the mask"),
+    Field("mask_model", "text", "the network that made the mask"),
 )
 DEFAULT = "default"
 _BY_NAME = {field.name: field for field in FIELDS}
@@ -80,14 +80,14 @@ def chosen(text: str) -> tuple[Field, ...]:
 
 
 def said(record: dict[str, Any], fields: Iterable[Field]) -> dict[str, Any]:
-    """Their values out of a snapshot's record."""
+    """Their values from the record of a snapshot."""
     names = [field.name for field in fields]
     place, models = record["place"] or {}, record["models"]
     fits = [probability for _, probability in record["hashtags"]]
     values = {
         **{key: record[key] for key in _BY_NAME if key in record},
         "hashtags": [tag for tag, _ in record["hashtags"]],
-        # Empty and not full of nulls: pyarrow cannot read a column of nothing but lists of nulls.
+        # An empty list, not nulls: pyarrow cannot read a column that has only lists of nulls.
         "probabilities": fits if any(fit is not None for fit in fits) else [],
         "label_model": models.get("labels", ""),
         "curation_version": models.get("curation", ""),

@@ -1,4 +1,4 @@
-"""A folder that appears whole at the end, or not at all; a file that knows its hash."""
+"""A folder that is complete or absent; a file that computes its hash."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from bot.core.errors import StorageError, UsageError
 
 @contextlib.contextmanager
 def whole_folder(out: Path, *, replace: bool, commit: Callable[[], None]) -> Iterator[Path]:
-    """An empty folder beside `out`, which takes its place when the block ends well.
+    """An empty folder beside `out` that replaces it when the block ends without an error.
 
-    `commit` is called when everything is on disk, just before that. Whatever goes wrong, `out` is
-    as it was; what a killed run left beside it is removed by the next one. Raises UsageError when
-    `out` is there and not to be replaced, or is being written; StorageError for the disk's trouble.
+    `commit` is called just before that, when everything is on disk. After any error `out` is as
+    before; the next run removes what a killed run left beside it. Raises UsageError when
+    `out` exists and must not be replaced, or is being written; StorageError for disk errors.
     """
     out = out.absolute()
     part, old = (out.with_name(f".{out.name}.tagecho-{what}") for what in ("part", "old"))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with _held(part):
-            if old.exists():  # a run was killed between its two renames, or right after them
+            if old.exists():  # a run was killed between its two renames, or just after them
                 shutil.rmtree(old) if out.exists() else old.rename(out)
             _may_take(out, replace)
             _empty(part)
             try:
                 yield part
-                os.sync()  # once for thousands of files; the renames must not overtake them
+                os.sync()  # once for thousands of files; the renames must come after them
                 commit()
                 if out.exists():
                     out.rename(old)
@@ -52,12 +52,12 @@ def _may_take(out: Path, replace: bool) -> None:
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise UsageError(f"--out {out} is not a folder")
     if out.is_dir() and any(out.iterdir()) and not replace:
-        raise UsageError(f"--out {out} is there: choose another, or --replace it")
+        raise UsageError(f"--out {out} exists: choose another folder, or add --replace")
 
 
 @contextlib.contextmanager
 def _held(part: Path) -> Iterator[None]:
-    """The kernel lets go of it when the process ends, however it ends."""
+    """The kernel releases the lock whenever the process ends."""
     part.mkdir(exist_ok=True)
     handle = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
@@ -98,14 +98,14 @@ class Closable(Protocol):
 
 
 def shut(file: Closable | None) -> None:
-    """Let go of a file that does not count any more; on a full disk even that complains."""
+    """Close a file that is not needed any more; on a full disk even closing may fail."""
     if file is not None:
         with contextlib.suppress(OSError):
             file.close()
 
 
 class Hashed:
-    """A new file being written, and its SHA-256."""
+    """A file that is being written, with its SHA-256."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -45,7 +45,7 @@ class ImageFolder:
         self._lines: dict[str, IO[str]] = {}
 
     def add(self, example: Example) -> dict[str, Any]:
-        """Write it; returns its values with the file names, from the export's folder on."""
+        """Write it. Returns its values with the file names, relative to the export."""
         folder = self._folder / example.split
         lines = self._of(example.split)
         (folder / example.file).write_bytes(example.data)
@@ -69,7 +69,7 @@ class ImageFolder:
             shut(file)
 
     def _certain(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The same values in types that no other line can contradict."""
+        """The same values in types that are equal in every line."""
         line = {name: "" if value is None else value for name, value in values.items()}
         line |= {name: json.dumps(values[name]) for name in self._guessed}
         line |= {name: undated(line[name]) for name in self._texts if name in line}

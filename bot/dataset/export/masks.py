@@ -1,4 +1,4 @@
-"""Masks of main objects: where they come from."""
+"""Masks of main objects: frozen ones, or computed now."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from storage.records import MASK
 
 @dataclass(frozen=True)
 class Drawn:
-    """A mask at whatever size it was computed, as the PNG it is kept in, and by which network."""
+    """A mask in the size in which it was computed, as PNG, and the network that made it."""
 
     mask: Mask
     png: bytes
@@ -43,15 +43,15 @@ class Drawn:
 
 
 class Masks:
-    """The mask frozen with the snapshot; with a segmenter, its own for every image."""
+    """The mask that was frozen with the snapshot; with a segmenter, the mask that it makes."""
 
     def __init__(self, app: App, segmenter: Segmenter | None) -> None:
         self._app = app
         self._segmenter = segmenter
-        self.missing = 0  # frozen ones whose file is gone
+        self.missing = 0  # frozen masks whose file is missing
 
     def of(self, source: str, frozen: dict[str, str] | None, image: bytes) -> Drawn | None:
-        """`frozen`: the one the snapshot knows; `image`: the original's bytes."""
+        """`frozen`: the mask of the snapshot; `image`: the bytes of the original."""
         network = self._segmenter
         if frozen is not None and (network is None or frozen["version"] == network.version):
             try:
@@ -77,7 +77,7 @@ def _pixels(app: App, image: bytes) -> Image:
 
 
 def _read(app: App, sha256: str, version: str) -> Drawn:
-    """One of our own artifacts: 8-bit grey, as png_mask writes it."""
+    """Read one of our own artifacts: 8-bit grey, as png_mask writes it."""
     data = app.artifacts.get(sha256)
     try:
         with PIL.Image.open(io.BytesIO(data), formats=("PNG",)) as image:

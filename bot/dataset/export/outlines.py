@@ -1,4 +1,4 @@
-"""The outline of a mask as polygons: traced from its runs, then thinned out."""
+"""The outline of a mask as polygons: traced from its runs, then simplified."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from bot.dataset.export.runs import Runs
 
-TOLERANCE = 1.0  # px a polygon may differ from its mask's outline
+TOLERANCE = 1.0  # px that a polygon may differ from the outline of its mask
 
 
 def polygons(runs: Runs) -> list[list[float]]:
     """Outlines [x0, y0, x1, y1, …] in pixels, one for each part of the mask; holes are filled.
 
     Coordinates are of pixel edges: (0, 0) is the upper left corner of the first pixel. Pixels that
-    touch at a corner only are of different parts. A part no thicker than TOLERANCE keeps its exact
-    outline.
+    touch only at a corner belong to different parts. A part that is not thicker than TOLERANCE
+    keeps its exact outline.
     """
     following = _following(runs)
     rings = _rings(following.tolist())
@@ -136,10 +136,10 @@ def _middles(
 
 
 def _corners(points: NDArray[np.complex128], starts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which points are enough, so that no other is further than TOLERANCE from the lines between.
+    """The points to keep, so that no other point is farther than TOLERANCE from their lines.
 
-    Ramer, Douglas and Peucker's: a piece between two kept points is split at the point furthest
-    from its chord. All pieces of all rings at once, since there are too many for one at a time.
+    The algorithm of Ramer, Douglas and Peucker: a piece between two kept points is split at the
+    point farthest from its chord. All pieces of all rings at once, which is faster.
     """
     kept = np.zeros(len(points), dtype=np.bool_)
     first, last = starts[:-1], starts[1:] - 1

@@ -11,7 +11,7 @@ from bot.dataset.export.examples import Example, Plan
 from bot.dataset.export.files import shut
 from bot.dataset.export.outlines import polygons
 
-GROUP = 32_000_000  # bytes of images in one row group: what is in memory at a time, per split
+GROUP = 32_000_000  # bytes of images in one row group, which is in memory, per split
 ROWS = 1000  # images in one row group
 _FEATURES = {"text": "string", "time": "string", "int": "int64", "float": "float64"}
 
@@ -71,7 +71,7 @@ class Parquet:
         if split not in self._writers:
             path = self._folder / f"{split}.parquet"
             self._files.append(path)
-            # Photos are compressed already; dictionaries and statistics of them are of no use.
+            # Photos are compressed already; dictionaries and statistics would not help.
             text = [field.name for field in self._schema if field.name not in ("image", "mask")]
             self._writers[split] = self._parquet.ParquetWriter(
                 path,
@@ -97,7 +97,7 @@ def _mask(example: Example) -> dict[str, Any]:
 
 
 def _schema(arrow: Any, plan: Plan) -> Any:
-    """With the features that `datasets` looks for, so that images come out as images."""
+    """With the features that `datasets` reads, so that images are loaded as images."""
     types = {
         "text": arrow.string(),
         "time": arrow.string(),

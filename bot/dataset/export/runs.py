@@ -1,4 +1,4 @@
-"""A mask as the runs of its columns: what its box, its area, COCO's text and its outline are of."""
+"""A mask as runs of its columns; they give its box, its area, COCO's text and its outline."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.base import Mask
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Where every column of a mask begins and ends to be inside, from the left column on.
+    """Where each column of a mask enters and leaves the object, from the left column on.
 
     `x`, `y`: (2 N,) for N runs; run i is the pixels `y[2 i]` ≤ row < `y[2 i + 1]` of column
     `x[2 i] == x[2 i + 1]`, and there is a pixel outside between two runs of a column. A photo's

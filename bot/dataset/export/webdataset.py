@@ -1,6 +1,6 @@
 """Tars of about 1 GB: KEY.jpg, KEY.json and KEY.mask.png follow each other, as `webdataset` reads.
 
-Numbers, owners and times in the tars are fixed, so equal exports are equal bytes.
+Numbers, owners and times in the tars are fixed, so equal exports have equal bytes.
 """
 
 from __future__ import annotations
@@ -81,4 +81,4 @@ def _put(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     info = tarfile.TarInfo(name)
     info.size, info.mode = len(data), 0o644
     tar.addfile(info, io.BytesIO(data))
-    tar.members = []  # type: ignore[attr-defined]  # it would remember every one
+    tar.members = []  # type: ignore[attr-defined]  # it would keep every member in memory

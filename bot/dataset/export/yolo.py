@@ -18,13 +18,15 @@ from bot.dataset.splits import NAMES
 
 
 class Yolo:
-    """`images/SPLIT/…`, `labels/SPLIT/….txt` (CLASS X Y X Y …, in [0, 1]), `masks/SPLIT/…`."""
+    """`images/SPLIT/…`, `labels/SPLIT/….txt` (CLASS X Y X Y …, in [0, 1]), `masks/SPLIT/…`;
+    only images with a mask.
+    """
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         self._folder = folder
         self._plan = plan
         for kind in ("images", "labels", "masks"):
-            for split in NAMES:  # its readers want them, be they empty
+            for split in NAMES:  # its readers need them, also if empty
                 (folder / kind / split).mkdir(parents=True)
         self._rle = folder / "run_lengths.jsonl"
         self._lines = self._rle.open("x", encoding="utf-8")

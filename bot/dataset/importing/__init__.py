@@ -1,4 +1,4 @@
-"""Take a folder of photos with sidecar files in, through the same storage as everything else."""
+"""Import a folder of photos with sidecar files, through the same storage as everything else."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ _Ref = tuple[Path, int]  # a sidecar, or a line of metadata.jsonl by its place i
 
 @dataclass(slots=True)
 class Report:
-    """What came in. Numbers are of this run: a second one brings nothing new."""
+    """What was imported by this run; a second run imports nothing new."""
 
     posts: int = 0
     images: int = 0
-    known: int = 0  # posts that were there
+    known: int = 0  # posts that were stored already
     kept_out: int = 0  # posts that were forgotten, or whose author opted out
-    problems: list[tuple[str, str]] = field(default_factory=list)  # file, what is wrong with it
+    problems: list[tuple[str, str]] = field(default_factory=list)  # (file, what is wrong with it)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def take(settings: Settings, path: Path, into: str) -> Report:
-    """Store what a folder holds; nothing in it can make this fail, it only becomes a problem.
+    """Store the posts of a folder. A bad file never makes this fail; it becomes a problem.
 
-    Raises UsageError for what is no folder, NothingToDo when it holds no sidecar, StorageError.
+    Raises UsageError if it is not a folder, NothingToDo if it has no sidecar, StorageError.
     """
     root = path.resolve()
     if not root.is_dir():
@@ -80,7 +80,9 @@ class _Import:
                 self._store(batch)
                 batch = []
         self._store(batch)
-        self._report.problems = list(dict.fromkeys(self._report.problems))  # read twice, told once
+        self._report.problems = list(
+            dict.fromkeys(self._report.problems)
+        )  # read twice, reported once
         return self._report
 
     def _refs(self) -> Iterator[_Ref]:
@@ -130,7 +132,7 @@ class _Import:
             if self._key(part) not in gone
         }
         with self._app.database.write() as session:
-            gone = self._opted_out(session, batch)  # somebody may have left meanwhile
+            gone = self._opted_out(session, batch)  # a person may have opted out meanwhile
             for part in batch:
                 if self._key(part) in gone:
                     self._report.kept_out += 1
@@ -145,7 +147,7 @@ class _Import:
             self._report.known += 1
             self._report.images += dataset.add_media(session, row, images, now)
         elif not images:
-            return  # a film, or pictures that cannot be used
+            return  # a video, or images that cannot be used
         else:
             row = dataset.add(session, _as_known(session, post), images, now)
             self._report.posts += 1
@@ -177,7 +179,7 @@ class _Import:
         return found
 
     def _stored(self, session: Session, part: Part) -> set[int]:
-        """Which images of a post are here."""
+        """The images of a post that are stored."""
         known = dataset.known(session, part.post.platform, [part.post.post_id])
         statement = select(MediaRow.index).where(
             col(MediaRow.post).in_(known.values()), MediaRow.state == MediaState.STORED
@@ -185,8 +187,7 @@ class _Import:
         return set(session.exec(statement))
 
     def _opted_out(self, session: Session, batch: list[Part]) -> set[tuple[str, str]]:
-        """Posts that were forgotten, or whose author was: by user id, and by the pseudonym our own
-        exports gave them."""
+        """Posts that were forgotten, or whose author was: by user id and by pseudonym."""
         gone = set()
         for platform in {part.post.platform for part in batch}:
             here = [part.post for part in batch if part.post.platform == platform]
@@ -207,12 +208,12 @@ class _Import:
 
 
 def _no_sidecar(name: str) -> bool:
-    """What lies in such folders and describes no post."""
+    """Files in such folders that describe no post."""
     return name == "croissant.json" or name.endswith(("_comments.json", "_location.json"))
 
 
 def _as_known(session: Session, post: Post) -> Post:
-    """A sidecar may be old, or know no name: what we know of a person is newer."""
+    """A sidecar may be old or have no name; then our own record of the person is newer."""
     row = session.get(AuthorRow, (post.platform, post.author.user_id))
     name = post.author.username or post.author.user_id
     author = replace(post.author, username=name)
@@ -224,6 +225,6 @@ def _as_known(session: Session, post: Post) -> Post:
 
 
 def _pseudonyms(session: Session) -> set[str]:
-    """Of everybody who opted out, in every dataset that was ever frozen here."""
+    """Pseudonyms of all people who opted out, in every dataset that was ever frozen here."""
     gone = session.exec(select(OptOut.digest)).all()
     return {datasets.pseudonym(key, one) for key in datasets.keys(session) for one in gone}

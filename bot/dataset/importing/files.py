@@ -1,4 +1,4 @@
-"""Reading a folder that strangers may have filled: no links, no devices, no bombs."""
+"""Reading an untrusted folder: no links, no devices, no decompression bombs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def walk(root: Path) -> Iterator[Path]:
 
 
 def read(path: Path, most: int, sha256: str | None = None) -> bytes:
-    """The bytes of a regular file: at most `most`, and those of that hash. Raises Unusable."""
+    """The bytes of a regular file: at most `most`, with this hash. Raises Unusable."""
     with opened(path) as file:
         data = file.read(most + 1)
     if len(data) > most:
@@ -104,7 +104,7 @@ def parse(data: bytes) -> dict[str, Any]:
 
 
 def shown(path: Path, root: Path) -> str:
-    """A path for a message: one line, whatever it holds."""
+    """A path for a message, always on one line."""
     text = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
     text = text.encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

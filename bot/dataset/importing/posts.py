@@ -42,7 +42,7 @@ _PLATFORM = re.compile(r"[a-z0-9_.-]{1,40}")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one sidecar says: a post, or one image of it."""
+    """The content of one sidecar: a post, or one image of it."""
 
     post: Post
     files: Mapping[int, Path]  # index of an image → its file
@@ -52,9 +52,9 @@ class Part:
 def gallery_dl(path: Path, data: dict[str, Any]) -> Part:
     """FILE.jpg.json beside FILE.jpg: one image of a post. Raises Unusable."""
     if "category" not in data or "post_id" not in data:
-        raise Unusable("a sidecar of neither gallery-dl nor instaloader")
+        raise Unusable("not a sidecar of gallery-dl or instaloader")
     if data["category"] != INSTAGRAM:
-        raise Unusable(f"of {text_of(data['category'])[:40]!r}; only instagram is read")
+        raise Unusable(f"of {text_of(data['category'])[:40]!r}; only instagram can be imported")
     index = index_of(data.get("num"), 1) - 1
     image = path.with_suffix("")
     is_photo = image.suffix.lower() in IMAGES
@@ -85,7 +85,7 @@ def gallery_dl(path: Path, data: dict[str, Any]) -> Part:
 
 
 def instaloader(path: Path, data: dict[str, Any]) -> Part | None:
-    """FILE.json or FILE.json.xz beside FILE.jpg, or FILE_1.jpg … None for what is no post.
+    """FILE.json or FILE.json.xz beside FILE.jpg, or FILE_1.jpg … None if it is not a post.
 
     Raises Unusable.
     """
@@ -164,7 +164,7 @@ def exported(root: Path, path: Path, data: dict[str, Any]) -> Part:
 
 
 def merged(parts: list[Part]) -> Part:
-    """One post out of the parts that several sidecars gave."""
+    """One post, joined from the parts of several sidecars."""
     first = parts[0].post
     raw: dict[str, dict[str, Any]] = {}
     media: dict[int, Media] = {}

@@ -1,4 +1,4 @@
-"""Values out of JSON that may hold anything: of the right type and of bounded size, or none."""
+"""Values from untrusted JSON: of the right type and of bounded size, or none."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def post_url(code: Any) -> str:
 
 
 def url_of(value: Any) -> str:
-    """Only what a page may link to."""
+    """An address that a page may link to, else empty."""
     text = text_of(value)
     return text if text.startswith(("https://", "http://")) and len(text) <= 4000 else ""
 
@@ -49,12 +49,12 @@ def plain_id(value: Any, key: str) -> str:
 
 def index_of(value: Any, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST_IMAGES:
-        raise Unusable(f"no image of that number: {str(value)[:20] if least else 'index'}")
+        raise Unusable(f"no image with this number: {str(value)[:20] if least else 'index'}")
     return value
 
 
 def moment_of(value: Any) -> datetime:
-    """UTC out of `2026-01-31 12:00:00`, an ISO time, or UNIX seconds."""
+    """UTC from `2026-01-31 12:00:00`, an ISO time, or UNIX seconds."""
     try:
         if isinstance(value, str):
             moment = datetime.fromisoformat(value)
@@ -88,7 +88,7 @@ def text_of(value: Any) -> str:
 
 
 def unpacked(value: Any) -> Any:
-    """What JSON text of bounded size stands for; anything else as it is."""
+    """The value of JSON text of bounded size; anything else unchanged."""
     if not isinstance(value, str) or len(value) > LONGEST_TEXT:
         return value
     try:

@@ -248,7 +248,7 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
         ('{"id": "p0", "user": "ann", "hashtag": "red"}', "needs id, author and hashtag .* has id"),
         ('{"id": 7, "author": "ann", "hashtag": "red"}', "needs id, author and hashtag as text"),
         ('["p0", "ann", "red"]', "has list"),
-        ("id,author,hashtag", "is no JSON"),
+        ("id,author,hashtag", "is not JSON"),
     ],
 )
 def test_wrong_columns_are_named_with_their_line(tmp_path: Path, line: str, problem: str) -> None:
@@ -270,7 +270,7 @@ def test_posts_that_cannot_be_judged(tmp_path: Path) -> None:
     with pytest.raises(NothingToDo):
         tagged_photos(file)
     file.write_text(lines[0])
-    with pytest.raises(UsageError, match="two of them, by two authors"):
+    with pytest.raises(UsageError, match="at least two hashtags by two authors"):
         evaluate(SETTINGS, None, file)
     file.write_text("\n".join([lines[0], lines[2]]))  # ten per cent of two hashtags is none
     with pytest.raises(UsageError, match="both wrong and right"):
