@@ -1,1 +1,1 @@
-"""Does a hashtag fit its picture? What the embeddings say, with no label drawn by a person."""
+"""Does a hashtag fit its image? Judged without any label by a person."""

@@ -1,7 +1,8 @@
 """From evidence to a probability: own hashtags against hashtags drawn at random.
 
-Nobody tells which hashtags fit. But a post's own ones fit more often than others of the same
-frequency, and a witness is worth what it tells of that: a logistic regression over the evidence.
+No label says which hashtags fit. But the own hashtags of a post fit more often than others of the
+same frequency. A logistic regression over the evidence weights each witness by how well it tells
+them apart.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from scipy.special import expit
 
 from models.labels.evidence import Pairs, Posts, entries
 
-RIDGE = 1e-4  # keeps the weights finite where own and drawn can be told apart without error
+RIDGE = 1e-4  # keeps the weights finite if own and drawn hashtags can be separated without error
 
 Matrix = NDArray[np.float64]
 
 
 def drawn(posts: Posts, seed: int) -> Pairs:
-    """For each pair its post with a foreign hashtag, drawn by frequency; none where there is none.
+    """For each pair, its post with a hashtag of others, drawn by frequency.
 
     Sixteen draws are tried, then the pair is left out.
     """
@@ -35,9 +36,9 @@ def drawn(posts: Posts, seed: int) -> Pairs:
 def calibrated(own: Matrix, foreign: Matrix) -> Matrix:
     """(P,) probabilities in [0, 1] for `own` (P, W); `foreign` (Q, W) is the same of drawn pairs.
 
-    0.5: as likely as a hashtag drawn at random; so without evidence (all 0: there is no constant
-    term), or without own or foreign pairs. No witness counts against what it says: weights are not
-    negative.
+    0.5 means: as probable as a hashtag drawn at random. It is also the result without evidence (all
+    0; there is no constant term), or without own or drawn pairs. Weights are not negative, so no
+    witness counts against its own answer.
     """
     if len(own) == 0 or len(foreign) == 0:
         return np.full(len(own), 0.5)

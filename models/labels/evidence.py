@@ -1,4 +1,4 @@
-"""What every witness is asked, and what it may look at."""
+"""The question to every witness, and the data that it may use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 Indices = NDArray[np.intp]
-Evidence = NDArray[np.float64]  # log ratios; above 0: speaks for the hashtag; 0: knows nothing
+Evidence = NDArray[np.float64]  # log ratios; above 0: for the hashtag; 0: no knowledge
 Vectors = NDArray[np.float32]
 
 
@@ -31,9 +31,9 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Posts:
-    """N posts with their hashtags. No witness may know a post's hashtag from its own group."""
+    """N posts with their hashtags. No witness may use the hashtags of the own group of a post."""
 
-    vectors: Vectors  # (N, D), L2-normalised: what a network saw
+    vectors: Vectors  # (N, D), L2-normalised: the vectors of a network
     outlines: Vectors  # (N, S), see models.labels.outline
     names: tuple[str, ...]  # the T hashtags, sorted
     carries: sparse.csr_array  # (N, T) float64, 0 or 1
@@ -53,7 +53,7 @@ def posts_of(
     hashtags: Sequence[Collection[str]],
     authors: Sequence[str],
 ) -> Posts:
-    """Checks and puts together. Raises ValueError; names the first vector that is broken."""
+    """Check and join the data. Raises ValueError; it names the first vector that is not finite."""
     for what, rows in (("embedding", embeddings), ("outline", outlines)):
         if rows.ndim != 2 or not len(rows) == len(hashtags) == len(authors):
             raise ValueError(
@@ -76,10 +76,10 @@ def posts_of(
 
 
 def grouped(vectors: Vectors, authors: Sequence[str]) -> Indices:
-    """(N,): one group for the posts of an author, and for posts with the very same picture.
+    """(N,): one group for the posts of an author, and for posts with the same image.
 
-    Somebody's mistake repeats in all of their posts, and a repost carries its hashtags along:
-    neither confirms anything.
+    A person repeats a mistake in all posts, and a repost copies its hashtags: neither confirms
+    anything.
     """
     count = len(vectors)
     if count == 0:
@@ -94,7 +94,7 @@ def grouped(vectors: Vectors, authors: Sequence[str]) -> Indices:
 
 
 def entries(matrix: sparse.csr_array, rows: Indices, columns: Indices) -> NDArray[np.float64]:
-    """(P,): the values at these places. SciPy's own look-up answers in types that depend on P."""
+    """(P,): the values at these places. SciPy's own lookup returns types that depend on P."""
     stored = matrix.tocsr().sorted_indices()
     row = np.repeat(np.arange(stored.shape[0]), np.diff(stored.indptr))
     places = row * stored.shape[1] + stored.indices

@@ -1,4 +1,4 @@
-"""The chance that each hashtag of each post fits its picture."""
+"""The probability that each hashtag of each post fits its image."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ Probabilities = NDArray[np.float64]
 
 
 class Method(StrEnum):
-    KNN = "knn"  # the vote of the nearest pictures
+    KNN = "knn"  # the vote of the nearest images
     PROBE = "probe"  # a linear classifier that never saw the author
     OUTLINE = "outline"  # a kernel regression on outlines that never saw the author
     COMBINED = "combined"  # all three; the one to use
-    FREQUENCY = "frequency"  # how common the hashtag is: the baseline that sees no picture
+    FREQUENCY = (
+        "frequency"  # the frequency of the hashtag: the baseline that does not look at the image
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,13 @@ def fits(
     *,
     seed: int = 0,
 ) -> Fits:
-    """Embeddings (N, D), outlines (N, S), each post's hashtags and author → what every method says.
+    """Embeddings (N, D), outlines (N, S), each post's hashtags and author → the result of every
+    method.
 
-    0.5 means: as likely as a hashtag drawn at random by frequency; also what is said of a hashtag
-    that nothing is known of, because only one author uses it. `frequency` is the share of posts
-    with the hashtag. Deterministic. ValueError for numbers that are not finite, or when the
-    four do not belong together.
+    0.5 means: as probable as a hashtag drawn at random by frequency. It is also the result if
+    nothing is known of a hashtag, because only one author uses it. `frequency` is the share of
+    posts with the hashtag. Deterministic. ValueError for numbers that are not finite, or if the
+    four do not have the same length.
     """
     posts = posts_of(embeddings, outlines, hashtags, authors)
     own = posts.pairs

@@ -1,8 +1,8 @@
-"""Kernel ridge regression on outlines as a witness, asked only about people it never saw.
+"""Kernel ridge regression on outlines as a witness; it judges only people that it never saw.
 
-Gaussian kernel and squared loss, which wrong hashtags disturb less than a logistic one. Reduced to
+Gaussian kernel and squared loss; wrong hashtags disturb it less than a logistic loss. Reduced to
 landmarks (the subset of regressors of Smola & Bartlett, "Sparse Greedy Gaussian Process
-Regression", NIPS 2000): memory and time grow with the posts and not with their square.
+Regression", NIPS 2000): memory and time grow with the number of posts, not with its square.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from models.labels.probe import FOLDS, LEAST, MOST, folded
 
 LANDMARKS = 1024
 RIDGE = 1.0
-JITTER = 1e-3  # keeps landmarks apart that look alike
-SAME = 1e-9  # mean squared distance that is rounding
-BLOCK = 1024  # posts compared with the landmarks at once
+JITTER = 1e-3  # separates similar landmarks
+SAME = 1e-9  # a mean squared distance below this is rounding
+BLOCK = 1024  # posts that are compared with the landmarks at once
 
 Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """All that the regression must know of some posts, for M landmarks and T hashtags."""
+    """What the regression needs from some posts, for M landmarks and T hashtags."""
 
     gram: Matrix  # (M, M)
     hits: Matrix  # (M, T)
@@ -48,17 +48,17 @@ class Sums:
 
 
 class Landmarks:
-    """Pictures that every other one is compared with; the same ones for the same posts."""
+    """The images with which all others are compared; the same ones for the same posts."""
 
     def __init__(self, outlines: Vectors) -> None:
         drawn = np.random.default_rng(0).permutation(len(outlines))[:LANDMARKS]
         self._chosen = outlines[np.sort(drawn)]
         apart = _squares(self._chosen, self._chosen)
-        self.width = float(apart.mean())  # next to 0: all are one picture
+        self.width = float(apart.mean())  # almost 0: all are one image
         self.penalty = RIDGE * (self._kernel(apart) + JITTER * np.eye(len(apart)))
 
     def near(self, outlines: Vectors) -> Matrix:
-        """(N, M): 1 for the same picture, less for others, above 0."""
+        """(N, M): 1 for the same image, less for others, above 0."""
         return self._kernel(_squares(outlines, self._chosen))
 
     def _kernel(self, squares: Matrix) -> Matrix:
@@ -75,10 +75,10 @@ def _squares(some: Vectors, others: Vectors) -> Matrix:
 
 
 def kernel(posts: Posts, pairs: Pairs, folds: int = FOLDS) -> Evidence:
-    """(P,): the hashtag's expected share for the picture, minus its share among the posts learned
-    from, in standard deviations of the latter.
+    """(P,): the expected share of the hashtag for the image, minus its share among the training
+    posts, in standard deviations of the latter.
 
-    0 for a hashtag that is not among the 256 commonest or has too few posts to learn from.
+    0 for a hashtag that is not among the 256 most frequent ones or has too few posts.
     """
     result = np.zeros(len(pairs), np.float64)
     tags = np.sort(np.argsort(-posts.carries.sum(axis=0), kind="stable")[:MOST])
@@ -102,7 +102,7 @@ def kernel(posts: Posts, pairs: Pairs, folds: int = FOLDS) -> Evidence:
 
 
 def _sums(posts: Posts, marks: Landmarks, carries: sparse.csr_array, rows: Indices) -> Sums:
-    """Block by block, so that the memory does not grow with the posts."""
+    """Block by block, so that memory does not grow with the posts."""
 
     def of(block: Indices) -> Sums:
         near, own = marks.near(posts.outlines[block]), carries[block]

@@ -1,4 +1,4 @@
-"""Wrong hashtags put in on purpose, and how well each method finds them."""
+"""Swap hashtags on purpose, and measure how well each method finds them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from models.labels.fits import Method, Probabilities, fits
 from models.metrics.bootstrap import interval
 from models.metrics.ranking import auroc, average_precision, best_f1, f1_at
 
-SAY_NOTHING = frozenset({"notsure", "other", "skip"})  # hashtags that fit anything
-DOUBT = 0.5  # a hashtag of a lower probability is called wrong
+SAY_NOTHING = frozenset({"notsure", "other", "skip"})  # hashtags that fit every image
+DOUBT = 0.5  # a hashtag with a lower probability counts as wrong
 SEEDS = (2, 3, 4, 5, 6)  # of swaps; the methods were chosen on 0 and 1
 DRAWS = 200  # of the bootstrap over posts
 
@@ -23,7 +23,7 @@ Trial = tuple[Probabilities, Wanted]  # (N,) doubt, (N,) wrong
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """How well swapped hashtags are found at one rate of swaps: means over several swappings."""
+    """How well swapped hashtags are found at one rate of swaps: means over several trials."""
 
     rate: float
     method: str
@@ -31,15 +31,15 @@ class Detection:
     low: float  # 95 % bootstrap interval of the AUROC, over posts
     high: float
     average_precision: float
-    best_f1: float  # with a threshold chosen afterwards: an upper bound
+    best_f1: float  # with the best threshold, chosen afterwards: an upper bound
     f1: float  # with the threshold in use, `DOUBT`
 
 
 def swapped(hashtags: Sequence[str], rate: float, seed: int = 0) -> tuple[list[str], Wanted]:
-    """Replace this share of the hashtags by others, drawn from the hashtags' own frequencies.
+    """Replace this share of the hashtags by others, drawn by their frequencies.
 
-    Returns the new hashtags and which are wrong. ValueError unless 0 <= rate <= 1, or when there
-    are no two hashtags to swap.
+    Returns the new hashtags and which are wrong. ValueError unless 0 <= rate <= 1, or if there
+    are fewer than two hashtags.
     """
     if not 0 <= rate <= 1:
         raise ValueError(f"a rate is within 0 and 1, not {rate}")
@@ -68,7 +68,7 @@ def detect(
     seeds: Sequence[int] = SEEDS,
 ) -> list[Detection]:
     """Swap, let every method judge, compare. One hashtag per post. ValueError as `swapped`, and
-    when the rate leaves no wrong or no right hashtag."""
+    if the rate leaves no wrong or no right hashtag."""
     trials: dict[Method, list[Trial]] = {method: [] for method in Method}
     for seed in seeds:
         noisy, wrong = swapped(hashtags, rate, seed)
@@ -100,7 +100,7 @@ def _figures(rate: float, method: Method, trials: list[Trial]) -> Detection:
 
 
 def _auroc(rows: NDArray[np.float64]) -> float:
-    """Mean over the swappings of a resample; one that misses a class tells nothing: a half."""
+    """Mean over the trials of a resample; a resample without one of the classes counts as 0.5."""
     found = []
     for doubt, wrong in rows.transpose(1, 2, 0):
         one = wrong.all() or not wrong.any()

@@ -1,9 +1,9 @@
-"""The outlines in a picture as a vector: no network, so nothing that has learned from hashtags.
+"""The outlines in an image as a vector: no network, so nothing that was trained on hashtags.
 
 Histograms of oriented gradients (Dalal & Triggs, "Histograms of Oriented Gradients for Human
-Detection", CVPR 2005): where edges run, and which way. A network trained to find masks sees what
-is the object; what kind of object it is shows better in this (docs/benchmarks.md, "Noise in
-hashtags").
+Detection", CVPR 2005): the places and directions of edges. A network that was trained for
+masks sees where the object is; outlines show better what kind of object it is (docs/benchmarks.md,
+"Noise in hashtags").
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from skimage.feature import hog
 
 from models.base import Image
 
-SIDE = 96  # px: the picture is squeezed into this square
+SIDE = 96  # px; the image is scaled to this square
 CELL = 12  # px
 DIRECTIONS = 9
 COLUMNS = SIDE // CELL - 1  # of blocks, two cells wide each
@@ -31,12 +31,12 @@ class Outline:
 class Outlines:
     """(H, W, 3) uint8 of any size and aspect → Outline. ValueError for another form.
 
-    The mean of a picture and its mirror image, so both have the same outline. The right half of
-    that repeats the left one and is left out; distances stay what they are, but for edges exactly
-    along the picture's sides (they are counted to one of two directions).
+    The mean of an image and its mirror image, so both have the same outline. The right half
+    repeats the left half and is left out; distances stay the same, except for edges exactly along
+    the sides of the image (they count for one of two directions).
     """
 
-    version = "outline-1"  # another one whenever the numbers change
+    version = "outline-1"  # change it whenever the numbers change
 
     def __call__(self, image: Image) -> Outline:
         if image.ndim != 3 or image.shape[2] != 3 or not image.size:
@@ -44,7 +44,7 @@ class Outlines:
         small = Pil.fromarray(image).resize((SIDE, SIDE), Pil.Resampling.BILINEAR)
         square = np.asarray(small, np.float32) / np.float32(255)
         both = (_blocks(square) + _blocks(square[:, ::-1])) / 2
-        both[:, : COLUMNS // 2] *= np.sqrt(2)  # stand for their mirror images, too
+        both[:, : COLUMNS // 2] *= np.sqrt(2)  # also represent their mirror images
         return Outline(both[:, : COLUMNS // 2 + 1].ravel().astype(np.float32))
 
 

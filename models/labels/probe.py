@@ -1,6 +1,6 @@
-"""A linear classifier per hashtag as a witness, asked only about people it never saw.
+"""A linear classifier per hashtag as a witness; it judges only people that it never saw.
 
-One-vs-rest logistic regression: a post has several hashtags, so they do not exclude each other.
+One-vs-rest logistic regression, because a post may have several hashtags.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from models.labels.evidence import Evidence, Indices, Pairs, Posts
 
 FOLDS = 5
 RIDGE = 1e-3  # of squared weights on standardised features, against the mean loss
-LEAST = 4  # posts: from fewer nothing is learned, and the witness says so
-MOST = 256  # hashtags: the commonest are learned, so the time grows only with the posts
-BLOCK = 64  # hashtags learned at once; they do not know of each other
+LEAST = 4  # posts; with fewer nothing is learned, and the answer is 0
+MOST = 256  # hashtags; the most frequent ones are learned, so that time grows only with the posts
+BLOCK = 64  # hashtags that are learned at once, independently
 STEPS = 100
 
 Matrix = NDArray[np.float64]
 
 
 def probe(posts: Posts, pairs: Pairs, folds: int = FOLDS) -> Evidence:
-    """(P,): logit of the hashtag for the picture, minus its logit for any picture.
+    """(P,): logit of the hashtag for the image, minus its logit for any image.
 
-    0 for a hashtag that is not among the 256 commonest or has too few posts to learn from.
+    0 for a hashtag that is not among the 256 most frequent ones or has too few posts.
     """
     result = np.zeros(len(pairs), np.float64)
     fold = folded(posts.groups, folds)
@@ -39,7 +39,7 @@ def probe(posts: Posts, pairs: Pairs, folds: int = FOLDS) -> Evidence:
 
 
 def folded(groups: Indices, folds: int) -> Indices:
-    """(N,): the fold of each post; groups stay whole, the largest are dealt out first."""
+    """(N,): the fold of each post; groups stay whole; the largest are assigned first."""
     sizes = np.bincount(groups)
     load = np.zeros(folds, np.intp)
     fold = np.zeros(len(sizes), np.intp)
@@ -50,7 +50,7 @@ def folded(groups: Indices, folds: int) -> Indices:
 
 
 def _fold(posts: Posts, pairs: Pairs, known: Indices) -> Evidence:
-    """Learn from the posts `known`, answer about `pairs` of other posts."""
+    """Train on the posts `known`, judge `pairs` of other posts."""
     features = posts.vectors[known].astype(np.float64)
     middle, spread = features.mean(axis=0), features.std(axis=0)
     scale = np.where(spread < 1e-9, 0, 1 / np.maximum(spread, 1e-9))

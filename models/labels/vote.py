@@ -1,4 +1,4 @@
-"""The nearest pictures of other people as witnesses."""
+"""The nearest images of other people as witnesses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models.metrics.knn import K, neighbours, votes
 def vote(posts: Posts, pairs: Pairs, k: int = K) -> Evidence:
     """(P,): log of votes for the hashtag over votes expected from its share among other people.
 
-    Both get one vote more: what is rare and got no vote is not refuted by that.
+    Both get one vote more, so that a rare hashtag without votes is not excluded.
     """
     near = neighbours(posts.vectors, posts.groups, k)
     given = entries(votes(near, posts.carries), pairs.posts, pairs.tags)
@@ -21,7 +21,7 @@ def vote(posts: Posts, pairs: Pairs, k: int = K) -> Evidence:
 
 
 def share_elsewhere(posts: Posts, pairs: Pairs) -> Evidence:
-    """(P,): how many of the posts outside the pair's own group carry the hashtag, in [0, 1]."""
+    """(P,): the share of posts outside the own group that have the hashtag, in [0, 1]."""
     count = len(posts.groups)
     belongs = sparse.csr_array((np.ones(count), (posts.groups, np.arange(count))))
     inside = belongs @ posts.carries

@@ -1,4 +1,4 @@
-"""Figures of quality, each written once.
+"""Measures of quality.
 
 `models.superres.evaluate` has PSNR-Y and SSIM.
 """

@@ -1,4 +1,4 @@
-"""How sure a figure is: 95 % percentile bootstrap over images, seeded."""
+"""Confidence intervals: 95 % percentile bootstrap over images, seeded."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def mean(rows: Rows) -> float:
 def interval(
     rows: Rows, statistic: Statistic = mean, *, draws: int = DRAWS, seed: int = 0
 ) -> tuple[float, float]:
-    """Interval of `statistic(rows)` when the images are drawn again. ValueError without images."""
+    """Interval of `statistic(rows)` over resampled images. ValueError without images."""
     return _quantiles([statistic(rows[drawn]) for drawn in _resamples(len(rows), draws, seed)])
 
 
 def paired_interval(
     ours: Rows, theirs: Rows, statistic: Statistic = mean, *, draws: int = DRAWS, seed: int = 0
 ) -> tuple[float, float]:
-    """Interval of `statistic(ours) - statistic(theirs)`, both of the same images, drawn together.
+    """Interval of `statistic(ours) - statistic(theirs)`, for the same resampled images.
 
-    ValueError without images, or when the two are not of the same images.
+    ValueError without images, or if the numbers of images differ.
     """
     if len(ours) != len(theirs):
         raise ValueError(f"not paired: {len(ours)} and {len(theirs)} rows")

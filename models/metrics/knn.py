@@ -1,4 +1,4 @@
-"""What the nearest pictures say. Embeddings: (N, D) float, L2-normalised; groups: (N,) int."""
+"""The vote of the nearest images. Embeddings: (N, D) float, L2-normalised; groups: (N,) int."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 K = 20
-TEMPERATURE = 0.07  # votes weigh exp(similarity / 0.07), as in the DINO paper
-BLOCK = 1024  # rows of the similarity matrix held at once
+TEMPERATURE = 0.07  # a vote weighs exp(similarity / 0.07), as in the DINO paper
+BLOCK = 1024  # rows of the similarity matrix in memory at once
 
 Vectors = NDArray[np.float32]
 Groups = NDArray[np.intp]
@@ -19,14 +19,14 @@ Groups = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """The nearest pictures of each picture, none of its own group (author)."""
+    """The nearest images of each image, without its own group (author)."""
 
     index: NDArray[np.intp]  # (N, k)
-    weight: NDArray[np.float64]  # (N, k), rows sum to 1, or to 0 where there is no other group
+    weight: NDArray[np.float64]  # (N, k); rows sum to 1, or to 0 if there is no other group
 
 
 def neighbours(embeddings: Vectors, groups: Groups, k: int = K) -> Neighbours:
-    """The k nearest by cosine similarity, in no order; fewer where there are not so many."""
+    """The k nearest by cosine similarity, in any order; fewer if there are not so many."""
     count = len(embeddings)
     k = min(k, count)
     index = np.zeros((count, k), np.intp)
@@ -43,7 +43,7 @@ def neighbours(embeddings: Vectors, groups: Groups, k: int = K) -> Neighbours:
 
 
 def votes(near: Neighbours, carries: sparse.csr_array) -> sparse.csr_array:
-    """(N, T): the neighbours' weight for each of T hashtags; `carries` is (N, T), 0 or 1."""
+    """(N, T): the weight of the neighbours for each of T hashtags; `carries` is (N, T), 0 or 1."""
     count, k = near.index.shape
     starts = np.arange(0, count * k + 1, max(k, 1))
     weights = sparse.csr_array((near.weight.ravel(), near.index.ravel(), starts), (count, count))
@@ -53,10 +53,10 @@ def votes(near: Neighbours, carries: sparse.csr_array) -> sparse.csr_array:
 def knn_accuracy(
     embeddings: Vectors, hashtags: Sequence[Collection[str]], groups: Groups, k: int = K
 ) -> float:
-    """Share of pictures for which the hashtag with the most votes is one of their own.
+    """Share of images for which the hashtag with the most votes is one of their own.
 
-    Of equal votes the alphabetically first counts; a picture without a neighbour counts as wrong.
-    ValueError without pictures.
+    With equal votes the alphabetically first counts; an image without a neighbour counts as wrong.
+    ValueError without images.
     """
     if len(embeddings) == 0:
         raise ValueError("no pictures")

@@ -1,4 +1,4 @@
-"""Photos with masks, and harder pictures made from them."""
+"""Photos with masks, and harder images made from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Labelled:
 
 
 def labelled(folder: Path, names: frozenset[str] | None = None) -> Iterator[Labelled]:
-    """`photos/ID.jpg` with `labels/ID.png` (0: background), sorted; only `names` when given."""
+    """`photos/ID.jpg` with `labels/ID.png` (0: background), sorted; only `names` if given."""
     for path in sorted((folder / "labels").glob("*.png")):
         if names is None or path.stem in names:
             with Pil.open(folder / "photos" / f"{path.stem}.jpg") as photo, Pil.open(path) as label:
@@ -28,9 +28,9 @@ def labelled(folder: Path, names: frozenset[str] | None = None) -> Iterator[Labe
 
 
 def push_to_border(item: Labelled, side: str) -> Labelled | None:
-    """A crop that puts the object's middle at a border: its half lies outside of the picture.
+    """A crop with the middle of the object at a border: half of it is outside the image.
 
-    `side`: left, right, top or bottom. None when there is too little to show.
+    `side`: left, right, top or bottom. None if too little would be left.
     """
     ys, xs = np.nonzero(item.mask)
     if xs.size == 0:
@@ -65,7 +65,7 @@ def canvas(item: Labelled, rng: np.random.Generator) -> Labelled:
 
 
 def background(item: Labelled) -> Labelled | None:
-    """The widest stretch left or right of the object: a picture without one."""
+    """The widest part left or right of the object: an image without an object."""
     columns = np.flatnonzero(item.mask.any(0))
     if columns.size == 0:
         return None

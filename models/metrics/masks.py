@@ -1,4 +1,4 @@
-"""How well a mask fits the wanted one. Masks: (H, W) bool, both of one size."""
+"""How well a mask fits the true one. Masks: (H, W) bool, both of one size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy import ndimage
 from models.base import Mask, Probability
 
 THRESHOLDS = 256
-BETA2 = 0.3  # F weighs precision more than recall, as published for saliency
+BETA2 = 0.3  # F weights precision more than recall, as usual for saliency
 TOLERANCE = 0.0075  # of the diagonal
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right; the last two exclusive
@@ -26,7 +26,7 @@ def iou(got: Mask, wanted: Mask) -> float:
 def f_curve(probability: Probability, wanted: Mask) -> NDArray[np.float64]:
     """(256,) F-measures, beta² = 0.3, of `probability * 255 >= t` for t = 0..255.
 
-    A mask without any pixel scores 1 when none is wanted, and 0 otherwise. maxF of a set is the
+    A mask without any pixel scores 1 if the true mask is empty, else 0. maxF of a set is the
     largest mean over its images: `max_f`.
     """
     _same_size(probability, wanted)
@@ -47,8 +47,8 @@ def max_f(curves: NDArray[np.float64]) -> float:
 def boundary_f(got: Mask, wanted: Mask, tolerance: float = TOLERANCE) -> float:
     """F1 of boundary pixels that lie within `tolerance` · diagonal, rounded up to whole pixels.
 
-    A boundary pixel belongs to the mask and touches one that does not (four neighbours); the frame
-    of the picture is no boundary. Where a mask has no boundary (empty, or all of the picture) the
+    A boundary pixel belongs to the mask and touches a pixel that does not (four neighbours); the
+    frame of the image is not a boundary. If a mask has no boundary (empty, or the whole image), the
     result is 1 for equal masks and 0 for others.
     """
     _same_size(got, wanted)
@@ -98,7 +98,7 @@ def _boundary(mask: Mask) -> Mask:
 
 
 def _from_top(histogram: NDArray[np.intp]) -> NDArray[np.intp]:
-    """How many are at each level or above."""
+    """The number of values at each level or above."""
     return histogram[::-1].cumsum()[::-1]
 
 

@@ -1,7 +1,7 @@
-"""How well scores find what is looked for. Scores: (N,) float; wanted: (N,) bool, same order.
+"""How well scores find the wanted items. Scores: (N,) float; wanted: (N,) bool, same order.
 
-Equal scores are one step: no order among them is invented. ValueError for lengths that differ, a
-score that is not a number, and where a figure needs a class that does not occur.
+Equal scores are one step, without an order among them. ValueError for different lengths, a score
+that is not a number, or a missing class.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Wanted = NDArray[np.bool_]
 
 
 def auroc(scores: Scores, wanted: Wanted) -> float:
-    """The chance that a wanted one scores above another one; ties count half. Needs both."""
+    """The probability that a wanted item scores above another one; ties count half. Needs both."""
     _check(scores, wanted)
     positives = int(wanted.sum())
     negatives = wanted.size - positives
@@ -26,14 +26,14 @@ def auroc(scores: Scores, wanted: Wanted) -> float:
 
 
 def average_precision(scores: Scores, wanted: Wanted) -> float:
-    """Precision summed over the steps of recall, without interpolation. Needs a wanted one."""
+    """Precision summed over the steps of recall, without interpolation. Needs a wanted item."""
     hits, found, _ = _steps(scores, wanted)
     gained = np.diff(hits, prepend=0)
     return float((hits / found * gained).sum() / hits[-1])
 
 
 def best_f1(scores: Scores, wanted: Wanted) -> tuple[float, float]:
-    """The best F1 of `scores >= t`, and the highest such t. Needs a wanted one."""
+    """The best F1 of `scores >= t`, and the highest such t. Needs a wanted item."""
     hits, found, thresholds = _steps(scores, wanted)
     values = 2 * hits / (found + hits[-1])
     best = int(values.argmax())
@@ -41,7 +41,7 @@ def best_f1(scores: Scores, wanted: Wanted) -> tuple[float, float]:
 
 
 def f1_at(scores: Scores, wanted: Wanted, threshold: float) -> float:
-    """F1 of `scores >= threshold`; 1 when nothing is wanted and nothing found."""
+    """F1 of `scores >= threshold`; 1 if nothing is wanted and nothing is found."""
     _check(scores, wanted)
     found = scores >= threshold
     divisor = int(found.sum()) + int(wanted.sum())
@@ -51,7 +51,7 @@ def f1_at(scores: Scores, wanted: Wanted, threshold: float) -> float:
 def _steps(
     scores: Scores, wanted: Wanted
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.floating]]:
-    """For each distinct score, highest first: wanted ones found, all found, the score itself."""
+    """For each distinct score, highest first: wanted items found, all items found, the score."""
     _check(scores, wanted)
     if not wanted.any():
         raise ValueError("nothing is wanted: precision and recall mean nothing")

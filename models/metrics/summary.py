@@ -1,4 +1,4 @@
-"""The figures of a set of masks, each with its 95 % interval."""
+"""The measures of a set of masks, each with its 95 % interval."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Estimate:
 
 
 def estimate(value: float, low: float, high: float) -> Estimate:
-    """Rounded to what the number of images can tell at best."""
+    """Rounded to the precision that the number of images allows."""
     return Estimate(round(float(value), 4), round(low, 4), round(high, 4))
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One image's mask against the wanted one."""
+    """The mask of one image against the true one."""
 
     iou: float
     curve: NDArray[np.float64]  # (256,) F-measures over the thresholds
@@ -47,7 +47,7 @@ class MaskFigures:
 
 
 def scored(mask: Mask, probability: Probability, wanted: Mask) -> Scored:
-    """Everything about one image. ValueError for different sizes."""
+    """All measures of one image. ValueError for different sizes."""
     return Scored(
         iou(mask, wanted),
         f_curve(probability, wanted),

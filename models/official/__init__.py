@@ -1,1 +1,1 @@
-"""Official weights of others, fetched on request into the data folder, never shipped."""
+"""Official weights of others: downloaded on request into the data folder, never shipped."""

@@ -26,21 +26,21 @@ from models.serving.runtime import Runtime
 from models.serving.shelf import official_weights
 
 LONG_SIDE = 448  # px that the network sees: 28 tokens, and 784 at most keep the cut below 0.1 s
-LEAST_AREA, MOST_AREA = 0.01, 0.9  # of the picture: what is smaller or larger is no object
+LEAST_AREA, MOST_AREA = 0.01, 0.9  # share of the image; smaller or larger parts are not objects
 
 
 class DinoSegmenter:
     """(H, W, 3) uint8 of any size and aspect → Segmentation at the same size.
 
-    `confidence` is 1 less the value of the cut (0: two parts without a link between them; 1 and
-    more: no parts at all). It has not been calibrated on official weights.
+    `confidence` is 1 minus the value of the cut (0: two parts without a link between them; 1 and
+    more: no parts at all). It was not calibrated on official weights.
     """
 
     def __init__(self, weights: Weights, runtime: Runtime) -> None:
         self.version = f"{weights.version}.tokencut.{REVISION}"
         self._folder, self._runtime = weights.path.parent, runtime
         self._key = (self._folder, weights.sha256)
-        runtime.call(self._key, self._load, lambda vit: None)  # a wrong file is told of now
+        runtime.call(self._key, self._load, lambda vit: None)  # reports a wrong file now
 
     def __call__(self, image: Image) -> Segmentation:
         if image.ndim != 3 or image.shape[2] != 3 or not image.size:
@@ -85,7 +85,7 @@ def look(
 
 
 def separation(weights: NDArray[np.float64], inside: NDArray[np.bool_]) -> float:
-    """1 less the normalised cut between the tokens `inside` and the others, in [0, 1]."""
+    """1 minus the normalised cut between the tokens `inside` and the others, in [0, 1]."""
     if not inside.any() or inside.all():
         return 0.0
     between = weights[inside][:, ~inside].sum()

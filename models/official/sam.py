@@ -26,7 +26,7 @@ from models.serving.packs import Weights
 from models.serving.runtime import Runtime
 from models.serving.shelf import official_weights
 
-HEADS = 8  # of the mask decoder, in every published SAM; no shape tells it
+HEADS = 8  # of the mask decoder, in every published SAM; the shapes do not show it
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]  # of RGB in 0..255
 
 State = dict[str, Tensor]
@@ -55,7 +55,7 @@ class SamPrompter:
 
 
 def ask(predictor: SamPredictor, image: Image, prompt: Prompt) -> list[Answer]:
-    """The network sees its own square only, so larger pictures are reduced before."""
+    """The network takes a square of fixed size, so larger images are reduced first."""
     height, width = image.shape[:2]
     factor = min(1.0, predictor.model.image_encoder.img_size / max(height, width))
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
@@ -83,14 +83,14 @@ def sigmoid(logits: NDArray[np.float32]) -> Probability:
 
 
 def load(path: Path) -> Sam:
-    """The network in the official layout, its sizes taken from the shapes. Raises WeightsError."""
+    """The network in the official layout, with sizes from the shapes. Raises WeightsError."""
     state = read(path)
     try:
         sam = build(state)
         sam.load_state_dict(state)
     except (KeyError, RuntimeError, AttributeError, IndexError, ZeroDivisionError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise WeightsError(f"{path} is no segment-anything network: {reason}") from error
+        raise WeightsError(f"{path} is not a segment-anything network: {reason}") from error
     return sam.eval()
 
 
@@ -147,7 +147,7 @@ def _decoder(state: State, channels: int) -> MaskDecoder:
 
 
 def _of(state: State, where: str, what: str) -> list[Tensor]:
-    """Of `WHERE.0.WHAT`, `WHERE.1.WHAT` and so on, all that there are."""
+    """All weights named `WHERE.0.WHAT`, `WHERE.1.WHAT` and so on."""
     found: list[Tensor] = []
     while (name := f"{where}.{len(found)}.{what}") in state:
         found.append(state[name])

@@ -1,4 +1,4 @@
-"""Official networks that enlarge: loaded by spandrel, tiled here.
+"""Official networks that enlarge: spandrel loads them, this module tiles.
 
 spandrel recognises the architecture by the names and shapes of the weights: Real-ESRGAN's compact
 and RRDB networks (Wang et al., "Real-ESRGAN", ICCVW 2021), SwinIR (Liang et al., ICCVW 2021) and
@@ -35,7 +35,7 @@ _Result = TypeVar("_Result")
 
 
 class Network(NamedTuple):
-    """What spandrel loaded, and what tiling must know of it."""
+    """A network that spandrel loaded, with the facts that tiling needs."""
 
     descriptor: ImageModelDescriptor
     scale: int
@@ -50,15 +50,15 @@ class Network(NamedTuple):
 
 
 def load(path: Path, threads: int) -> Network:
-    """Raises WeightsError for a pickle that holds more than weights, or no RGB upscaler."""
+    """Raises WeightsError for a pickle with more than weights, or without an RGB upscaler."""
     state = canonicalize_state_dict(read(path))
     try:
-        with warnings.catch_warnings():  # spandrel's SwinIR calls meshgrid as of old
+        with warnings.catch_warnings():  # SwinIR of spandrel calls meshgrid in the old way
             warnings.filterwarnings("ignore", "torch.meshgrid", UserWarning)
             found = ModelLoader(DEVICE).load_from_state_dict(state)
     except (UnsupportedModelError, RuntimeError, KeyError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise WeightsError(f"{path}: no network that spandrel knows: {reason}") from error
+        raise WeightsError(f"{path}: not a network that spandrel knows: {reason}") from error
     if not isinstance(found, ImageModelDescriptor) or found.scale < 2:
         raise WeightsError(f"{path}: {found.architecture.name} does not enlarge")
     if (found.input_channels, found.output_channels) != (3, 3):
@@ -71,11 +71,11 @@ def load(path: Path, threads: int) -> Network:
 
 
 class OfficialUpscaler(Tiles):
-    """`tile`: the side of the part of a tile that is kept; `pad`: what is cut out around it, in
-    pixels: RealESRGANer's `tile` and `tile_pad`, and the same tiles.
+    """`tile`: the side of the part of a tile that is kept; `pad`: the border around it, in pixels.
+    They are `tile` and `tile_pad` of RealESRGANer, with the same tiles.
 
-    Seamless when `pad` is at least what the network can see: 34 px for `realesr-general-x4v3`. RRDB
-    and SwinIR see hundreds of pixels, of which the far ones hardly count.
+    No seams if `pad` is at least the reach of the network: 34 px for `realesr-general-x4v3`. RRDB
+    and SwinIR reach hundreds of pixels, of which the far ones hardly count.
     """
 
     def __init__(self, weights: Weights, runtime: Runtime, tile: int, pad: int) -> None:
@@ -104,7 +104,7 @@ class OfficialUpscaler(Tiles):
 
 
 class Reduced:
-    """A smaller scale by a network of a larger one, as RealESRGANer's `outscale`: Lanczos."""
+    """A smaller scale with a network of a larger scale, as `outscale` of RealESRGANer: Lanczos."""
 
     def __init__(self, upscaler: Upscaler, scale: int) -> None:
         self.scale = scale

@@ -1,1 +1,1 @@
-"""What can be said of a picture without knowing what it shows. Arrays in, numbers out."""
+"""Quality of an image without knowing what it shows. Arrays in, numbers out."""

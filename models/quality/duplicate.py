@@ -1,11 +1,11 @@
-"""Do two pictures come from one photo? Asked of pairs whose hashes are near, on small thumbnails.
+"""Do two images show the same photo? Compares small thumbnails of pairs with similar hashes.
 
-One thumbnail is laid over the other (shift and scale along each axis, which undoes a crop), by
+One thumbnail is aligned with the other (shift and scale along each axis, which undoes a crop), by
 Gauss-Newton on the correlation: Evangelidis and Psarakis, "Parametric image alignment using
 enhanced correlation coefficient maximization" (2008), with the roles of the two exchanged as in
-Baker and Matthews, "Lucas-Kanade 20 years on" (2004). Then both are compared block by block after
-their coarse shading was taken away: a change of colours, compression and size leave every block
-alike; a watermark spoils a few; another shot of the same thing moves or turns something in most.
+Baker and Matthews, "Lucas-Kanade 20 years on" (2004). Then both are compared block by block,
+without their coarse shading. A change of colours, compression or size leaves every block similar. A
+watermark spoils a few blocks. Another shot of the same thing moves or turns something in most.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ import PIL.Image
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-VERSION = "1"  # another one makes every stored picture be measured and compared again
+VERSION = "1"  # a change makes every stored image be measured and compared again
 SIDE = 64  # px of a thumbnail
 _HALF = SIDE // 2  # px at which it is aligned
 _STEPS = ((2.0, 8), (0.8, 6))  # blur in px of the half size, Gauss-Newton steps
-_FAR = 0.3  # scale or shift, of half a side, beyond which it is another picture: a crop of 15 %
+_FAR = 0.3  # scale or shift, of half a side; beyond it is another image (a crop of 15 %)
 _AT_ONCE = 256  # pairs: some 50 MB of work
 _BLOCK = 8
-_DETAIL = (0.6, 4.0)  # px: finer than the first is noise, coarser than the second is shading
-_NOISE = np.float32(0.3)  # variance, of 255²: blocks without detail agree with nothing
-_ALIKE = 0.4  # correlation of 16x16 px under which pictures need not be laid over each other
-SAME = 0.82  # similarity from which two pictures are duplicates; measured in docs/benchmarks.md
+_DETAIL = (0.6, 4.0)  # px; finer than the first is noise, coarser than the second is shading
+_NOISE = np.float32(0.3)  # variance, of 255²; blocks without detail agree with nothing
+_ALIKE = 0.4  # correlation of 16x16 px; images below it need not be aligned
+SAME = 0.82  # images with at least this similarity are duplicates; measured in docs/benchmarks.md
 
 Floats = NDArray[np.float32]
 
 
 def thumbnail(grey: NDArray[np.uint8]) -> bytes:
-    """(H, W) uint8 of any size -> SIDE² bytes, the picture squeezed to a square."""
+    """(H, W) uint8 of any size -> SIDE² bytes: the image, scaled to a square."""
     image = PIL.Image.fromarray(grey)
     return image.resize((SIDE, SIDE), PIL.Image.Resampling.BOX).tobytes()
 
 
 def similarity(first: Sequence[bytes], second: Sequence[bytes]) -> Floats:
-    """Of n pairs of thumbnails -> (n,) float32 in [0, 1]; from `SAME` on they are duplicates.
+    """n pairs of thumbnails -> (n,) float32 in [0, 1]; duplicates have at least `SAME`.
 
-    The same two pictures give the same number in either order. Many pairs at once cost a fraction
-    of one by one. Raises ValueError when there are not as many first as second ones.
+    The order of a pair does not matter. Many pairs in one call are much faster than one by one.
+    Raises ValueError if the numbers of first and second thumbnails differ.
     """
     pairs = [tuple(sorted(pair)) for pair in zip(first, second, strict=True)]
     found = np.zeros(len(pairs), np.float32)
@@ -57,7 +57,7 @@ def similarity(first: Sequence[bytes], second: Sequence[bytes]) -> Floats:
 
 
 def _coarse(first: Floats, second: Floats) -> NDArray[np.bool_]:
-    """Which pairs are alike enough, as they lie, to be looked at closely. Flat ones are."""
+    """The pairs that are similar enough, without alignment, for an exact comparison."""
     shape = (len(first), 16, SIDE // 16, 16, SIDE // 16)
     small = [_normal(images.reshape(shape).mean(axis=(2, 4))) for images in (first, second)]
     alike = (small[0][0] * small[1][0]).sum(axis=(1, 2)) >= _ALIKE
@@ -67,7 +67,7 @@ def _coarse(first: Floats, second: Floats) -> NDArray[np.bool_]:
 
 
 def _agreement(first: Floats, second: Floats) -> Floats:
-    """Mean correlation of the blocks of detail, weighed by how much detail both have."""
+    """Mean correlation of the blocks with detail, weighted by the detail of both."""
     over, by = aligned(first, second)
     both = _blocks(_detail(over)), _blocks(_detail(second))
     energy = [(blocks**2).mean(axis=2) for blocks in both]
@@ -77,7 +77,7 @@ def _agreement(first: Floats, second: Floats) -> Floats:
     weight = np.where(_covered(by), (energy[0] * energy[1]) ** 0.25, 0)
     total = weight.sum(axis=1)
     agreement = (correlation * weight).sum(axis=1) / np.maximum(total, 1e-6)
-    agreement[np.abs(by).max(axis=1) > _FAR] = 0  # laid over a part: another picture
+    agreement[np.abs(by).max(axis=1) > _FAR] = 0  # aligned with only a part: another image
     plain = (energy[0] + energy[1]).sum(axis=1) < 2 * _NOISE
     agreement[plain] = _as_plain(over, second)[plain]
     clipped: Floats = agreement.clip(0, 1).astype(np.float32)
@@ -85,13 +85,13 @@ def _agreement(first: Floats, second: Floats) -> Floats:
 
 
 def _as_plain(first: Floats, second: Floats) -> Floats:
-    """Pictures of no detail are the same when their shades are: 1 or 0."""
+    """Images without detail are the same if their shades are: 1 or 0."""
     same: Floats = (np.abs(first - second).max(axis=(1, 2)) < 8).astype(np.float32)
     return same
 
 
 def aligned(first: Floats, second: Floats) -> tuple[Floats, Floats]:
-    """(n, SIDE, SIDE) each -> `first` laid over `second`; (n, 4): scale and shift of x, of y."""
+    """(n, SIDE, SIDE) each -> `first` aligned with `second`; (n, 4): scale and shift of x, of y."""
     small, target = _halved(first), _halved(second)
     found = np.zeros((len(first), 4), np.float32)
     for blur, steps in _STEPS:
@@ -123,7 +123,7 @@ def _refine(moving: Floats, fixed: Floats, found: Floats, steps: int) -> Floats:
 
 
 def _trust(rest: Floats) -> Floats:
-    """Less for pixels that fit worse than most: a watermark must not pull (Cauchy weights)."""
+    """Lower for pixels that fit worse than most, such as a watermark (Cauchy weights)."""
     usual = np.median(np.abs(rest), axis=1, keepdims=True) * 3 + np.float32(1e-6)
     trust: Floats = (1 / (1 + (rest / usual) ** 2)).astype(np.float32)
     return trust
@@ -136,7 +136,7 @@ def _detail(images: Floats) -> Floats:
 
 
 def _blocks(images: Floats) -> Floats:
-    """(n, SIDE, SIDE) -> (n, blocks, pixels), the mean of each block taken away."""
+    """(n, SIDE, SIDE) -> (n, blocks, pixels), minus the mean of each block."""
     count = SIDE // _BLOCK
     cut = images.reshape(-1, count, _BLOCK, count, _BLOCK).transpose(0, 1, 3, 2, 4)
     blocks: Floats = cut.reshape(len(images), count * count, _BLOCK * _BLOCK)
@@ -145,7 +145,7 @@ def _blocks(images: Floats) -> Floats:
 
 
 def _covered(by: Floats) -> NDArray[np.bool_]:
-    """(n, blocks): which blocks of the second picture the first one reaches."""
+    """(n, blocks): the blocks of the second image that the first one covers."""
     count = SIDE // _BLOCK
     blocks = _inside(by, SIDE).reshape(-1, count, _BLOCK, count, _BLOCK).mean(axis=(2, 4))
     covered: NDArray[np.bool_] = blocks.reshape(len(by), -1) > 0.6
@@ -153,7 +153,7 @@ def _covered(by: Floats) -> NDArray[np.bool_]:
 
 
 def _inside(by: Floats, side: int) -> NDArray[np.bool_]:
-    """(n, side, side): which pixels of the second picture the first one reaches."""
+    """(n, side, side): the pixels of the second image that the first one covers."""
     across, down = (
         np.abs(_axis(side) * (1 + by[:, k, None]) + by[:, k + 1, None]) <= 1 for k in (0, 2)
     )
@@ -167,7 +167,7 @@ def _pictures(thumbnails: Sequence[bytes]) -> Floats:
 
 
 def _warped(images: Floats, by: Floats) -> Floats:
-    """Bilinear; what lies outside repeats the border."""
+    """Bilinear; outside, the border is repeated."""
     across, down = (
         _sampling(by[:, 0], by[:, 1], images.shape[2]),
         _sampling(by[:, 2], by[:, 3], images.shape[1]),

@@ -1,7 +1,7 @@
-"""Which of very many hashes are near one: a scan of all of them, one millisecond per million.
+"""Find the hashes that are near one: an exact scan of all, one millisecond per million.
 
-An exact scan, since 18 of 64 bits is too far for lookups by parts of the hash: those would have to
-try most of the table anyway.
+Lookups by parts of the hash do not help: 18 of 64 bits is so far that they would read most of the
+table anyway.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class HashIndex:
         return len(self._ids)
 
     def put(self, ids: Sequence[int], hashes: Sequence[int]) -> None:
-        """Add, or replace what is there under the same id."""
+        """Add a hash, or replace the one with the same id."""
         if not len(ids):
             return
         every = np.concatenate([np.array(ids, np.int64), self._ids])

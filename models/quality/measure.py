@@ -1,7 +1,7 @@
-"""What is measured of every picture: cheap numbers that thresholds are set on.
+"""Measurements of every image: cheap numbers, on which thresholds are set.
 
-All but size and aspect are taken at one size (the longer side at most `SIDE` px), so that the same
-photo measures the same however large it was posted.
+All except size and aspect are measured at one size (the longer side at most `SIDE` px), so that one
+photo gives the same numbers in every size.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from models.base import Image
 from models.quality.duplicate import thumbnail
 from models.quality.phash import phash
 
-VERSION = "1"  # another one makes every stored picture be measured again
+VERSION = "1"  # a change makes every stored image be measured again
 SIDE = 512
-_STRIP = 2_000_000  # pixels reduced at a time: a large picture never exists twice
+_STRIP = (
+    2_000_000  # pixels that are reduced at a time, so that a large image is not in memory twice
+)
 _TILES = 4
 _FLAT, _EDGE = 2, 24  # steps between neighbours, of 255
 
@@ -33,7 +35,7 @@ class Measured:
 
 
 def measure(pixels: Image, frames: int = 1) -> Measured:
-    """Any picture of at least one pixel. Deterministic.
+    """Measure an image of at least one pixel. Deterministic.
 
     - sharpness: variance of the Laplacian (grey, 0..255) of the sharpest of 16 tiles, so that a
       blurred background does not count; Pech-Pacheco et al., "Diatom autofocusing" (2000)
@@ -79,8 +81,8 @@ def information(grey: NDArray[np.uint8]) -> float:
 def screenshot(grey: NDArray[np.uint8]) -> float:
     """(H, W) uint8 -> 0..1: large flat areas, and edges that run straight across or down.
 
-    The product of the two shares. Photos have texture and edges of every direction; a photo on a
-    white ground is flat, but its edges are not straight. A heuristic: it knows no text.
+    The product of the two shares. Photos have texture and edges in every direction. A photo on a
+    white background is flat, but its edges are not straight. A heuristic that does not read text.
     """
     if min(grey.shape) < 3:
         return 0.0
@@ -108,7 +110,7 @@ def _normalised(pixels: Image) -> PIL.Image.Image:
 
 
 def _reduced(pixels: Image, factor: int) -> PIL.Image.Image:
-    """By a whole factor, in strips."""
+    """Reduce by a whole factor, in strips."""
     if factor <= 1:
         return PIL.Image.fromarray(pixels)
     height, width = pixels.shape[:2]

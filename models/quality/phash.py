@@ -1,8 +1,8 @@
-"""A perceptual hash of 64 bits: pictures that look alike differ in few of them.
+"""A perceptual hash of 64 bits: similar images differ in few bits.
 
 After the DCT hash of Zauner, "Implementation and benchmarking of perceptual image hash functions"
-(2010), with the 64 lowest frequencies in zigzag order and without the mean: of the orders tried it
-kept crops of 5 % nearest at the same number of chance hits.
+(2010), with the 64 lowest frequencies in zigzag order and without the mean: of the orders tried, it
+keeps crops of 5 % nearest at the same number of chance hits.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-SIDE = 32  # px; the picture is squeezed to a square, so a change of shape is no change
-NEAR = 18  # bits: over 98 % of crops of 5 %, and about 2 in 1,000 strangers; see `duplicate`
+SIDE = 32  # px; the image is scaled to a square, so its shape does not matter
+NEAR = 18  # bits: over 98 % of crops of 5 %, about 2 in 1,000 unrelated images; see `duplicate`
 _FREQUENCIES = 12
 _ZIGZAG = sorted((row + column, row, column) for row in range(12) for column in range(12))[1:65]
 _ROWS = np.array([row for _, row, _ in _ZIGZAG])
@@ -22,7 +22,7 @@ _BITS = np.uint64(1) << np.arange(64, dtype=np.uint64)
 
 
 def phash(grey: NDArray[np.uint8]) -> int:
-    """(H, W) uint8 of any size -> 64 bits as a signed integer, as databases keep them."""
+    """(H, W) uint8 of any size -> 64 bits as a signed integer, as databases store them."""
     square = PIL.Image.fromarray(grey).resize((SIDE, SIDE), PIL.Image.Resampling.BOX)
     spectrum = _DCT @ np.asarray(square, dtype=np.float64) @ _DCT.T
     lowest = spectrum[_ROWS, _COLUMNS]

@@ -1,8 +1,7 @@
-"""Which official weights there are: what they do, whose, where from, how large, which SHA-256.
+"""The official weights: what they do, their makers, licence, address, size and SHA-256.
 
-The makers publish no sums. Those here are the ones that many projects, independent of each other,
-state for these very files. Where there is none, the first download is trusted and taken note of
-(see `models.serving.shelf`).
+The makers publish no sums. Many independent projects state the sums below for these files. If there
+is none, the first download is trusted and recorded (see `models.serving.shelf`).
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ _SAM = "https://dl.fbaipublicfiles.com/segment_anything"
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """`bytes`: its size, exact when there is a `sha256`, else about. `instead`: another name of the
-    same thing, tried when the source does not have this one.
+    """`bytes`: its size, exact if there is a `sha256`, else approximate. `instead`: an alternative
+    file, tried if the source does not have this one.
     """
 
     name: str
@@ -29,7 +28,7 @@ class File:
 
     @property
     def most_bytes(self) -> int:
-        """A download that grows beyond is given up."""
+        """A larger download is stopped."""
         return self.bytes if self.sha256 else 2 * self.bytes + 65_536
 
 
@@ -67,7 +66,7 @@ _PACKS = (
             4_885_111,
             "8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292",
         ),
-        "Real-ESRGAN ×4, compact: the one that a CPU can bear",
+        "Real-ESRGAN ×4, compact: fast enough for a CPU",
     ),
     Pack(
         "realesrgan-x4plus",
@@ -80,7 +79,7 @@ _PACKS = (
             67_040_989,
             "4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1",
         ),
-        "Real-ESRGAN ×4, RRDB-23: some 20 s for 256 × 256 px on a CPU",
+        "Real-ESRGAN ×4, RRDB-23: about 20 s for 256 × 256 px on a CPU",
     ),
     Pack(
         "swinir-real-x4",
@@ -109,7 +108,7 @@ _PACKS = (
                 _hub("facebook/dino-vits16", "pytorch_model.bin", 86_700_000),
             ),
         ),
-        "DINO ViT-S/16: TokenCut on its keys, along the picture's edges",
+        "DINO ViT-S/16: TokenCut on its keys, refined along edges",
     ),
     Pack(
         "sam-vit-b",
@@ -122,7 +121,7 @@ _PACKS = (
             375_042_383,
             "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
         ),
-        "segment-anything ViT-B: sharpens masks, answers points and boxes; some 20 s on a CPU",
+        "segment-anything ViT-B: sharpens masks, needed for points and boxes; about 20 s on a CPU",
     ),
 )
 

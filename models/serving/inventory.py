@@ -1,4 +1,4 @@
-"""What lies among the shipped weights, and whether it is what was shipped."""
+"""The shipped weights, and whether their files are unchanged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Entry:
 
 
 def inventory(folder: Path | None = None) -> list[Entry]:
-    """By name; what the manifest says, nothing read but it. Raises WeightsError."""
+    """The networks by name, from the manifest alone. Raises WeightsError."""
     path = (folder or EMBEDDED) / "manifest.json"
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -43,7 +43,7 @@ def inventory(folder: Path | None = None) -> list[Entry]:
 
 
 def damage(name: str, folder: Path | None = None) -> str:
-    """What is wrong with a network's file, by its SHA-256; empty when nothing is."""
+    """What is wrong with the file of a network, by its SHA-256; empty if nothing is."""
     try:
         embedded_weights(name, folder or EMBEDDED)
     except WeightsError as error:

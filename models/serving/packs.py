@@ -1,7 +1,7 @@
 """Which network serves which stage.
 
-A pack is named by the entry points ("module:function") of its stages and loaded only when asked
-for, so a pack that needs torch costs nothing until it is chosen.
+Entry points ("module:function") name the stages of a pack. A pack is loaded only when it is needed,
+so a pack that needs torch costs nothing until it is chosen.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PACKS: dict[str, dict[str, str]] = {
         "upscaler": "models.superres.upscaler:embedded",
         "segmenter": "models.segment.segmenter:embedded",
     },
-    "learned": {  # what was promoted here, else the one we ship
+    "learned": {  # the network that was promoted here, else the shipped one
         "segmenter": "models.segment.store:learned",
     },
 }
@@ -38,17 +38,17 @@ OFFICIAL = {
 }
 PACKS |= {pack.name: {pack.stage: OFFICIAL[pack.stage]} for pack in CATALOGUE.values()}
 
-TILE, TILE_PAD = 192, 36  # px: what an official upscaler takes at once, and what around it
+TILE, TILE_PAD = 192, 36  # px: size and overlap of the tiles of an official upscaler
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A network file that was verified."""
+    """A verified network file."""
 
     path: Path
     name: str
     sha256: str
-    facts: Mapping[str, Any]  # what serving must know about the network
+    facts: Mapping[str, Any]  # facts about the network that serving needs
 
     @property
     def version(self) -> str:
@@ -64,8 +64,8 @@ def load_upscaler(
     tile: int = TILE,
     tile_pad: int = TILE_PAD,
 ) -> Upscaler:
-    """An upscaler of scale 2 or 4. `home` as below; the tiles are for official packs: ours know
-    what they see. Raises WeightsError.
+    """An upscaler of scale 2 or 4. `home` as below; the tiles are for official packs only.
+    Raises WeightsError.
     """
     entry = _entry(pack, "upscaler")
     if pack in CATALOGUE:
@@ -93,17 +93,19 @@ def _entry(pack: str, stage: str) -> Callable[..., Any]:
         return cast(Callable[..., Any], getattr(import_module(module), function))
     except ImportError as error:
         extra = "; it comes with tagecho[official]" if pack in CATALOGUE else ""
-        raise WeightsError(f"pack {pack!r} needs what is not installed{extra}: {error}") from error
+        raise WeightsError(
+            f"pack {pack!r} needs a package that is not installed{extra}: {error}"
+        ) from error
 
 
 def embedded_weights(name: str, folder: Path = EMBEDDED) -> Weights:
-    """A shipped network, verified against `manifest.json`. Raises WeightsError when damaged."""
+    """A shipped network, verified against `manifest.json`. Raises WeightsError if it is damaged."""
     return _verified(name, folder, _stamp(folder / f"{name}.onnx"))
 
 
 @cache
 def _verified(name: str, folder: Path, stamp: tuple[int, int]) -> Weights:
-    """Hashes a file once for each `stamp` (size and time of change)."""
+    """Hash a file once for each `stamp` (size and time of change)."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         entry = manifest[name]

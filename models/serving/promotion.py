@@ -2,12 +2,12 @@
 
 The rule, with all intervals 95 % percentile bootstraps of the paired difference, new minus old:
 
-- With at least CORRECTED masks that a person corrected, IoU on those decides alone: better by at
-  least GAIN on average, and the interval above 0.
-- Until then both must hold. (1) kNN accuracy on the hashtags of held-out authors' posts is not
-  worse: the interval's lower end is not below -MARGIN, so a loss of more than that is ruled out.
+- With at least CORRECTED masks of a person, IoU on those decides alone: better by at least GAIN on
+  average, and the interval is above 0.
+- Else both must hold. (1) kNN accuracy on the hashtags of held-out authors' posts is not
+  worse: the lower end of the interval is at least -MARGIN, so a larger loss is excluded.
   (2) Agreement (IoU) with the teacher's masks on held-out authors' photos is better by at least
-  GAIN, and the interval lies above 0.
+  GAIN, and the interval is above 0.
 - Figures of fewer than FEWEST posts or photos prove nothing.
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 
 from models.metrics.bootstrap import paired_interval
 
-SHIPPED = "embedded"  # the version that was not learned here
+SHIPPED = "embedded"  # the version of the shipped network
 CORRECTED = 50
 FEWEST = 20
 GAIN = 0.01
@@ -31,7 +31,7 @@ _ROUNDING = 1e-9  # of a difference of means
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """A figure of both networks on the same things: means, and the interval of the difference."""
+    """A measure of both networks on the same items: means, and the interval of the difference."""
 
     count: int
     new: float
@@ -51,7 +51,7 @@ class Paired:
 
 
 def paired(new: Sequence[float], old: Sequence[float]) -> Paired | None:
-    """None without values. ValueError for lengths that differ, or values that are no numbers."""
+    """None without values. ValueError for different lengths, or values that are not finite."""
     ours, theirs = np.asarray(new, np.float64), np.asarray(old, np.float64)
     if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
         raise ValueError("a figure is not a number")
@@ -63,7 +63,7 @@ def paired(new: Sequence[float], old: Sequence[float]) -> Paired | None:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """None: there was nothing to measure it on."""
+    """None: there was nothing to measure."""
 
     knn: Paired | None = None  # right or wrong per held-out post
     agreement: Paired | None = None  # IoU with the teacher per held-out photo

@@ -1,6 +1,6 @@
 """Networks in memory: one cache, explicit threads, one inference at a time, eviction.
 
-Those of ONNX Runtime are run by path; those of another library bring what loads them.
+Networks of ONNX Runtime are run by path; networks of another library bring their own loader.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _Result = TypeVar("_Result")
 
 
 class Runtime:
-    """Runs networks by path; loads each once and lets go of it when idle.
+    """Runs networks by path; loads each once, and drops it when it is idle.
 
-    Every public method may be called from any thread. Inferences wait for each other, so that
-    `threads` is what the whole process uses. onnxruntime itself is imported with the first session.
+    Every public method may be called from any thread. Inferences wait for each other, so the whole
+    process uses `threads`. onnxruntime itself is imported with the first session.
     """
 
     def __init__(self, threads: int = 2, idle_seconds: float = 120) -> None:
@@ -40,7 +40,7 @@ class Runtime:
         self._sessions: dict[Hashable, tuple[Any, float]] = {}  # session, last use (monotonic)
 
     def run(self, path: Path, feeds: Mapping[str, NDArray[np.float32]]) -> Arrays:
-        """All outputs of the network in `path`. Raises WeightsError when it cannot be loaded."""
+        """All outputs of the network in `path`. Raises WeightsError if it cannot be loaded."""
         return self.call(
             path,
             lambda: open_session(path, self.threads),
@@ -50,7 +50,7 @@ class Runtime:
     def call(
         self, key: Hashable, load: Callable[[], _Network], use: Callable[[_Network], _Result]
     ) -> _Result:
-        """`use` of the network that `load` makes, which is then kept under `key` until idle."""
+        """`use` of the network that `load` makes; it is kept under `key` until it is idle."""
         with self._lock:
             known = self._sessions.get(key)
             network = known[0] if known else load()
@@ -60,12 +60,12 @@ class Runtime:
 
     @property
     def loaded(self) -> frozenset[Hashable]:
-        """The keys of the networks in memory now; the path, of one of ONNX Runtime."""
+        """The keys of the networks in memory; for ONNX Runtime, their paths."""
         with self._lock:
             return frozenset(self._sessions)
 
     def evict_idle(self) -> int:
-        """Drop sessions unused for `idle_seconds`, give memory back; returns how many went."""
+        """Drop sessions unused for `idle_seconds`, give memory back. Returns how many."""
         oldest = time.monotonic() - self.idle_seconds
         with self._lock:
             idle = [path for path, (_, used) in self._sessions.items() if used <= oldest]
@@ -76,7 +76,7 @@ class Runtime:
         return len(idle)
 
     def close(self) -> None:
-        """Drop every session. The runtime may be used again and then loads anew."""
+        """Drop every session. The runtime may be used again; it then loads again."""
         with self._lock:
             self._sessions.clear()
         give_memory_back()
@@ -92,13 +92,13 @@ def open_session(path: Path, threads: int) -> Any:
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_cpu_mem_arena = True  # measured: 104 MB for a 256 px tile, 360 MB without
-    options.enable_mem_pattern = False  # plans for each size would be kept, 13 MB apiece
+    options.enable_mem_pattern = False  # else a plan is kept for each size, 13 MB each
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(
             os.fspath(path), options, providers=["CPUExecutionProvider"]
         )
-    except Exception as error:  # onnxruntime's exceptions share no base of their own
+    except Exception as error:  # the exceptions of onnxruntime have no common base
         raise WeightsError(f"{path.name}: cannot be loaded: {error}") from error
 
 

@@ -1,8 +1,8 @@
-"""Where official weights lie, and whether they are what was fetched.
+"""The stored official weights, and whether they are unchanged.
 
-HOME/official/NAME/{FILE…, manifest.json}. The manifest holds the SHA-256 of each file: of the
-catalogue, as pinned by hand, or of the first download, which is trusted then and never again: what
-differs from it later is refused.
+HOME/official/NAME/{FILE…, manifest.json}. The manifest has the SHA-256 of each file: from the
+catalogue, from an option, or from the first download. A first download is trusted; every later file
+must be the same.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A file that was fetched. `trust`: catalogue, option, or first download."""
+    """A downloaded file. `trust`: catalogue, option, or first download."""
 
     sha256: str
     bytes: int
@@ -33,7 +33,7 @@ class Record:
 
 
 class Shelf:
-    """`home`: the folder of all networks in the data folder. Reading makes no folders."""
+    """`home`: the folder of all networks in the data folder. Reading creates no folders."""
 
     def __init__(self, home: Path, pack: Pack) -> None:
         self.pack = pack
@@ -43,7 +43,7 @@ class Shelf:
         return self.folder / file.name
 
     def records(self) -> dict[str, Record]:
-        """By file name. Raises WeightsError when the manifest is damaged."""
+        """The files by name. Raises WeightsError if the manifest is damaged."""
         path = self.folder / "manifest.json"
         try:
             said = json.loads(path.read_text(encoding="utf-8"))
@@ -56,7 +56,7 @@ class Shelf:
             ) from error
 
     def record(self, file: File, record: Record) -> None:
-        """Take note of a file, for good."""
+        """Record a file permanently."""
         records = self.records() | {file.name: record}
         known = {name: asdict(entry) for name, entry in records.items()}
         text = json.dumps(known, indent=2, sort_keys=True) + "\n"
@@ -69,7 +69,7 @@ class Shelf:
         Path(new.name).replace(self.folder / "manifest.json")
 
     def present(self) -> list[tuple[File, Record]]:
-        """What was fetched of this pack, one of each file. Raises WeightsError for what is not."""
+        """The downloaded files of this pack. Raises WeightsError if one is missing."""
         records = self.records()
         found = []
         for wanted in self.pack.files:
@@ -77,13 +77,13 @@ class Shelf:
             if not names or not self.path(names[0]).is_file():
                 raise WeightsError(
                     f"{self.pack.name} is not here: `tagecho models pull {self.pack.name}`, or put "
-                    f"{wanted.name} into {self.folder} and pull then: it is only taken note of"
+                    f"{wanted.name} into {self.folder} and pull then: it is only recorded"
                 )
             found.append((names[0], records[names[0].name]))
         return found
 
     def weights(self) -> Weights:
-        """Verified; the path is that of the weights. Raises WeightsError."""
+        """The verified pack; its path is that of the weights. Raises WeightsError."""
         present = self.present()
         for file, record in present:
             path = self.path(file)
@@ -100,7 +100,7 @@ class Shelf:
 
 
 def official_weights(name: str, home: Path | None) -> Weights:
-    """The weights of a pack, verified. Raises WeightsError when they are missing or damaged."""
+    """The weights of a pack, verified. Raises WeightsError if they are missing or damaged."""
     if home is None:
         raise WeightsError(f"{name}: there is no folder of networks")
     return Shelf(home, CATALOGUE[name]).weights()
@@ -117,7 +117,7 @@ def sum_of(path: Path) -> str:
 
 @cache
 def _sum_of(path: Path, _size: int, _changed: int) -> str:
-    """Hashed once for each size and time of change: an official file has hundreds of megabytes."""
+    """Hash a file once for each size and time of change; it may have hundreds of megabytes."""
     try:
         return sum_of(path)
     except OSError as error:

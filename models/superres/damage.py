@@ -1,4 +1,4 @@
-"""How damaged a picture is: what decides which network enlarges it."""
+"""How damaged an image is; this decides which network enlarges it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from models.base import Image
 
 BLOCK = 8  # px, JPEG's
-FEWEST = 4  # blocks in a row whose edges can be told from chance
-SHARE = 25  # per cent of the blocks that are taken for flat: texture is no noise
+FEWEST = 4  # least number of blocks in a row for a reliable measurement
+SHARE = 25  # per cent of the blocks that count as flat, because texture is not noise
 # On a Gaussian the mask's mean absolute answer is 6·sqrt(2/pi) standard deviations.
 _GAIN = np.sqrt(np.pi / 2) / 6
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-_EVEN = 1e-3  # grey levels: below, a picture has no steps whose place could tell anything
+_EVEN = 1e-3  # grey levels; an image with smaller steps shows no block edges
 
 Plane = NDArray[np.float32]
 
@@ -38,8 +38,8 @@ def noise_level(luma: Plane) -> float:
     """Standard deviation of the noise in (H, W), in grey levels; 0 when tiny.
 
     Immerkær, "Fast Noise Variance Estimation", CVIU 1996: the difference of two Laplacians, blind
-    to what is linear. Here of each block by itself, and the quarter with the smallest answer
-    speaks, so that hair and grass are not taken for noise.
+    to linear parts. Here it is computed per block, and the quarter with the smallest values counts,
+    so that hair and grass do not count as noise.
     """
     if min(luma.shape) < BLOCK + 2:
         return 0.0
@@ -51,11 +51,11 @@ def noise_level(luma: Plane) -> float:
 
 
 def blockiness(luma: Plane) -> float:
-    """How much larger the steps from one column to the next are where JPEG's blocks meet.
+    """How much larger the steps between columns are at the borders of JPEG blocks.
 
     After Wang, Bovik & Evans, "Blind measurement of blocking artifacts", ICIP 2000, without the
     Fourier transform. Sees only a grid that begins at the left edge. 1 for fewer than FEWEST blocks
-    in a row, where it would be chance, and for an even picture.
+    in a row, and for an image of one colour.
     """
     steps = np.abs(np.diff(luma, axis=1)).mean(0)
     whole = len(steps) // BLOCK * BLOCK

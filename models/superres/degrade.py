@@ -1,4 +1,4 @@
-"""What the world does to a photo before we see it: blur, resize, noise, JPEG."""
+"""The damage of real photos: blur, resize, noise, JPEG."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def blur(image: Image, sigma_x: float, sigma_y: float) -> Image:
 
 
 def noise(image: Image, sigma: float, rng: np.random.Generator, *, grey: bool) -> Image:
-    """Gaussian noise of `sigma` grey levels, one for all channels when `grey`."""
+    """Gaussian noise of `sigma` grey levels, the same for all channels if `grey`."""
     shape = (*image.shape[:2], 1 if grey else 3)
     noisy = image + rng.normal(0.0, sigma, shape)
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
@@ -39,7 +39,7 @@ def jpeg(image: Image, quality: int) -> Image:
 
 
 class Range(NamedTuple):
-    """How bad it gets: blur in target pixels for ×2 and ×4, grey levels of noise, JPEG."""
+    """Strength of the damage: blur in target pixels for ×2 and ×4, grey levels of noise, JPEG."""
 
     blur: dict[int, float]
     noise: float
@@ -69,11 +69,11 @@ def degrade(
 
 
 def real_world(image: Image, scale: int, rng: np.random.Generator) -> Image:
-    """Always blurred, reduced, noised and compressed, each drawn from a wide range.
+    """Blur, reduction, noise and compression, each drawn from a wide range.
 
     The ranges of the first stage of Real-ESRGAN (Wang 2021): sigma 0.2-3 target pixels, three ways
     to reduce, noise of 1-30 grey levels, grey in 40 %, JPEG 30-95. Without its second stage, its
-    Poisson noise and its generalised kernels, so milder than what that network was trained on.
+    Poisson noise and its generalised kernels, so it is milder than the training of that network.
     """
     sigma_x = rng.uniform(0.2, 3)
     sigma_y = sigma_x if rng.random() < 0.5 else rng.uniform(0.2, 3)
@@ -82,9 +82,9 @@ def real_world(image: Image, scale: int, rng: np.random.Generator) -> Image:
     return jpeg(noisy, int(rng.integers(30, 96)))
 
 
-# The fixed damage the figures are measured on: blur in low-resolution pixels, noise in grey levels,
-# JPEG quality.
-REAL_WORLD = "real-world"  # not fixed: drawn for each picture, see `real_world`
+# The fixed damage for measurements: blur in low-resolution pixels, noise in grey levels, JPEG
+# quality.
+REAL_WORLD = "real-world"  # not fixed: drawn for each image, see `real_world`
 STRENGTHS = {"light": (0.2, 2.0, 80), "degraded": (0.3, 5.0, 60), "heavy": (0.4, 10.0, 40)}
 
 

@@ -2,10 +2,10 @@
 
 python -m models.superres.evaluate --sets DIR [DIR ...] [--weights models/embedded] [--json]
 
-Each folder holds high-resolution references. They are reduced here: `clean` by antialiased bicubic;
+Each folder holds high-resolution references. They are reduced: `clean` by antialiased bicubic;
 `light`, `degraded` and `heavy` by blur, bicubic, noise and JPEG of fixed strengths, `real-world` by
-those drawn from wide ranges, all in `models.superres.degrade`. `scale` pixels are cut from each
-border, as is usual.
+strengths drawn from wide ranges; see `models.superres.degrade`. As usual, `scale` pixels are cut
+from each border.
 """
 
 from __future__ import annotations

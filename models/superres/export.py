@@ -30,7 +30,7 @@ def load_network(checkpoint: Path) -> Compact:
 def export_network(network: Compact, path: Path, limit: Damage | None = None) -> float:
     """Write the ONNX file and its manifest entry; returns the largest difference to torch.
 
-    `limit`: of a network for damaged pictures, the damage above which it is picked.
+    `limit`: for a network for damaged images, the damage above which it is picked.
     """
     examples = [torch.rand(1, 3, *size) for size in ((64, 48), (32, 96), (2, 2))]
     worst = export(network, examples, path, ["enlarged"], {2: "height", 3: "width"})
@@ -54,7 +54,7 @@ def main() -> None:
         type=float,
         nargs=2,
         metavar=("NOISE", "BLOCKS"),
-        help="a network for pictures with more damage than that",
+        help="a network for images with more damage than this",
     )
     arguments = parser.parse_args()
     network = load_network(arguments.checkpoint)

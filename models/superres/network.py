@@ -1,4 +1,4 @@
-"""The super-resolution network: SRVGG class, all the work at low resolution.
+"""The super-resolution network: SRVGG class, with all layers at low resolution.
 
 A chain of 3×3 convolutions with PReLU, a pixel shuffle at the end, and the input itself, enlarged
 bilinearly, added to the result: the network learns only what interpolation misses. For ×2 the input
@@ -23,7 +23,7 @@ SHAPES = {4: Shape(48, 8, 1), 2: Shape(48, 7, 2)}  # by scale; chosen by measure
 
 
 def shape_of(scale: int, depth: int | None = None) -> Shape:
-    """The usual shape of a scale, or one of another depth."""
+    """The usual shape of a scale, or the same with another depth."""
     return SHAPES[scale] if depth is None else SHAPES[scale]._replace(depth=depth)
 
 
@@ -48,7 +48,7 @@ class Compact(nn.Module):
 
     @property
     def reach(self) -> int:
-        """How many input pixels away, on each side, an output pixel can still see."""
+        """How many input pixels away, on each side, influence an output pixel."""
         return (self.shape.depth + 2) * self.shape.fold + self.shape.fold - 1
 
     def forward(self, x: Tensor) -> Tensor:

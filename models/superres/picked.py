@@ -1,4 +1,4 @@
-"""Two networks of one scale, of which the damage of the picture picks one."""
+"""Two networks of one scale; the damage of the image picks one."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from models.superres.damage import Damage, damage
 
 
 class PickedUpscaler:
-    """The network for damaged pictures would soften a clean one, the other keeps the damage."""
+    """The network for damaged images would soften a clean one; the other would keep the damage."""
 
     def __init__(self, clean: Upscaler, damaged: Upscaler, limit: Damage) -> None:
-        """`limit`: above either of its numbers a picture counts as damaged."""
+        """`limit`: an image above one of the two numbers counts as damaged."""
         if clean.scale != damaged.scale:
             raise ValueError(f"networks of ×{clean.scale} and ×{damaged.scale} are no pair")
         self.scale = clean.scale

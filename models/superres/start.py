@@ -1,4 +1,4 @@
-"""A network that begins as an exported one does, however many layers more it has."""
+"""A network that starts with the function of an exported one, also with more layers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from models.superres.network import Compact, shape_of
 def started(path: Path, scale: int, depth: int | None = None) -> Compact:
     """The network of an ONNX file, with `depth` hidden convolutions (None: as usual).
 
-    Added layers go in before the last one and begin as the identity (Net2Net, Chen 2016), so the
-    deeper network gives the same picture until it learns. Raises ValueError when the file holds a
-    network of another scale, a wider or a deeper one.
+    Added layers come before the last one and start as the identity (Net2Net, Chen 2016), so the
+    deeper network gives the same image until it learns. Raises ValueError if the network in the
+    file has another scale, or is wider or deeper.
     """
     file = Constants(path)
     convolutions = file.layers("Conv")

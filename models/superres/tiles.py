@@ -1,4 +1,4 @@
-"""Pictures of any size through a network that takes small ones, tile by tile."""
+"""Images of any size through a network that takes small ones, tile by tile."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from models.base import Image
 class Tiles(ABC):
     """(H, W, 3) uint8 → (H·scale, W·scale, 3) uint8, any H and W ≥ 1.
 
-    `core`: the side of the part of a tile that is kept, in pixels. `overlap`: what is cut out
-    around it, both multiples of `fold`, as the sides of everything that reaches the network are.
-    Tiles meet exactly when `overlap` is at least what the network can see. `least`: the smallest
-    side that the network takes; smaller pictures are continued by their edge.
+    `core`: the side of the part of a tile that is kept, in pixels. `overlap`: the border around it;
+    both are multiples of `fold`, like the sides of every input of the network. There are no seams
+    if `overlap` is at least the reach of the network. `least`: the smallest side that the network
+    takes; smaller images are extended by their edge.
     """
 
     def __init__(self, scale: int, core: int, overlap: int, fold: int = 1, least: int = 1) -> None:
@@ -77,5 +77,5 @@ def times(span: slice, scale: int) -> slice:
 
 
 def inside(part: slice, window: slice, scale: int) -> slice:
-    """Where `part` lies within `window`, in enlarged pixels."""
+    """The position of `part` in `window`, in enlarged pixels."""
     return slice((part.start - window.start) * scale, (part.stop - window.start) * scale)

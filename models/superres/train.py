@@ -1,11 +1,11 @@
 """Train a super-resolution network on photos.
 
 python -m models.superres.train --photos DIR [DIR ...] --scale 4 --out runs/x4
-    [--start FILE.onnx: go on from an exported network] [--depth 12: deeper than usual]
-    [--clean 0.3: share of inputs that are only reduced] [--harsh: the others are worse than usual]
+    [--start FILE.onnx: start from an exported network] [--depth 12: deeper than usual]
+    [--clean 0.3: share of inputs that are only reduced] [--harsh: the others get more damage]
 
 The batch of a step is a function of (seed, step), so a run that was killed and resumed ends with
-the same weights as one that was not.
+the same weights as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Recipe:
     clean: float = 0.35  # share of the inputs that are only reduced
     depth: int | None = None  # hidden convolutions; None: as in SHAPES
     harsh: bool = False  # heavy noise, blur and JPEG, too
-    start: str = ""  # SHA-256 of the exported network it began as; empty: random weights
-    knee: float = 1e-3  # of the loss: errors far below count squared, others as they are
+    start: str = ""  # SHA-256 of the exported network at the start; empty: random weights
+    knee: float = 1e-3  # of the loss: smaller errors count squared, larger ones linearly
 
 
 def load_targets(paths: Iterable[Path], smallest: int) -> list[Image]:
@@ -103,7 +103,7 @@ def train(
     start: Compact | None = None,
     save_every: int = 250,
 ) -> Compact:
-    """Train `start` or a new network (or go on from `out`/last.pt); return the averaged one."""
+    """Train `start` or a new network, or continue `out`/last.pt. Returns the averaged network."""
     torch.manual_seed(recipe.seed)
     network = start or Compact(recipe.scale, shape_of(recipe.scale, recipe.depth))
     network = network.to(memory_format=torch.channels_last)

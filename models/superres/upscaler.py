@@ -1,4 +1,4 @@
-"""Enlarging with the networks we ship."""
+"""Enlarge with the shipped networks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WINDOW = 256  # the largest side that goes through the network at once, in pixel
 
 
 class TiledUpscaler(Tiles):
-    """Seamless: each tile is cut out with as much around it as the network can see."""
+    """Without seams: each tile overlaps by the reach of the network."""
 
     def __init__(self, weights: Weights, runtime: Runtime, window: int = WINDOW) -> None:
         fold = int(weights.facts["fold"])
@@ -35,9 +35,9 @@ class TiledUpscaler(Tiles):
 
 
 def embedded(scale: int, runtime: Runtime, folder: Path = EMBEDDED) -> Upscaler:
-    """The upscaler we ship: for ×4 one of two, picked by the picture's damage.
+    """The shipped upscaler: for ×4 one of two networks, picked by the damage of the image.
 
-    Raises WeightsError for a scale we have no network for.
+    Raises WeightsError for a scale without a network.
     """
     if scale not in (2, 4):
         raise WeightsError(f"no network enlarges ×{scale}; there are ×2 and ×4")

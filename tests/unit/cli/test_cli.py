@@ -479,7 +479,7 @@ def test_doctor_sees_what_could_not_be_deleted(
     assert "deletions: 0 wait" in tagecho("doctor").out
     failed_deletion(database)
     result = tagecho("doctor")
-    assert (result.code, "FAIL deletions: 1 could not be made" in result.out) == (5, True)
+    assert (result.code, "FAIL deletions: 1 failed" in result.out) == (5, True)
     tagecho("forget", "--retry")
     again = tagecho("doctor")
     assert (again.code, "deletions: 2 wait" in again.out) == (0, True)

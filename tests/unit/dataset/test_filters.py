@@ -77,7 +77,7 @@ def test_meaning(text: str, holds: bool) -> None:
         ("(lambda: 1)() > 0", "a value is"),
         ("caption[0] == 'a'", "a value is"),
         ("likes is 3", "compare with"),
-        ('taken > "yesterday"', "no date"),
+        ('taken > "yesterday"', "not a date"),
         ("likes + 1 > 3", "a value is"),
         ("x" * 3000, "2000 characters"),
         ("(" * 900 + ")" * 900, "filter"),

@@ -315,7 +315,7 @@ HOSTILE: dict[str, tuple[str, bytes, str]] = {
     "too large": ("a.jpg.json", b" " * (files.MOST_JSON + 1), "larger than"),
     "a bomb": ("a.json.xz", lzma.compress(b" " * 50_000_000), "when unpacked"),
     "no xz": ("a.json.xz", b"PK", "not xz"),
-    "of nobody": ("a.json", b'{"x": 1}', "neither gallery-dl nor instaloader"),
+    "of nobody": ("a.json", b'{"x": 1}', "not a sidecar of gallery-dl or instaloader"),
     "another site": ("a.json", b'{"category": "x\\u001b[31m", "post_id": 1}', "only instagram"),
     "metadata of another tool": ("metadata.jsonl", b'{"file_name": "a.jpg"}', "default fields"),
     "a long line": ("metadata.jsonl", b"x" * 1_000_001, "too long"),
@@ -346,8 +346,8 @@ def test_a_hostile_sidecar_is_one_line_and_the_others_come_in(
         ({"owner_id": None}, "no owner_id"),
         ({"post_date": "yesterday"}, "no time"),
         ({"post_date": 1e300}, "no time"),
-        ({"num": 10**9}, "no image of that number"),
-        ({"num": True}, "no image of that number"),
+        ({"num": 10**9}, "no image with this number"),
+        ({"num": True}, "no image with this number"),
     ],
 )
 def test_values_without_which_there_is_no_post(

@@ -225,7 +225,7 @@ def test_other_weights_are_no_sam(tmp_path: Path, home: Path, change: Any, match
     state["no_mask"] = state["prompt_encoder.no_mask_embed.weight"]
     change(state)
     torch.save(state, tmp_path / "x.pth")
-    with pytest.raises(WeightsError, match=f"no segment-anything network.*{match}"):
+    with pytest.raises(WeightsError, match=f"not a segment-anything network.*{match}"):
         load(tmp_path / "x.pth")
 
 

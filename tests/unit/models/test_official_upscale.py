@@ -213,7 +213,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path, legacy: bool)
     sprung, file = tmp_path / "sprung", tmp_path / "evil.pth"
     state = {"params": official.compact().state_dict(), "extra": Trap(sprung)}
     torch.save(state, file, _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(WeightsError, match="holds more than weights and is refused"):
+    with pytest.raises(WeightsError, match="contains more than weights and is refused"):
         load(file, 1)
     assert not sprung.exists()
     file.write_bytes(pickle.dumps(Trap(sprung)))
@@ -230,8 +230,8 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path, legacy: bool)
         (lambda path: path.write_bytes(b"PK\x03\x04 nothing"), "cannot be read"),
         (lambda path: path.write_bytes(b""), "cannot be read"),
         (lambda path: torch.save([1, 2], path), "no named weights"),
-        (lambda path: torch.save({"a": torch.zeros(2)}, path), "no network that spandrel knows"),
-        (lambda path: torch.save({"params": cut()}, path), "no network that spandrel knows"),
+        (lambda path: torch.save({"a": torch.zeros(2)}, path), "not a network that spandrel knows"),
+        (lambda path: torch.save({"params": cut()}, path), "not a network that spandrel knows"),
     ],
 )
 def test_other_files_are_weights_errors(tmp_path: Path, content: Any, match: str) -> None:
