@@ -25,7 +25,7 @@ def parse_day(written: str) -> datetime:
     try:
         moment = datetime.fromisoformat(written)
     except ValueError:
-        raise ValueError(f"{written!r} is no date such as 2026-01-31") from None
+        raise ValueError(f"{written!r} is not a date such as 2026-01-31") from None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 

@@ -36,7 +36,7 @@ def suggest(settings: Settings, seeds: list[str], limit: int) -> list[Suggestion
     names = [hashtag(seed) for seed in seeds]
     names = names or [t.name for t in settings.tracks if t.kind is TrackKind.HASHTAG]
     if not names:
-        raise UsageError("name hashtags, or track some: nothing is known to go by")
+        raise UsageError("name hashtags, or add tracks: there is no hashtag to start from")
     tracked = {(t.kind, t.name) for t in settings.tracks}
     app = App(settings)
     try:

@@ -324,6 +324,6 @@ def test_the_verb(
 
 
 def test_an_author_must_be_known(photos: Settings) -> None:
-    with pytest.raises(UsageError, match="nobody"):
+    with pytest.raises(UsageError, match="no collected person"):
         find(photos, Wanted(author="instagram/zoe"))
     assert len(find(photos, Wanted(author="instagram/@ann", limit=50)).rows) == 24

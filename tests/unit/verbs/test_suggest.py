@@ -115,5 +115,5 @@ def test_the_tracks_are_the_seeds_and_people_who_left_are_not_named(tmp_path: Pa
 def test_without_seeds_or_posts_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(NothingToDo, match="#hoodie"):
         suggest(settings_of(tmp_path), [], 5)
-    with pytest.raises(UsageError, match="track some"):
+    with pytest.raises(UsageError, match="add tracks"):
         suggest(settings_of(tmp_path).model_copy(update={"tracks": ()}), [], 5)
