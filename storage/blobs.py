@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -17,6 +16,7 @@ from pathlib import Path
 from sqlmodel import Session, select
 
 from bot.core.errors import StorageError
+from bot.core.files import replacing
 from bot.core.folders import private_folder
 from storage.tables import BlobRow
 
@@ -41,7 +41,8 @@ class BlobStore:
                 os.utime(path)  # keeps `sweep` away until the row is committed
             else:
                 private_folder(path.parent)
-                _write(path, data)
+                with replacing(path, _PARTIAL) as file:
+                    file.write(data)
         except OSError as error:
             raise StorageError(f"cannot store {len(data)} bytes: {error}") from error
         return sha256
@@ -80,24 +81,6 @@ class BlobStore:
 
     def _files(self) -> Iterator[Path]:
         return (path for path in self.root.glob("??/??/*") if path.is_file())
-
-
-def _write(path: Path, data: bytes) -> None:
-    """All or nothing, and on disk when this returns."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_PARTIAL, delete=False) as file:
-        try:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).replace(path)
-        except OSError:
-            Path(file.name).unlink(missing_ok=True)  # on a full disk it would only make it worse
-            raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _older(path: Path, horizon: float) -> bool:

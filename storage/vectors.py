@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bot.core.files import replacing
 from bot.core.folders import private_folder
 
 Vectors = NDArray[np.float32]
@@ -175,7 +176,8 @@ class VectorIndex:
 
     def _save(self, **changes: Any) -> None:
         private_folder(self.folder)
-        _replace(self.folder / "state.json", json.dumps(self._state | changes).encode())
+        with replacing(self.folder / "state.json") as file:
+            file.write(json.dumps(self._state | changes).encode())
         self._read()
 
     def _open_graph(self) -> Any:
@@ -240,13 +242,6 @@ class VectorIndex:
             for i in order
             if np.isfinite(scores[i])
         ]
-
-
-def _replace(path: Path, data: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:
-        file.write(data)
-        _sync(file)
-    Path(file.name).replace(path)
 
 
 def _sync(file: Any) -> None:

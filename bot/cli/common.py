@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bot.core.errors import UsageError
+
+if TYPE_CHECKING:  # what settings need would make --help slow
+    from bot.config import Settings
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration file.", envvar="TAGECHO_CONFIG")
@@ -24,14 +27,14 @@ Networks = Annotated[
 ]
 
 
-def load(path: Path, *, disk: bool = False) -> Any:
+def load(path: Path, *, disk: bool = False) -> Settings:
     """`disk`: also see whether the data folder can be used."""
     from bot import config
 
     return config.load(path, styles=config.STYLES, disk=disk)
 
 
-def network_settings(path: Path | None) -> Any:
+def network_settings(path: Path | None) -> Settings:
     """Settings for the image verbs: the named file, else ./config.toml, else the defaults."""
     from bot.config import Settings
 
@@ -40,22 +43,22 @@ def network_settings(path: Path | None) -> Any:
     return load(path or CONFIG)
 
 
-def prepare(path: Path) -> Any:
+def prepare(path: Path) -> Settings:
     """Settings for a verb that opens the database; its log goes to stderr."""
     settings = load(path)
     log_to(settings, "warning")
     return settings
 
 
-def log_to(settings: Any, level: str, folder: Path | None = None) -> None:
+def log_to(settings: Settings, level: str, folder: Path | None = None) -> None:
     from bot.service.app import secrets_of
     from bot.service.observe import configure_logs
 
     configure_logs(level, settings.log.format, secrets=secrets_of(settings), folder=folder)
 
 
-def only_account(settings: Any) -> str:
+def only_account(settings: Settings) -> str:
     names = list(settings.accounts)
     if len(names) != 1:
         raise UsageError(f"say which account: --account {' | '.join(names) or '(none configured)'}")
-    return str(names[0])
+    return names[0]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bot.cli.common import CONFIG, Config, Json, prepare
 from bot.cli.output import echo, print_json, say
 from bot.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from bot.dataset.snapshots import Checked
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: named queries over the collected posts.")
 snapshots = typer.Typer(no_args_is_help=True, help="Snapshots: frozen datasets.")
@@ -272,7 +275,7 @@ def import_(
         raise typer.Exit(1)
 
 
-def _checked(checked: Any, json: bool) -> None:
+def _checked(checked: Checked, json: bool) -> None:
     if json:
         print_json(checked.as_dict())
     else:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bot.cli.common import Networks, network_settings
 from bot.cli.output import echo, say
 from bot.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from bot.verbs.images import Report
 
 Paths = Annotated[list[Path], typer.Argument(help="Image files or folders.")]
 Out = Annotated[Path, typer.Option("--out", help="The folder for the results.")]
@@ -82,7 +85,7 @@ def _numbers(text: str, count: int, option: str) -> tuple[float, ...]:
     return numbers
 
 
-def finish(report: Any) -> None:
+def finish(report: Report) -> None:
     """Print what was written. Exit with 1 when an image failed."""
     for path in report.written:
         echo(path)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from bot.cli.common import CONFIG, Config, Json, prepare
 from bot.cli.output import echo, print_json, say
 from bot.core.errors import UsageError
+from bot.core.events import TrackKind
 
 app = typer.Typer(no_args_is_help=True, help="The tracked hashtags and profiles.")
 
@@ -71,9 +72,7 @@ def track_remove(
     say(f"removed {target} from {config}")
 
 
-def target_of(text: str) -> tuple[Any, str]:
-    from bot.core.events import TrackKind
-
+def target_of(text: str) -> tuple[TrackKind, str]:
     if text.startswith("#"):
         return TrackKind.HASHTAG, text[1:]
     if text.startswith("@"):

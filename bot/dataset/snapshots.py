@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 from bot.config import Settings
 from bot.core.clock import utc_now
 from bot.core.errors import NothingToDo, StorageError, UsageError
+from bot.core.files import replacing
 from bot.dataset.lookup import check_name, query_of, unknown
 from bot.dataset.splits import Split, split
 from bot.service.app import App, opened
@@ -255,15 +254,8 @@ def _welcome(app: App, found: list[Found]) -> list[Found]:
 def _written(out: Path) -> Iterator[Any]:
     """A file that is complete or absent."""
     try:
-        with tempfile.NamedTemporaryFile(dir=out.parent, prefix=".part-", delete=False) as file:
-            try:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-                Path(file.name).replace(out)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        with replacing(out) as file:
+            yield file
     except OSError as error:
         raise UsageError(f"--out {out}: {error.strerror or error}") from error
 

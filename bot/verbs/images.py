@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from bot.config import Settings
 from bot.core.errors import ModelError, NothingToDo, UsageError
+from bot.core.files import replacing
 from bot.flow.render import enlarged
 from bot.service.app import ServingStages
 from models.base import ImageRejected, Prompt
@@ -151,9 +151,8 @@ def _free_name(source: Path, suffix: str, taken: set[str]) -> str:
 
 def _write(target: Path, data: bytes) -> None:
     """Write a file completely or not at all, with the permissions of a new file."""
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".part-", delete=False) as file:
-        file.write(data)
     umask = os.umask(0)
     os.umask(umask)
-    Path(file.name).chmod(0o666 & ~umask)
-    Path(file.name).replace(target)
+    with replacing(target) as file:
+        file.write(data)
+        os.fchmod(file.fileno(), 0o666 & ~umask)

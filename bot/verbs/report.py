@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import os
+import io
 import shutil
 import tempfile
 from collections import Counter
@@ -21,6 +21,7 @@ import numpy as np
 import PIL.Image
 
 from bot.core.errors import StorageError
+from bot.core.files import replacing
 from models.base import Image, ImageRejected
 from models.images import codec, decoder
 
@@ -81,7 +82,7 @@ def write_page(path: Path, rows: Iterable[ReplyRow], title: str) -> None:
     page = _template().module
     counts: Counter[str] = Counter()
     try:
-        with _scratch() as body, replacing(path) as out:
+        with _scratch() as body, page_at(path) as out:
             for row in rows:
                 counts[row.state] += 1
                 body.write(page.reply(row, _pictures(row)))  # type: ignore[attr-defined]
@@ -98,19 +99,13 @@ def _scratch() -> IO[str]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[str]]:
-    """A file that replaces `path` when it is complete. mkstemp makes it 0600."""
+def page_at(path: Path) -> Iterator[IO[str]]:
+    """A page that replaces `path` when it is complete; mode 0600."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        out = io.TextIOWrapper(file, encoding="utf-8", errors="replace")
+        yield out
+        out.detach()  # and so written to the file, which stays open
 
 
 @cache

@@ -17,7 +17,7 @@ import PIL.Image
 from bot.config import Settings
 from bot.core.errors import NothingToDo, StorageError
 from bot.service.app import opened
-from bot.verbs.report import link, replacing
+from bot.verbs.report import link, page_at
 from models.base import ImageRejected
 from models.images import codec, decoder
 from storage import stats
@@ -100,7 +100,7 @@ def write_page(settings: Settings, found: Stats, path: Path) -> None:
         sheets=sheets,
     )
     try:
-        with replacing(path) as out:
+        with page_at(path) as out:
             out.write(page)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error

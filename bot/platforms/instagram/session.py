@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import random
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from bot.core.errors import AuthError, LoginRequired, StorageError
 from bot.core.events import Author
+from bot.core.files import replacing
 from bot.core.folders import private_folder
 from bot.platforms.base import Pacer
 from bot.platforms.instagram.client import GuardedClient, device_of, open_client
@@ -204,27 +203,10 @@ def write_settings(file: Path, settings: dict[str, Any]) -> None:
     """Replace the session file: never seen half written, never readable by others (0600)."""
     try:
         private_folder(file.parent)
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # 0600
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as out:
-                json.dump(settings, out)
-                out.flush()
-                os.fsync(out.fileno())
-            Path(name).replace(file)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        _sync_directory(file.parent)
+        with replacing(file) as out:
+            out.write(json.dumps(settings).encode())
     except OSError as error:
         raise StorageError(f"{file}: {error.strerror}") from error
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _current_user(client: GuardedClient) -> Author:
