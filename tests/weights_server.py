@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
-import ipaddress
 import ssl
 import threading
 from collections.abc import Iterator
@@ -13,10 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+import trustme
 
 
 @dataclass
@@ -85,14 +80,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(certificate: tuple[Path, Path] | None = None) -> Iterator[Served]:
+def serving(certificate: trustme.LeafCert | None = None) -> Iterator[Served]:
     served = Served()
     handler = type("Handler", (_Handler,), {"served": served})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     scheme = "http"
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*certificate)
+        certificate.configure_cert(context)
         server.socket = context.wrap_socket(server.socket, server_side=True)
         scheme = "https"
     served.base = f"{scheme}://127.0.0.1:{server.server_address[1]}"
@@ -106,32 +101,8 @@ def serving(certificate: tuple[Path, Path] | None = None) -> Iterator[Served]:
         server.server_close()
 
 
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """(certificate, key) for 127.0.0.1, signed by itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    files = folder / "server.pem", folder / "server.key"
-    files[0].write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    files[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return files
+def certificate(folder: Path) -> tuple[Path, trustme.LeafCert]:
+    """The authority's certificate, as a file in `folder`, and one of its own for 127.0.0.1."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    return folder / "ca.pem", authority.issue_cert("127.0.0.1")

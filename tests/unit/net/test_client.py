@@ -19,7 +19,7 @@ PUBLIC = "93.184.215.14"
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    with serving(certificate(tmp_path)) as server:
+    with serving(certificate(tmp_path)[1]) as server:
         server.files["/x"] = b"bytes"
         yield server
 

@@ -220,13 +220,13 @@ def test_a_redirect_leads_nowhere_else(server: Served, tmp_path: Path, where: st
 def test_over_tls_with_an_authority_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pair = certificate(tmp_path)
-    with serving(pair) as secure:
+    authority, own = certificate(tmp_path)
+    with serving(own) as secure:
         secure.files[PATH], secure.cuts = DATA, [400_000]
         monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
         monkeypatch.delenv("SSL_CERT_FILE", raising=False)
         with pytest.raises(Unavailable, match="SSLError"):
             fetch(secure, tmp_path / "w.bin", attempts=1)
-        monkeypatch.setenv("SSL_CERT_FILE", str(pair[0]))
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
         assert fetch(secure, tmp_path / "w.bin") == SUM
         assert secure.requests[-1][1] == "bytes=400000-"
