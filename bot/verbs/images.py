@@ -19,6 +19,7 @@ from models.compose import WITHOUT_MASK, composer, styles
 from models.images.codec import Decoded, encode_jpeg, encode_png, png_mask
 from models.images.decoder import decode
 from models.images.fit import fit_feed
+from models.images.opacity import straight
 from models.superres.picked import PickedUpscaler
 
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".avif", ".bmp"}
@@ -45,9 +46,10 @@ def upscale(paths: list[Path], out: Path, scale: int, settings: Settings) -> Rep
             return encode_png(upscaler(image.pixels))
         # The network works on RGB. Alpha as three equal channels gets the same edges, as
         # long as it is the one that the colours picked.
-        picked = upscaler.pick(image.pixels) if isinstance(upscaler, PickedUpscaler) else upscaler
+        colours = straight(image.pixels, alpha)
+        picked = upscaler.pick(colours) if isinstance(upscaler, PickedUpscaler) else upscaler
         large = picked(np.repeat(alpha[:, :, None], 3, axis=2))[:, :, 1]
-        return encode_png(picked(image.pixels), alpha=large)
+        return encode_png(picked(colours), alpha=large)
 
     return _run(paths, out, ".png", work, settings)
 

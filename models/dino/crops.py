@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from models.base import Image
 from models.dino.recipe import Recipe
+from models.images.opacity import on_white
 from models.training.augment import blurred, greyed, jitter, random_crop, solarised, to_batch
 
 HIDE = (0.1, 0.5)  # share of a picture's patches that are hidden, when any are
@@ -40,7 +41,7 @@ def load_photos(paths: Iterable[Path], short_side: int = 144) -> list[Image]:
     for path in paths:
         try:
             with Pil.open(path) as photo:
-                rgb = photo.convert("RGB")
+                rgb = on_white(photo)
         except (OSError, SyntaxError, ValueError, Pil.DecompressionBombError) as error:
             raise ValueError(f"{path} cannot be read as a photo: {error}") from error
         factor = min(1.0, short_side / min(rgb.size))

@@ -14,6 +14,7 @@ from PIL import Image as Pil
 from scipy import ndimage
 
 from models.base import Image, Mask
+from models.images.opacity import on_white
 from models.training.augment import blurred, greyed, jitter, random_crop
 
 LONG_SIDE = 320
@@ -42,7 +43,7 @@ def load_set(photos: Path, masks: Path) -> list[Sample]:
     for path in sorted(masks.rglob("*.png")):
         photo = (photos / path.relative_to(masks)).with_suffix(".jpg")
         with Pil.open(photo) as opened, Pil.open(path) as label:
-            image, mask = opened.convert("RGB"), label.convert("L")
+            image, mask = on_white(opened), label.convert("L")
         factor = min(1.0, LONG_SIDE / max(image.size))
         size = (round(image.width * factor), round(image.height * factor))
         small = np.asarray(image.resize(size, Pil.Resampling.BILINEAR))

@@ -31,6 +31,7 @@ from models.base import Image, Mask, WeightsError
 from models.dino.model import load_teacher
 from models.dino.ncut import last_keys, ncut_mask
 from models.dino.vit import ViT
+from models.images.opacity import on_white
 from models.segment.grabcut import grabcut, grabcut_guided
 from models.segment.graphcut import colour_mask, graph_mask, seeded_mask, spread
 from models.segment.selftrain import Way, load_student, refined
@@ -130,7 +131,7 @@ def repeats(paths: list[Path], others: list[Path], distance: int = 30) -> set[st
 
 def read(path: Path) -> Image:
     with Pil.open(path) as photo:
-        return np.asarray(photo.convert("RGB"))
+        return np.asarray(on_white(photo))
 
 
 def make(

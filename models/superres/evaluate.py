@@ -22,6 +22,7 @@ from PIL import Image as Pil
 from skimage.metrics import structural_similarity
 
 from models.base import Image, Upscaler
+from models.images.opacity import on_white
 from models.serving.packs import EMBEDDED
 from models.serving.runtime import Runtime
 from models.superres.degrade import REAL_WORLD, STRENGTHS, degrade_for_benchmark, shrink
@@ -82,7 +83,7 @@ def references(folder: Path, scale: int) -> list[Image]:
     images = []
     for path in sorted(folder.glob("*.png")):
         with Pil.open(path) as opened:
-            image = np.asarray(opened.convert("RGB"))
+            image = np.asarray(on_white(opened))
         height, width = (side // scale * scale for side in image.shape[:2])
         images.append(np.ascontiguousarray(image[:height, :width]))
     if not images:

@@ -24,6 +24,7 @@ from PIL import Image as Pil
 from torch import Tensor
 
 from models.base import Image
+from models.images.opacity import on_white
 from models.superres.degrade import HARSH, USUAL, degrade
 from models.superres.network import Compact, shape_of
 from models.superres.start import started
@@ -59,7 +60,7 @@ def load_targets(paths: Iterable[Path], smallest: int) -> list[Image]:
     for path in paths:
         with Pil.open(path) as photo:
             photo.draft("RGB", photo.size)
-            rgb = photo.convert("RGB")
+            rgb = on_white(photo)
         short = min(rgb.size)
         factor = max(0.5, (smallest + 16) / short)
         if factor < 0.75:  # less reduction than that would keep the traces

@@ -20,6 +20,7 @@ from bot.service.app import App
 from models.base import ImageRejected, Mask
 from models.images.codec import Decoded, encode_png, png_mask
 from models.images.decoder import decode
+from models.images.opacity import straight
 from storage import snapshots
 from storage.tables import OptOut, Snapshot, SnapshotItem
 
@@ -185,7 +186,9 @@ class Examples:
         """Its first frame, upright, sRGB, without any metadata; a PNG keeps its opacity."""
         found = self._decoded(original, sha256)
         if suffix == ".png":
-            return encode_png(found.pixels, found.alpha)
+            if found.alpha is None:
+                return encode_png(found.pixels)
+            return encode_png(straight(found.pixels, found.alpha), found.alpha)
         return _jpeg(PIL.Image.fromarray(found.pixels))
 
     def _decoded(self, original: bytes, sha256: str, shrink_to: int | None = None) -> Decoded:

@@ -100,6 +100,7 @@ def instaloader(path: Path, data: dict[str, Any]) -> Part | None:
     spot = map_of(node.get("location"))
     users = (map_of(one.get("user")) for one in edges(node, "edge_media_to_tagged_user"))
     comments = map_of(node.get("edge_media_to_parent_comment")).get("count", node.get("comments"))
+    likes = count_of(map_of(node.get("edge_media_preview_like")).get("count"))
     post = _post(
         INSTAGRAM,
         number_id(node.get("id") or phone.get("pk"), "id"),
@@ -122,8 +123,8 @@ def instaloader(path: Path, data: dict[str, Any]) -> Part | None:
         ),
         usertags=_tags(users, 0),
         place=_place(spot),
-        like_count=count_of(map_of(node.get("edge_media_preview_like")).get("count")),
-        comment_count=count_of(comments),
+        like_count=None if _hides(node, phone, "like_and_view_counts_disabled") else likes,
+        comment_count=None if _hides(node, phone, "comments_disabled") else count_of(comments),
         pinned=bool(node.get("pinned_for_users")),
         raw={"instaloader": data},
     )
@@ -161,6 +162,11 @@ def exported(root: Path, path: Path, data: dict[str, Any]) -> Part:
     digest = data.get("sha256")
     hashes = {index: digest} if isinstance(digest, str) else {}
     return Part(post, {index: inside(root, path.parent, data.get("file_name"))}, hashes)
+
+
+def _hides(node: Mapping[str, Any], phone: Mapping[str, Any], flag: str) -> bool:
+    """Whether the author hid a count; the number in the sidecar is not the right one then."""
+    return bool(node.get(flag) or phone.get(flag))
 
 
 def merged(parts: list[Part]) -> Part:

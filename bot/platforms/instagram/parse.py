@@ -68,8 +68,8 @@ def post_from(item: Any) -> Post:
         usertags=tuple(_usertags(item)),
         place=_place(item.get("location")),
         media=images,
-        like_count=_count(item.get("like_count")),
-        comment_count=_count(item.get("comment_count")),
+        like_count=_shown(item, "like_count", unless="like_and_view_counts_disabled"),
+        comment_count=_shown(item, "comment_count", unless="comments_disabled"),
         pinned=bool(item.get("timeline_pinned_user_ids") or item.get("is_pinned")),
         raw=dict(item),
     )
@@ -224,6 +224,11 @@ def _count(value: Any) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         return None
     return min(value, _MOST)
+
+
+def _shown(item: Mapping[str, Any], name: str, *, unless: str) -> int | None:
+    """A count, unless its author hid it: the number that is sent then is not the right one."""
+    return None if item.get(unless) else _count(item.get(name))
 
 
 def _side(candidate: Mapping[str, Any], name: str) -> int:

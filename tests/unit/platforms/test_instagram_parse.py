@@ -32,6 +32,26 @@ LEAST = {
 }
 
 
+@pytest.mark.parametrize(
+    ("flag", "likes", "comments"),
+    [
+        ("like_and_view_counts_disabled", None, 2),
+        ("comments_disabled", 3, None),
+        ("something_else", 3, 2),
+    ],
+)
+def test_a_count_that_its_author_hid_is_unknown(
+    flag: str, likes: int | None, comments: int | None
+) -> None:
+    counted = {**LEAST, "like_count": 3, "comment_count": 2}
+    for value in (False, None):
+        shown = post_from({**counted, flag: value})
+        assert (shown.like_count, shown.comment_count) == (3, 2)
+    hidden = post_from({**counted, flag: True})
+    assert (hidden.like_count, hidden.comment_count) == (likes, comments)
+    assert post_from({**counted, "like_count": -1, "comment_count": -1}).comment_count is None
+
+
 def test_the_least() -> None:
     post = post_from(LEAST)
     assert post.post_id == "3141592653589793238"
