@@ -18,6 +18,7 @@ from bot.core.clock import utc_now
 from bot.core.events import Author, Media, Post
 from bot.flow.policy import Policy
 from bot.flow.render import Renderer
+from bot.platforms import registry
 from bot.platforms.sandbox.photos import Gallery
 from bot.service.app import App, ServingStages
 from bot.service.observe import configure_logs
@@ -85,7 +86,7 @@ def main() -> None:
         folder = Path(name)
         settings = Settings(data=Data(dir=folder / "data"))
         app, stages = App(settings), ServingStages(settings)
-        renderer = Renderer(app.database, app.originals, app.artifacts, stages)
+        renderer = Renderer(app.database, app.originals, app.artifacts, stages, registry.ways)
         policy, number = Policy(), 0
         for side in (320, 700, 1080):
             times = []

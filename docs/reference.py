@@ -24,7 +24,7 @@ import typer
 from bot.cli import app
 from bot.config.settings import SECTIONS
 from bot.core import errors
-from bot.core.events import Mode, TrackKind
+from bot.core.events import TrackKind
 from bot.dataset.export import FORMATS
 from bot.platforms import registry
 from bot.service.observe import REGISTRY
@@ -259,13 +259,12 @@ def members(kind: type[StrEnum]) -> Iterator[tuple[str, str]]:
 def platforms() -> Iterator[str]:
     """Per platform: the modes of a reply with the network steps of each."""
     yield f"Kinds of track: {', '.join(f'`{kind}`' for kind in TrackKind)}.\n"
-    for name in registry.names():
-        plan = importlib.import_module(f"bot.platforms.{name}.write").plan
+    for platform in registry.descriptors():
         rows = [
-            (f"`{mode}`", meaning, ", ".join(f"`{kind}`" for kind in plan(mode, comment=False)))
-            for (_, meaning), mode in zip(members(Mode), Mode, strict=True)
+            (f"`{mode.name}`", mode.meaning, ", ".join(f"`{step.name}`" for step in mode.steps))
+            for mode in platform.ways.modes
         ]
-        yield f"### {name}\n"
+        yield f"### {platform.name}\n"
         yield from table(("`replies.mode`", "meaning", "steps on the network"), rows)
 
 

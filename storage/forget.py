@@ -11,7 +11,6 @@ from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, delete, or_, select, update
 
 from storage import blobs, outbox, retractions, snapshots
-from storage.steps import UPLOADS
 from storage.tables import (
     Artifact,
     AuthorName,
@@ -201,7 +200,7 @@ def _forget_replies(session: Session, mine: ColumnElement[bool], now: datetime) 
     visible = (ReplyState.SENT, ReplyState.UNKNOWN, ReplyState.SENDING)
     traces = select(ReplyStep.reply).where(
         col(ReplyStep.state).in_((StepState.DONE, StepState.SENDING, StepState.UNKNOWN)),
-        col(ReplyStep.kind).not_in(UPLOADS),
+        col(ReplyStep.visible),
     )
     gone = session.exec(
         delete(Reply).where(mine, col(Reply.state).not_in(visible), col(Reply.id).not_in(traces))

@@ -164,7 +164,7 @@ def sent_since(
         .where(
             ReplyStep.reply == Reply.id,
             col(ReplyStep.state).in_((StepState.DONE, StepState.UNKNOWN)),
-            col(ReplyStep.kind).not_in(steps.UPLOADS),
+            col(ReplyStep.visible),
         )
         .exists()
     )

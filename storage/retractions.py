@@ -1,7 +1,7 @@
 """What of ours is to be deleted on a network: one row each, so that no crash loses one.
 
-The id of a post or story is the platform's; of a comment `POST/COMMENT`, of a direct message
-`THREAD/MESSAGE`: what it lies under is needed to find it.
+Kind and id are the platform's own, as the write that made it said (`ReplyStep.leaves`,
+`remote_id`); nothing here knows what they mean.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from enum import StrEnum
 from sqlalchemy import func
 from sqlmodel import Session, col, select, update
 
-from bot.core.events import Remote, StepKind
 from storage.tables import Reply, ReplyStep, Retraction, StepState
 from storage.text import storable
 
@@ -23,15 +22,6 @@ class State(StrEnum):
     DONE = "done"  # deleted
     GONE = "gone"  # it was not there any more
     FAILED = "failed"  # the service stopped trying; a person is needed
-
-
-_KINDS = {
-    StepKind.POST: Remote.POST,
-    StepKind.STORY: Remote.STORY,
-    StepKind.COMMENT: Remote.COMMENT,
-    StepKind.DM_TEXT: Remote.DM,
-    StepKind.DM_PHOTO: Remote.DM,
-}
 
 
 def of_reply(session: Session, reply: Reply, now: datetime) -> int:
@@ -44,19 +34,13 @@ def of_reply(session: Session, reply: Reply, now: datetime) -> int:
 
 def of_step(session: Session, reply: Reply, step: ReplyStep, now: datetime) -> bool:
     """Have what this write made deleted. False when it shows nothing, or nobody knows its id."""
-    kind = _KINDS.get(StepKind(step.kind))
-    under = {
-        Remote.COMMENT: reply.source_post,
-        Remote.DM: str(step.outputs.get("thread_id") or ""),
-    }
-    if kind is None or not step.remote_id or not under.get(kind, "-"):
+    if not step.leaves or not step.remote_id:
         return False
-    where = f"{under[kind]}/" if kind in under else ""
-    return add(session, reply.platform, reply.account, kind, where + step.remote_id, now)
+    return add(session, reply.platform, reply.account, step.leaves, step.remote_id, now)
 
 
 def add(
-    session: Session, platform: str, account: str, kind: Remote, remote_id: str, now: datetime
+    session: Session, platform: str, account: str, kind: str, remote_id: str, now: datetime
 ) -> bool:
     """True, also when it was asked for before."""
     asked = select(Retraction.id).where(
@@ -70,7 +54,7 @@ def add(
             Retraction(
                 platform=platform,
                 account=account,
-                kind=kind.value,
+                kind=kind,
                 remote_id=remote_id,
                 not_before=now,
                 created=now,

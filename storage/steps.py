@@ -8,12 +8,10 @@ from datetime import datetime
 
 from sqlmodel import Session, col, func, select, update
 
-from bot.core.events import Receipt, StepKind
+from bot.core.events import Receipt
 from storage import retractions
 from storage.tables import Reply, ReplyState, ReplyStep, StepState
 from storage.text import storable
-
-UPLOADS = (StepKind.UPLOAD, StepKind.DM_UPLOAD)  # show nothing to anybody
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +19,8 @@ class PlannedStep:
     kind: str
     token: str
     text: str
+    visible: bool = True  # people see something once it is done
+    leaves: str = ""  # the kind of thing that can be deleted, by the receipt's id; "" for none
 
 
 def plan(
@@ -39,6 +39,8 @@ def plan(
             kind=s.kind,
             token=s.token,
             text=storable(s.text),
+            visible=s.visible,
+            leaves=s.leaves,
         )
         for i, s in enumerate(steps)
     ]
@@ -56,7 +58,7 @@ def of_reply(session: Session, reply_id: int, way: int | None = None) -> list[Re
 
 def shown(rows: Sequence[ReplyStep]) -> bool:
     """Whether something of these writes is on the network for people to see."""
-    return any(step.state == StepState.DONE and step.kind not in UPLOADS for step in rows)
+    return any(step.state == StepState.DONE and step.visible for step in rows)
 
 
 def visible(session: Session, reply_id: int) -> bool:

@@ -278,6 +278,8 @@ class ReplyStep(SQLModel, table=True):
     kind: str
     token: str
     text: str = Field(default="", sa_type=Text)
+    visible: bool = True  # people see something once it is done
+    leaves: str = ""  # the kind of thing that can be deleted, by `remote_id`; "" for none
     state: str = StepState.PLANNED
     started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -543,7 +545,7 @@ class Retraction(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     platform: str
     account: str
-    kind: str  # post | story | comment | dm
+    kind: str  # one of the platform's own
     remote_id: str
     state: str = Field(default="waiting", index=True)  # waiting | done | gone | failed
     attempts: int = 0

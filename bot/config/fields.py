@@ -22,12 +22,11 @@ from pydantic import (
 
 from bot.config.values import Threshold, parse_quiet_hours, parse_threshold
 from bot.core import text
-from bot.core.events import Mode
 from bot.flow.quiet_hours import QuietHours
 from bot.net.addresses import is_loopback
 from bot.schema.fields import AS_WRITTEN, HOST, SPLIT, Duration, Hashtag, Username, resolved
 from bot.schema.problems import did_you_mean, not_one_of, quote
-from bot.schema.values import parse_duration, parse_size
+from bot.schema.values import Rate, parse_duration, parse_rate, parse_size
 from models.serving.catalogue import names
 from storage.checks import NAMES, Check, checks
 
@@ -38,11 +37,16 @@ SEGMENTERS = ("learned", "embedded", *names("segmenter"))
 REFINERS = ("off", *names("refiner"))
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("auto", "text", "json")
+DEFAULT = "default"  # of a limit: the one that the platform has
 PLACEHOLDERS = ("author", "style", "url")
 
 _DATABASE = re.compile(r"(sqlite|postgres(?:ql)?(?:\+psycopg)?)://")
 _CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 _ACCOUNT = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
+
+
+def _limit(value: object) -> Rate | str | None:
+    return DEFAULT if value == DEFAULT else parse_rate(value)
 
 
 def _choice(*allowed: str) -> BeforeValidator:
@@ -207,8 +211,8 @@ Nice = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=19)]
 AccountName = Annotated[str, AfterValidator(_account)]
 Dataset = Annotated[str, AfterValidator(_dataset)]
 
-ModeName = Annotated[Mode, _choice(*Mode)]
-ModeNames = Annotated[tuple[ModeName, ...], SPLIT]
+Limit = Annotated[Rate | str | None, PlainValidator(_limit), AS_WRITTEN]
+ModeNames = Annotated[tuple[str, ...], SPLIT]  # `bot.config.settings` asks the platforms
 UpscalerPack = Annotated[str, _choice(*UPSCALERS)]
 DeletedPosts = Annotated[str, _choice(*DELETED_POSTS)]
 SegmenterPack = Annotated[str, _choice(*SEGMENTERS)]

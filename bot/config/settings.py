@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import time, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 from pydantic import (
     BeforeValidator,
@@ -20,6 +20,7 @@ from pydantic import (
     SerializeAsAny,
     ValidationError,
     ValidationInfo,
+    create_model,
     field_validator,
     model_validator,
 )
@@ -29,16 +30,16 @@ from bot.config import fields
 from bot.config.source import Source, parse_source, read_text
 from bot.config.values import Threshold
 from bot.core.errors import ConfigError
-from bot.core.events import Mode, TrackKind
+from bot.core.events import TrackKind
 from bot.core.text import track_key
 from bot.net.addresses import is_loopback
 from bot.platforms import registry
 from bot.platforms.account import Account
-from bot.schema.fields import Hashtag, Limit, PositiveDuration, Username
+from bot.platforms.descriptor import Descriptor
+from bot.schema.fields import Hashtag, PositiveDuration, Username, split
 from bot.schema.problems import Path as KeyPath
 from bot.schema.problems import did_you_mean, nearest, not_one_of, origin_of, quote
 from bot.schema.section import Section, Strict
-from bot.schema.values import Rate
 from models.compose import styles
 
 # What a style may be called: one of the overlays, or another one for each post.
@@ -92,7 +93,7 @@ class Replies(Section, live=True):
     dry_run: bool = False
     approval: bool = True
     approval_expires: PositiveDuration = timedelta(hours=48)
-    mode: fields.ModeName = Mode.POST
+    mode: str = ""  # the first of the platform's own
     fallback: fields.ModeNames = ()  # tried in order after a definitive refusal
     style: str = "tint"
     caption: fields.Caption = "For @{author}, made by a machine from {url}"
@@ -111,7 +112,7 @@ class Replies(Section, live=True):
 
     @field_validator("fallback")
     @classmethod
-    def _ways_differ(cls, fallback: tuple[Mode, ...], info: ValidationInfo) -> tuple[Mode, ...]:
+    def _ways_differ(cls, fallback: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         ways = (info.data.get("mode"), *fallback)
         if len(set(ways)) < len(ways):
             raise ValueError("names a way twice, or the one that mode names")
@@ -169,17 +170,19 @@ class Curation(Section, live=True):
     min_label_fit: fields.Bound = Threshold(0.4)
 
 
-class Pacing(Section, live=False):
-    """Token buckets per account and action class; None: no limit."""
+class _Pacing(Section, live=False):
+    """Token buckets per account and action class: a rate, None for no limit, or DEFAULT."""
 
-    read: Limit = Rate(300, timedelta(hours=1))
-    media: Limit = Rate(1000, timedelta(hours=1))
-    login: Limit = Rate(3, timedelta(hours=1))
-    upload: Limit = Rate(10, timedelta(hours=1))
-    publish: Limit = Rate(6, timedelta(hours=1))
-    comment: Limit = Rate(6, timedelta(hours=1))
-    dm: Limit = Rate(10, timedelta(hours=1))
-    delete: Limit = Rate(20, timedelta(hours=1))
+
+_ACTIONS = dict.fromkeys(name for one in registry.descriptors() for name in one.actions)
+if TYPE_CHECKING:
+    Pacing = _Pacing
+else:  # its keys are the actions that platforms have
+    Pacing = create_model(
+        "Pacing",
+        __base__=_Pacing,
+        **dict.fromkeys(_ACTIONS, (fields.Limit, fields.DEFAULT)),
+    )
 
 
 class Log(Section, live=False):
@@ -275,6 +278,7 @@ def parse(
             _complain(source, detail)
     _check_tracks(source, context, styles)
     _check_accounts(source, context)
+    _check_modes(source)
     if disk and settings is not None:
         _check_disk(source, settings.data.dir)
     if settings is None or source.problems:
@@ -394,12 +398,49 @@ def _check_disk(source: Source, folder: Path) -> None:
         source.complain(("data", "dir"), f"{folder} cannot be used: {error.strerror}")
 
 
+def _check_modes(source: Source) -> None:
+    """Every way is one that some account's platform has, and each platform has one of them."""
+    replies = source.data.get("replies")
+    said = _named_modes(replies) if isinstance(replies, dict) else []
+    platforms = _platforms(source)
+    here = {one.name: one for one in platforms.values() or registry.descriptors()}
+    known = list(dict.fromkeys(mode.name for one in here.values() for mode in one.ways.modes))
+    for path, name in said:
+        if name not in known:
+            source.complain(("replies", *path), not_one_of(name, known))
+    names = {name for _, name in said}
+    for account, platform in platforms.items():
+        own = [mode.name for mode in platform.ways.modes]
+        if names and names <= {*known} and not names.intersection(own):
+            what = f"its platform has none of the ways of [replies]; add one of {', '.join(own)}"
+            source.complain(("accounts", account), what)
+
+
+def _named_modes(replies: Mapping[str, Any]) -> list[tuple[KeyPath, str]]:
+    mode, more = replies.get("mode"), split(replies.get("fallback"))
+    fallback = enumerate(more if isinstance(more, list) else ())
+    said = [(("mode",), mode), *((("fallback", i), name) for i, name in fallback)]
+    return [(path, name) for path, name in said if isinstance(name, str) and name]
+
+
+def _platforms(source: Source) -> dict[str, Descriptor]:
+    """The platform of every account that says one."""
+    raw = source.data.get("accounts")
+    accounts = raw.items() if isinstance(raw, dict) else ()
+    said = ((name, keys.get("platform")) for name, keys in accounts if isinstance(keys, dict))
+    return {
+        name: found
+        for name, platform in said
+        if isinstance(platform, str) and (found := registry.find(platform)) is not None
+    }
+
+
 def _check_accounts(source: Source, context: dict[str, Any]) -> None:
     raw = source.data.get("accounts")
     seen: dict[tuple[str, str], str] = {}
     for name, keys in raw.items() if isinstance(raw, dict) else ():
         platform = keys.get("platform") if isinstance(keys, dict) else None
-        if platform is not None and registry.find(platform) is None:
+        if isinstance(platform, str) and registry.find(platform) is None:
             what = not_one_of(platform, registry.names())
             source.complain(("accounts", name, "platform"), what)
         for _, account in _valid(account_model(keys), [(name, keys)], context) if platform else ():

@@ -14,23 +14,6 @@ class MediaKind(StrEnum):
     COVER = "cover"  # the cover image of a video or reel
 
 
-class Mode(StrEnum):
-    """How a reply is published."""
-
-    POST = "post"  # a post in our own feed that tags the author
-    STORY = "story"  # a story that mentions the author
-    DM = "dm"  # a direct message to the author
-
-
-class Remote(StrEnum):
-    """Something of ours on a platform that can be deleted there."""
-
-    POST = "post"
-    STORY = "story"
-    COMMENT = "comment"
-    DM = "dm"
-
-
 class TrackKind(StrEnum):
     HASHTAG = "hashtag"
     PROFILE = "profile"
@@ -125,34 +108,22 @@ class CommentPage:
     cursor: str | None = None  # None: there is no further page
 
 
-class StepKind(StrEnum):
-    """One network write of a reply; each is a row of its own in `reply_steps`."""
-
-    UPLOAD = "upload"  # bytes to the platform; shows nothing to anybody, so it may be repeated
-    POST = "post"  # turns an upload into a feed post
-    STORY = "story"  # turns an upload into a story
-    DM_TEXT = "dm_text"  # names the source; opens the thread where there is none
-    DM_UPLOAD = "dm_upload"
-    DM_PHOTO = "dm_photo"
-    COMMENT = "comment"  # a text comment under the source post
-
-
 @dataclass(frozen=True, slots=True)
 class Step:
     """Everything needed to send one write, fixed and stored before it is sent.
 
-    `token` identifies the write to the platform wherever it takes such a thing (upload id,
-    idempotence token, client context); `inputs` holds what earlier steps gave (upload_id, ...).
+    `token` identifies the write to the platform wherever it takes such a thing (an idempotency key,
+    a record's key); `inputs` holds what earlier steps of the same reply gave.
     """
 
-    kind: StepKind
+    kind: str  # one of the platform's own (`bot.platforms.descriptor.StepKind`)
     token: str
     source_post_id: str
     source_url: str
     author: Author
     text: str = ""  # caption, comment or message
     alt_text: str = ""
-    image: bytes | None = None  # JPEG, for uploads only
+    image: bytes | None = None  # a file as the mode's canvas wants it, where the step carries one
     size: tuple[int, int] = (0, 0)  # (width, height) of the image
     inputs: Mapping[str, str] = field(default_factory=dict)
     started_at: datetime | None = None  # when the write was first sent; None before that
@@ -162,7 +133,7 @@ class Step:
 class Receipt:
     """The platform confirmed a write. `outputs` feed later steps of the same reply."""
 
-    remote_id: str
+    remote_id: str  # what `Platform.delete` and `exists` take for it; "" when nobody knows
     url: str = ""
     outputs: Mapping[str, str] = field(default_factory=dict)
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from bot.core.events import Mode, TrackKind
+from bot.core.events import TrackKind
 from bot.flow.quiet_hours import QuietHours
 
 
@@ -40,8 +40,8 @@ class Policy:
     enabled: bool = True
     dry_run: bool = False
     approval: bool = True
-    mode: Mode = Mode.POST
-    fallback: tuple[Mode, ...] = ()
+    mode: str = ""  # the first of the platform's own
+    fallback: tuple[str, ...] = ()
     styles: tuple[str, ...] = ("tint",)  # one of them per post, always the same for one post
     caption: str = ""
     comment: str = ""
@@ -63,8 +63,8 @@ class Policy:
         """The style of a reply to this post, where its track names none."""
         return self.styles[zlib.crc32(post_id.encode()) % len(self.styles)]
 
-    def modes(self) -> tuple[Mode, ...]:
-        """The configured way, then the fallbacks, each once."""
+    def modes(self) -> tuple[str, ...]:
+        """The configured way, then the fallbacks, each once; a platform takes those it has."""
         return tuple(dict.fromkeys((self.mode, *self.fallback)))
 
     def day(self, now: datetime) -> tuple[datetime, datetime]:

@@ -10,12 +10,13 @@ from datetime import timedelta
 import structlog
 
 from bot.core.errors import AuthError, LoginRequired, RateLimited, Refused, TargetGone, Unavailable
-from bot.core.events import Author, Mode, StepKind
+from bot.core.events import Author
 from bot.flow.forget import Files, drop, source_deleted
 from bot.flow.gate import Hold, Stop, ask
 from bot.flow.policy import Policy, Track
 from bot.flow.sending import Channel, Sending, known_author, pause_after, reply_id
 from bot.flow.trigger import Us, still_wanted
+from bot.platforms.ways import StepKind
 from storage import dataset, outbox, steps
 from storage.tables import Reply, ReplyState, ReplyStep, StepState
 
@@ -129,6 +130,7 @@ class _Delivery:
         self._reply = sending.reply
         self._id = reply_id(sending.reply)
         self._policy = sending.policy
+        self._kinds = sending.channel.platform.ways
         self._told = sent
 
     def run(self) -> None:
@@ -152,15 +154,15 @@ class _Delivery:
         with self._channel.database.write() as session:
             self._sending.move(session, S.SENDING, S.FAILED, f"refused: {refusal}")
 
-    def _ways(self, rows: list[ReplyStep]) -> list[Mode]:
+    def _ways(self, rows: list[ReplyStep]) -> list[str]:
         """Those already tried, then the configured ones it was rendered for: the configuration may
         have changed since."""
         after: dict[str, str] = self._reply.facts["after"]
-        begun = {row.way: Mode(row.mode) for row in rows}
-        wanted = [m for m in self._policy.modes() if m.value in after] or [Mode(m) for m in after]
+        begun = {row.way: row.mode for row in rows}
+        wanted = [mode for mode in self._policy.modes() if mode in after] or list(after)
         return list(dict.fromkeys([*begun.values(), *wanted]))
 
-    def _send_way(self, way: int, mode: Mode) -> str | None:
+    def _send_way(self, way: int, mode: str) -> str | None:
         """All writes of one way. The refusal, when the next way may start; else None."""
         with self._channel.database.write() as session:
             rows = steps.plan(session, self._id, way, mode, self._plan(mode))
@@ -173,7 +175,7 @@ class _Delivery:
                 if outcome is None:
                     return None  # held or in doubt: the rows say which
                 row = outcome
-            if row.state == StepState.REFUSED and row.kind != StepKind.COMMENT:
+            if row.state == StepState.REFUSED and not self._kinds.step(row.kind).optional:
                 return row.error
             if row.state == StepState.REFUSED:
                 note = f"comment not sent: {row.error}"
@@ -181,32 +183,36 @@ class _Delivery:
         self._sent(mode, note)
         return None
 
-    def _plan(self, mode: Mode) -> list[steps.PlannedStep]:
-        kinds = self._channel.platform.plan(mode, comment=bool(self._policy.comment))
-        return [steps.PlannedStep(kind, secrets.token_hex(16), self._text(kind)) for kind in kinds]
+    def _plan(self, mode: str) -> list[steps.PlannedStep]:
+        return [
+            steps.PlannedStep(
+                kind.name, secrets.token_hex(16), self._text(kind), kind.visible, kind.leaves
+            )
+            for kind in self._kinds.plan(mode, comment=bool(self._policy.comment))
+        ]
 
     def _text(self, kind: StepKind) -> str:
         """Comment or caption from the operator's template. The source link is always in a caption:
         a post of unknown outcome is found again by it."""
+        if kind.text is None:
+            return ""
         url = self._reply.source_url
         fields = {
             "author": self._sending.author.username,
             "url": url,
             "style": self._reply.facts["compose"]["style"],
         }
-        if kind is StepKind.COMMENT:
-            return _fill(self._policy.comment, fields)
+        if kind == self._kinds.comment:
+            return kind.text.fitted(_fill(self._policy.comment, fields), "")
         text = _fill(self._policy.caption, fields)
-        return text if url in text else f"{text}\n{url}".strip()
+        return kind.text.fitted(text if url in text else f"{text}\n{url}".strip(), url)
 
-    def _sent(self, mode: Mode, note: str) -> None:
+    def _sent(self, mode: str, note: str) -> None:
         with self._channel.database.write() as session:
             done = [s for s in steps.of_reply(session, self._id) if s.state == StepState.DONE]
             url = next((s.outputs["url"] for s in done if s.outputs.get("url")), "")
             now = self._channel.clock()
-            self._sending.move(
-                session, S.SENDING, S.SENT, note, sent_at=now, mode=mode.value, url=url
-            )
+            self._sending.move(session, S.SENDING, S.SENT, note, sent_at=now, mode=mode, url=url)
         self._told((now - self._reply.created).total_seconds())
 
 

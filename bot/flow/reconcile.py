@@ -10,11 +10,12 @@ from sqlmodel import Session, col, select
 
 from bot.core.clock import Clock, utc_now
 from bot.core.errors import AuthError, LoginRequired, NetworkError, RateLimited, TargetGone
-from bot.core.events import Reading, Receipt, StepKind, Verdict
+from bot.core.events import Reading, Receipt, Verdict
 from bot.flow.forget import Files, gone_at_source
 from bot.flow.policy import Policy
 from bot.flow.sending import as_step, known_author, pause_after
 from bot.platforms.base import Platform
+from bot.platforms.ways import StepKind
 from storage import outbox, steps
 from storage.database import Database
 from storage.tables import Reply, ReplyState, ReplyStep, StepState
@@ -67,11 +68,14 @@ class Reconciler:
         except Exception as error:  # noqa: BLE001 - whatever went wrong, nothing was learnt
             log.warning("reading failed", reply=reply.id, error=str(error))
             reading = Reading(Verdict.UNKNOWN, detail=f"{type(error).__name__}: {error}")
-            lost = isinstance(error, TargetGone) and row.kind == StepKind.COMMENT
+            lost = isinstance(error, TargetGone)
         self._conclude(reply, row, reading, policy)
         if lost and reply.post is not None:
             self._look_for_source(reply.source_post, reply.post, policy)
         return True
+
+    def _kind(self, row: ReplyStep) -> StepKind:
+        return self._platform.ways.step(row.kind)
 
     def _look_for_source(self, post_id: str, row_id: int, policy: Policy) -> None:
         """Comments that cannot be read may be closed to us: the post itself is asked for."""
@@ -112,7 +116,7 @@ class Reconciler:
                 _go_on(session, reply, f"found: {reading.detail}", now)
                 return
             number = len(row.readings) + 1
-            done = number >= READINGS or row.kind in steps.UPLOADS
+            done = number >= READINGS or self._kind(row).repeatable
             steps.note_reading(
                 session,
                 step_id,
@@ -123,7 +127,7 @@ class Reconciler:
             )
             verdicts = [r["verdict"] for r in row.readings] + [reading.verdict.value]
             absent = set(verdicts) == {Verdict.ABSENT.value}
-            if done and absent and (row.sends < MAX_SENDS or row.kind in steps.UPLOADS):
+            if done and absent and (row.sends < MAX_SENDS or self._kind(row).repeatable):
                 steps.replan(session, step_id, f"absent in {number} readings")
                 _go_on(session, reply, f"absent in {number} readings", now)
             elif done:

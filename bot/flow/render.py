@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -14,12 +14,13 @@ import structlog
 from sqlmodel import col, select
 
 from bot.core.clock import Clock, utc_now
-from bot.core.events import Mode
 from bot.flow.policy import Policy
+from bot.platforms.ways import Mode
 from models.base import Composer, Image, Mask, Segmenter, Upscaler
 from models.images import codec, decoder
-from models.images.codec import encode_jpeg, encode_png, png_mask
-from models.images.fit import fit_feed, fit_story
+from models.images.canvas import Canvas
+from models.images.codec import encode, encode_png, png_mask
+from models.images.fit import fit
 from storage import outbox
 from storage.artifacts import Artifacts, Kept, Recipe
 from storage.blobs import BlobStore
@@ -34,8 +35,8 @@ from storage.tables import (
 )
 
 log = structlog.get_logger()
-WIDTH = 1080  # px: the width Instagram keeps
 MAX_ASPECT = 4.0  # longer images are shown letterboxed anyway; more pixels would only cost time
+_JPEG = b"\xff\xd8"  # how a file of it begins
 WAIT_FOR_IMAGE = timedelta(seconds=10)
 
 
@@ -78,8 +79,11 @@ class Renderer:
         originals: BlobStore,
         artifacts: BlobStore,
         stages: Stages,
+        ways: Callable[[str, Sequence[str]], Sequence[Mode]],
         clock: Clock = utc_now,
     ) -> None:
+        """`ways`: those of the wished ways of replying that a platform has."""
+        self._ways = ways
         self._database = database
         self._originals = originals
         self._artifacts = artifacts
@@ -101,16 +105,18 @@ class Renderer:
             return None
         began = time.perf_counter()
         facts: dict[str, Any] = {}
-        large = self._enlarge(source, facts)
+        modes = self._ways(reply.platform, policy.modes())
+        width = max(mode.canvas.width for mode in modes)
+        large = self._enlarge(source, width, facts)
         mask, mask_stage = self._segment(source, large, facts)
-        after, style = self._compose(source, large, mask, mask_stage, reply, policy, facts)
+        after, style = self._compose(source, large, mask, mask_stage, reply, policy, modes, facts)
         facts["alt_text"] = self._stages.alt_text(style, source.username, mask, reply.seed)
         facts["seconds"] = round(time.perf_counter() - began, 3)
         return {
             "facts": facts | {"after": after},
             "before_sha256": source.sha256,
             "mask_sha256": mask_stage.sha256,
-            "after_sha256": after[policy.mode],
+            "after_sha256": after[modes[0].name],
         }
 
     def _source(self, reply: Reply) -> Source | None:
@@ -131,23 +137,24 @@ class Renderer:
         reasons = sorted({row.reason for row in rows if row.reason})
         raise NotRenderable("; ".join(reasons) or "the post has no image")
 
-    def _enlarge(self, source: Source, facts: dict[str, Any]) -> Image:
-        original = decoder.decode(self._originals.get(source.sha256), shrink_to=WIDTH).pixels
+    def _enlarge(self, source: Source, target: int, facts: dict[str, Any]) -> Image:
+        original = decoder.decode(self._originals.get(source.sha256), shrink_to=target).pixels
         height, width = original.shape[:2]
         facts["input"] = [width, height]
-        scale = scale_for(original)
+        scale = scale_for(original, target)
         if scale == 1:
-            large, facts["superres"] = enlarged(original, self._stages)
+            large, facts["superres"] = enlarged(original, target, self._stages)
             return large
         upscaler = self._stages.upscaler(scale)
         made: list[Image] = []  # what `compute` made need not be decoded again
 
         def compute() -> tuple[bytes, dict[str, Any]]:
-            large, note = enlarged(original, self._stages)
+            large, note = enlarged(original, target, self._stages)
             made.append(large)
             return encode_png(large), note
 
-        stage = self._cached("superres", upscaler.version, {"scale": scale}, source, [], compute)
+        params = {"scale": scale, "width": target}
+        stage = self._cached("superres", upscaler.version, params, source, [], compute)
         facts["superres"] = stage.facts | {"version": upscaler.version}
         return made[0] if made else self._made(stage)
 
@@ -170,7 +177,8 @@ class Renderer:
             }
 
         inputs = [facts["superres"].get("version", "1")]
-        stage = self._cached("segment", segmenter.version, {}, source, inputs, compute)
+        params = {"width": image.shape[1]}
+        stage = self._cached("segment", segmenter.version, params, source, inputs, compute)
         facts["segment"] = stage.facts | {"version": segmenter.version}
         if made:
             return made[0], stage
@@ -184,9 +192,10 @@ class Renderer:
         mask_stage: Kept,
         reply: Reply,
         policy: Policy,
+        modes: Sequence[Mode],
         facts: dict[str, Any],
     ) -> tuple[dict[str, str], str]:
-        """One file per way of publishing, since a story has another shape than a feed post."""
+        """One file per way of replying, since each has its canvas."""
         composer = self._stages.composer(reply.style)
         if composer.needs_mask and not mask.any():
             composer = self._stages.composer(self._stages.without_mask())
@@ -195,18 +204,18 @@ class Renderer:
         badge = policy.disclosure if policy.badge else ""
         composed: list[Image] = []  # computed once, and only if a file is missing
 
-        def compute(mode: Mode) -> tuple[bytes, dict[str, Any]]:
+        def compute(canvas: Canvas) -> tuple[bytes, dict[str, Any]]:
             if not composed:
                 made = composer(image, mask, seed=reply.seed)
                 composed.append(self._stages.badge(made, badge) if badge else made)
-            fitted = fit_story(composed[0]) if mode is Mode.STORY else fit_feed(composed[0])
+            fitted = fit(composed[0], canvas)
             height, width = fitted.shape[:2]
-            return encode_jpeg(fitted, description=alt), {"size": [width, height]}
+            return _encoded(fitted, canvas, alt), {"size": [width, height]}
 
         after, sizes = {}, {}
-        for mode in policy.modes():
-            shape = "story" if mode is Mode.STORY else "feed"
-            params = {"seed": reply.seed, "badge": badge, "shape": shape, "alt": alt}
+        for mode in modes:
+            canvas = asdict(mode.canvas)
+            params = {"seed": reply.seed, "badge": badge, "canvas": canvas, "alt": alt}
             inputs = [mask_stage.sha256, facts["superres"].get("version", "1")]
             stage = self._cached(
                 "compose",
@@ -214,9 +223,9 @@ class Renderer:
                 params,
                 source,
                 inputs,
-                lambda m=mode: compute(m),  # type: ignore[misc]
+                lambda c=mode.canvas: compute(c),  # type: ignore[misc]
             )
-            after[mode.value], sizes[mode.value] = stage.sha256, stage.facts["size"]
+            after[mode.name], sizes[mode.name] = stage.sha256, stage.facts["size"]
         facts["compose"] = {"style": composer.style, "version": composer.version, "sizes": sizes}
         return after, composer.style
 
@@ -235,7 +244,7 @@ class Renderer:
         began = time.perf_counter()
         data, facts = compute()
         facts["ms"] = round((time.perf_counter() - began) * 1000)
-        mime = "image/jpeg" if name == "compose" else "image/png"
+        mime = "image/jpeg" if data.startswith(_JPEG) else "image/png"
         made = self._kept.keep(recipe, data, mime, facts, self._clock())
         if made is None:  # while the network ran
             raise NotRenderable("the source was forgotten")
@@ -243,20 +252,28 @@ class Renderer:
         return made
 
 
-def scale_for(image: Image) -> int:
-    """1 when the short side is large enough, else the smaller of 2 and 4 that makes it so."""
+def scale_for(image: Image, target: int) -> int:
+    """1 when the short side has `target` px, else the smaller of 2 and 4 that makes it so."""
     short = min(image.shape[:2])
-    return 1 if short >= WIDTH else 2 if short * 2 >= WIDTH else 4
+    return 1 if short >= target else 2 if short * 2 >= target else 4
 
 
-def enlarged(image: Image, stages: Stages) -> tuple[Image, dict[str, Any]]:
-    """The image at the output's width, super-resolved if it is small; and what was done."""
-    scale = scale_for(image)
+def enlarged(image: Image, target: int, stages: Stages) -> tuple[Image, dict[str, Any]]:
+    """The image `target` px wide, super-resolved if it is small; and what was done."""
+    scale = scale_for(image, target)
     if scale == 1:
         short = min(image.shape[:2])
         note = {"scale": 1, "skipped": f"short side {short} px is large enough"}
-        return _to_width(image), note
-    return _to_width(stages.upscaler(scale)(_bounded(image, scale))), {"scale": scale}
+        return _to_width(image, target), note
+    large = stages.upscaler(scale)(_bounded(image, target, scale))
+    return _to_width(large, target), {"scale": scale}
+
+
+def _encoded(image: Image, canvas: Canvas, alt: str) -> bytes:
+    try:
+        return encode(image, canvas, description=alt)
+    except ValueError as error:
+        raise NotRenderable(str(error)) from error
 
 
 def claim(database: Database, account: str, now_: Clock) -> Reply | None:
@@ -275,24 +292,21 @@ def claim(database: Database, account: str, now_: Clock) -> Reply | None:
     return None
 
 
-def _bounded(image: Image, scale: int) -> Image:
+def _bounded(image: Image, target: int, scale: int) -> Image:
     """Shrink what would become far larger than the output, so that time and memory stay bounded."""
     height, width = image.shape[:2]
-    longest = int(WIDTH * MAX_ASPECT / scale)
+    longest = int(target * MAX_ASPECT / scale)
     if max(height, width) <= longest:
         return image
     factor = longest / max(height, width)
     return _resize(image, max(1, round(width * factor)), max(1, round(height * factor)))
 
 
-def _to_width(image: Image) -> Image:
-    """1080 px wide, unless that would make it absurdly tall."""
+def _to_width(image: Image, target: int) -> Image:
+    """`target` px wide, unless that would make it absurdly tall."""
     height, width = image.shape[:2]
-    target = (
-        WIDTH
-        if height <= width * MAX_ASPECT
-        else max(1, round(WIDTH * MAX_ASPECT * width / height))
-    )
+    if height > width * MAX_ASPECT:
+        target = max(1, round(target * MAX_ASPECT * width / height))
     if width == target:
         return image
     return _resize(image, target, max(1, round(height * target / width)))

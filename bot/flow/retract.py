@@ -20,7 +20,6 @@ from bot.core.errors import (
     StorageError,
     TargetGone,
 )
-from bot.core.events import Remote
 from bot.flow.sending import pause_after
 from bot.platforms.base import Platform
 from storage import pauses, retractions
@@ -80,7 +79,7 @@ class Retractor:
         return True
 
     def _there(self, row: Retraction) -> bool:
-        return self._platform.exists(Remote(row.kind), row.remote_id)
+        return self._platform.exists(row.kind, row.remote_id)
 
     def _delete(self, row: Retraction) -> None:
         """Once. A fault of ours counts as an unknown outcome, since the request may have left."""
@@ -88,7 +87,7 @@ class Retractor:
         with self._database.write() as session:
             retractions.begin(session, row.id or 0, later)
         try:
-            self._platform.delete(Remote(row.kind), row.remote_id)
+            self._platform.delete(row.kind, row.remote_id)
         except TargetGone:
             self._finish(row, State.GONE)
         except (Refused, OutcomeUnknown) as error:

@@ -20,10 +20,11 @@ from bot.core.errors import (
     RateLimited,
     Refused,
 )
-from bot.core.events import Author, Mode, Step, StepKind
+from bot.core.events import Author, Step
 from bot.flow.gate import RETRY_HOLD, Brakes, Facts, Hold, ask_between_writes
 from bot.flow.policy import Policy
 from bot.platforms.base import Platform
+from bot.platforms.ways import StepKind
 from storage import outbox, pauses, steps
 from storage.blobs import BlobStore
 from storage.database import Database
@@ -102,7 +103,7 @@ class Sending:
     author: Author
     policy: Policy
 
-    def send(self, row: ReplyStep, mode: Mode, outputs: dict[str, str]) -> ReplyStep | None:
+    def send(self, row: ReplyStep, mode: str, outputs: dict[str, str]) -> ReplyStep | None:
         """One write. The row as it is now, or None when the reply is no longer `sending`.
 
         `outputs` are what the writes before it gave. Raises LoginRequired.
@@ -151,18 +152,21 @@ class Sending:
                 return False
             return steps.begin(session, step_id, self.channel.clock())  # else somebody has it
 
+    def _kind(self, row: ReplyStep) -> StepKind:
+        return self.channel.platform.ways.step(row.kind)
+
     def _was_in_doubt(self, step_id: int) -> bool:
         """Sent before, with an unknown outcome: "already used" is then no proof of absence."""
         with self.channel.database.read() as session:
             row = session.get_one(ReplyStep, step_id)
-        return row.kind not in steps.UPLOADS and row.sends > 1
+        return not self._kind(row).repeatable and row.sends > 1
 
-    def _step(self, row: ReplyStep, mode: Mode, outputs: dict[str, str]) -> Step:
+    def _step(self, row: ReplyStep, mode: str, outputs: dict[str, str]) -> Step:
         step = as_step(self.reply, self.author, row, outputs)
-        if step.kind not in steps.UPLOADS:
+        if not self._kind(row).image:
             return step
-        width, height = self.reply.facts["compose"]["sizes"][mode.value]
-        image = self.channel.artifacts.get(self.reply.facts["after"][mode.value])
+        width, height = self.reply.facts["compose"]["sizes"][mode]
+        image = self.channel.artifacts.get(self.reply.facts["after"][mode])
         return replace(step, image=image, size=(width, height))
 
     def _refused(self, row: ReplyStep, error: Exception) -> ReplyStep:
@@ -174,7 +178,7 @@ class Sending:
         """The platform froze this kind of action: this write is never tried again, in no other way
         either; the breaker keeps the next replies back."""
         refused = self._refused(row, error)
-        if row.kind == StepKind.COMMENT:
+        if self._kind(row).optional:
             return refused
         with self.channel.database.write() as session:
             self.move(session, S.SENDING, S.FAILED, f"blocked by the platform: {error}")
@@ -183,7 +187,7 @@ class Sending:
     def _not_applied(self, row: ReplyStep, error: RateLimited | AuthError) -> ReplyStep | None:
         """Nothing was applied, and not for a reason in this reply: it waits for better times.
         A comment does not: the image is out, and a late comment would only puzzle."""
-        if row.kind == StepKind.COMMENT:
+        if self._kind(row).optional:
             return self._refused(row, error)
         with self.channel.database.write() as session:
             steps.unsend(session, steps.step_id(row), str(error))
@@ -197,7 +201,7 @@ class Sending:
         step_id, now = steps.step_id(row), self.channel.clock()
         with self.channel.database.write() as session:
             sends = session.get_one(ReplyStep, step_id).sends
-            if row.kind not in steps.UPLOADS:
+            if not self._kind(row).repeatable:
                 steps.doubt(session, step_id, why, now + self.policy.reads[0])
                 self.move(session, S.SENDING, S.UNKNOWN, why)
             elif sends < MAX_UPLOADS:
@@ -211,7 +215,7 @@ class Sending:
 def as_step(reply: Reply, author: Author, row: ReplyStep, outputs: dict[str, str]) -> Step:
     """The write that a row stands for, without its image."""
     return Step(
-        kind=StepKind(row.kind),
+        kind=row.kind,
         token=row.token,
         source_post_id=reply.source_post,
         source_url=reply.source_url,

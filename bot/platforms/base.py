@@ -17,15 +17,13 @@ from bot.core.events import (
     Author,
     CommentPage,
     Media,
-    Mode,
     Page,
     Post,
     Reading,
     Receipt,
-    Remote,
     Step,
-    StepKind,
 )
+from bot.platforms.ways import Ways
 
 
 class Platform(Protocol):
@@ -33,6 +31,7 @@ class Platform(Protocol):
 
     name: str
     account: str
+    ways: Ways
 
     def login(self) -> Author:
         """Make the session usable (reuse, else log in once) and say who we are."""
@@ -61,9 +60,6 @@ class Platform(Protocol):
     def download(self, media: Media, max_bytes: int) -> bytes:
         """The original bytes. Raises Refused for a host that is not allowed or a body too large."""
 
-    def plan(self, mode: Mode, *, comment: bool) -> tuple[StepKind, ...]:
-        """The writes a reply of this mode needs, in order."""
-
     def send(self, step: Step) -> Receipt:
         """Send one write, once."""
 
@@ -73,14 +69,16 @@ class Platform(Protocol):
         Raises as reads do when the platform gave no usable answer: that is no reading at all.
         """
 
-    def delete(self, kind: Remote, remote_id: str) -> None:
-        """Delete something we published; `storage.retractions` says what its id is. Sent once.
+    def delete(self, kind: str, remote_id: str) -> None:
+        """Delete something we published: the kind that its step leaves, by the receipt's id.
+
+        Sent once.
 
         Raises TargetGone when there is no such thing, Refused when the platform will not,
         OutcomeUnknown when that is not certain.
         """
 
-    def exists(self, kind: Remote, remote_id: str) -> bool:
+    def exists(self, kind: str, remote_id: str) -> bool:
         """Whether something we published is still to be seen. Raises as reads do: False is said
         only by a complete answer."""
 

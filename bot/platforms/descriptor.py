@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bot.platforms.account import Account
 from bot.platforms.base import Pacer, Platform
+from bot.platforms.ways import Ways
 from bot.schema.values import Rate
 
 
@@ -41,6 +42,7 @@ class Descriptor:
     secrets: tuple[str, ...]  # keys that come from the environment; the first is for a login
     build: Callable[[Opening], Platform]  # sends nothing
     actions: Mapping[str, Rate | None]  # each class of requests with its limit; None: no limit
+    ways: Ways
     credentials: tuple[str, ...] = ()  # what its answers call secrets, to mask in logs
     sdk: Package | None = None
 
@@ -48,3 +50,6 @@ class Descriptor:
         strange = [name for name in self.secrets if name not in self.settings.model_fields]
         if strange:
             raise ValueError(f"{self.name}: no such settings: {', '.join(strange)}")
+        unpaced = [step.name for step in self.ways.steps() if step.action not in self.actions]
+        if unpaced:
+            raise ValueError(f"{self.name}: no limit for {', '.join(unpaced)}")

@@ -7,7 +7,10 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bot.platforms.descriptor import Descriptor
+    from bot.platforms.ways import Mode
 
 _PACKAGES = {"instagram": "bot.platforms.instagram"}
 
@@ -30,6 +33,14 @@ def find(name: str) -> Descriptor | None:
 def descriptors() -> tuple[Descriptor, ...]:
     """Of every package, in the order of `names`."""
     return tuple(found for name in _PACKAGES if (found := find(name)) is not None)
+
+
+def ways(platform: str, wished: Sequence[str]) -> tuple[Mode, ...]:
+    """Those of the wished ways of replying that a platform has, else its first. Raises KeyError."""
+    found = find(platform)
+    if found is None:
+        raise KeyError(platform)
+    return found.ways.of(wished)
 
 
 def secret_names() -> tuple[str, ...]:

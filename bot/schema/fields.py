@@ -22,10 +22,8 @@ from pydantic import (
 
 from bot.schema.problems import quote
 from bot.schema.values import (
-    Rate,
     parse_duration,
     parse_hashtag,
-    parse_rate,
     parse_seconds,
     parse_username,
 )
@@ -120,7 +118,6 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 PositiveDuration = Annotated[Duration, AfterValidator(positive)]
 DurationOrOff = Annotated[timedelta | None, BeforeValidator(_duration_or_off)]
 Delay = Annotated[tuple[float, float], BeforeValidator(_delay)]
-Limit = Annotated[Rate | None, PlainValidator(parse_rate), AS_WRITTEN]
 
 Hashtag = Annotated[str, PlainValidator(parse_hashtag)]
 Username = Annotated[str, PlainValidator(parse_username)]

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from sqlmodel import select
 
 from bot.config import Settings
+from bot.config.fields import DEFAULT
 from bot.core.clock import utc_now
 from bot.core.errors import AuthError, ConfigError, ModelError, StorageError
 from bot.core.events import TrackKind
@@ -121,7 +122,9 @@ class App:
         self.curator.bounds = bounds_of(settings)
 
     def pacer(self, account: str) -> LedgerPacer:
-        return LedgerPacer(account, self.ledger, rates_of(self.settings), stop=self.stop)
+        platform = descriptor_of(account_of(self.settings, account))
+        rates = rates_of(self.settings, platform)
+        return LedgerPacer(account, self.ledger, rates, stop=self.stop)
 
     def platform(self, name: str) -> Platform:
         """A client for this account; it belongs to the thread that uses it."""
@@ -213,11 +216,16 @@ def login_secret(settings: Settings, name: str) -> str:
     return f"TAGECHO_ACCOUNTS__{name.upper()}__{key.upper()}" if missing else ""
 
 
-def rates_of(settings: Settings) -> dict[str, TokenRate | None]:
-    """The configured limits of all actions as token buckets; None: no limit."""
+def rates_of(settings: Settings, platform: Descriptor) -> dict[str, TokenRate | None]:
+    """The limits of the platform's actions as token buckets; None: no limit."""
+    said = dict(settings.pacing)
+    limits = {
+        action: default if said[action] == DEFAULT else said[action]
+        for action, default in platform.actions.items()
+    }
     return {
         action: None if limit is None else TokenRate.of(limit.count, limit.per)
-        for action, limit in settings.pacing
+        for action, limit in limits.items()
     }
 
 

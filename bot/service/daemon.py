@@ -29,6 +29,7 @@ from bot.flow.policy import Track
 from bot.flow.poll import overdue
 from bot.flow.render import Renderer
 from bot.learn.schedule import Background
+from bot.platforms import registry
 from bot.service.app import App, ServingStages, check_logins, networks_of, schedule_of
 from bot.service.health import HealthServer
 from bot.service.locks import Check
@@ -72,7 +73,13 @@ class Daemon:
             name: AccountWorker(self.app, name, self._rules, self._stop)
             for name in settings.accounts
         }
-        renderer = Renderer(self.app.database, self.app.originals, self.app.artifacts, self._stages)
+        renderer = Renderer(
+            self.app.database,
+            self.app.originals,
+            self.app.artifacts,
+            self._stages,
+            registry.ways,
+        )
         self._render = RenderWorker(
             self.app,
             renderer,

@@ -13,12 +13,13 @@ from bot.config import Settings
 from bot.core.errors import ModelError, NothingToDo, UsageError
 from bot.core.files import replacing
 from bot.flow.render import enlarged
+from bot.platforms import registry
 from bot.service.app import ServingStages
 from models.base import ImageRejected, Prompt
 from models.compose import WITHOUT_MASK, composer, styles
 from models.images.codec import Decoded, encode_jpeg, encode_png, png_mask
 from models.images.decoder import decode
-from models.images.fit import fit_feed
+from models.images.fit import fit
 from models.images.opacity import straight
 from models.superres.picked import PickedUpscaler
 
@@ -85,19 +86,20 @@ def _prompted(prompt: Prompt, stages: ServingStages) -> Work:
 
 
 def compose(paths: list[Path], out: Path, style: str, seed: int, settings: Settings) -> Report:
-    """Write NAME.jpg, as a reply to this image would look."""
+    """Write NAME.jpg, as a reply to this image would look on the first platform."""
+    canvas = registry.descriptors()[0].ways.modes[0].canvas
     if style not in styles():
         raise UsageError(f"no style {style!r}; there are {', '.join(styles())}")
     stages = ServingStages(settings)
 
     def work(image: Decoded) -> bytes:
-        large, _ = enlarged(image.pixels, stages)
+        large, _ = enlarged(image.pixels, canvas.width, stages)
         mask = stages.segmenter()(large).mask
         chosen = composer(style)
         if chosen.needs_mask and not mask.any():
             chosen = composer(WITHOUT_MASK)
         alt = stages.alt_text(chosen.style, "", mask, seed)
-        return encode_jpeg(fit_feed(chosen(large, mask, seed=seed)), description=alt)
+        return encode_jpeg(fit(chosen(large, mask, seed=seed), canvas), description=alt)
 
     return _run(paths, out, ".jpg", work, settings)
 

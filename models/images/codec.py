@@ -22,21 +22,7 @@ from PIL.Image import Transpose
 
 from models.base import Image, ImageRejected, Mask
 from models.images import xmp
-from models.images.fit import Placement, feed_placement, fit_feed, fit_story, story_placement
-
-__all__ = [
-    "DIGITAL_SOURCE_TYPE",
-    "Decoded",
-    "Placement",
-    "decode",
-    "encode_jpeg",
-    "encode_png",
-    "feed_placement",
-    "fit_feed",
-    "fit_story",
-    "png_mask",
-    "story_placement",
-]
+from models.images.canvas import Canvas
 
 DIGITAL_SOURCE_TYPE = xmp.DIGITAL_SOURCE_TYPE
 
@@ -304,6 +290,19 @@ def encode_jpeg(
         if out.tell() <= max_bytes:
             return out.getvalue()
     raise ValueError(f"{source.width}x{source.height} does not fit into {max_bytes} bytes")
+
+
+def encode(image: Image, canvas: Canvas, *, description: str) -> bytes:
+    """(H, W, 3) uint8 -> a file as the canvas wants it. Raises ValueError when none is that small.
+
+    PNG carries no description.
+    """
+    if canvas.formats[0] == "JPEG":
+        return encode_jpeg(image, description=description, max_bytes=canvas.max_bytes)
+    data = encode_png(image)
+    if len(data) > canvas.max_bytes:
+        raise ValueError(f"a PNG of {len(data)} bytes does not fit into {canvas.max_bytes}")
+    return data
 
 
 def encode_png(image: Image, alpha: NDArray[np.uint8] | None = None) -> bytes:

@@ -10,10 +10,7 @@ from PIL.Image import Resampling
 from PIL.ImageFilter import GaussianBlur
 
 from models.base import Image, Mask
-
-WIDTH = 1080  # px
-STORY_HEIGHT = 1920  # px
-TALLEST, WIDEST = 4 / 5, 1.91  # width / height that a feed post may have
+from models.images.canvas import Canvas
 
 _PREVIEW = 12  # the margin is blurred at this fraction of the canvas
 _DARKEN = 0.55
@@ -52,29 +49,18 @@ class Placement:
         return (left + x * width) / self.canvas[0], (top + y * height) / self.canvas[1]
 
 
-def feed_placement(width: int, height: int) -> Placement:
-    """For an image of this size: 1080 px wide, between 4:5 and 1.91:1."""
-    aspect = min(max(width / height, TALLEST), WIDEST)
+def placement(width: int, height: int, canvas: Canvas) -> Placement:
+    """For an image of this size: as wide as the canvas says, within its limits of shape."""
+    aspect = min(max(width / height, canvas.tallest), canvas.widest)
     # Rounded towards the inside of the limits, so that no platform rejects 1080x565.
-    tall = np.floor(WIDTH / aspect) if aspect < 1 else np.ceil(WIDTH / aspect)
-    return _centred(width, height, (WIDTH, int(tall)))
+    tall = np.floor(canvas.width / aspect) if aspect < 1 else np.ceil(canvas.width / aspect)
+    return _centred(width, height, (canvas.width, int(tall)))
 
 
-def story_placement(width: int, height: int) -> Placement:
-    """For an image of this size: 1080 x 1920 px."""
-    return _centred(width, height, (WIDTH, STORY_HEIGHT))
-
-
-def fit_feed(image: Image) -> Image:
-    """(H, W, 3) uint8 -> (566..1350, 1080, 3), nothing cut off."""
+def fit(image: Image, canvas: Canvas) -> Image:
+    """(H, W, 3) uint8 -> (canvas height, canvas width, 3), nothing cut off."""
     height, width = image.shape[:2]
-    return feed_placement(width, height).image(image)
-
-
-def fit_story(image: Image) -> Image:
-    """(H, W, 3) uint8 -> (1920, 1080, 3), nothing cut off."""
-    height, width = image.shape[:2]
-    return story_placement(width, height).image(image)
+    return placement(width, height, canvas).image(image)
 
 
 def _centred(width: int, height: int, canvas: tuple[int, int]) -> Placement:

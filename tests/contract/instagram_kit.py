@@ -11,8 +11,9 @@ from typing import Any
 import requests
 from PIL import Image
 
-from bot.core.events import Author, Post, Receipt, Step, StepKind
+from bot.core.events import Author, Post, Receipt, Step
 from bot.platforms.instagram.adapter import InstagramPlatform
+from bot.platforms.instagram.kinds import StepKind
 from bot.platforms.pacing import LedgerPacer
 from bot.platforms.sandbox.server import Sandbox
 from tests.ledger import MemoryLedger

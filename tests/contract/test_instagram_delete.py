@@ -8,8 +8,9 @@ from contextlib import suppress
 import pytest
 
 from bot.core.errors import OutcomeUnknown, Refused, TagechoError, TargetGone
-from bot.core.events import Post, Remote, StepKind
+from bot.core.events import Post
 from bot.platforms.instagram.adapter import InstagramPlatform
+from bot.platforms.instagram.kinds import Remote, StepKind
 from bot.platforms.sandbox.server import Sandbox
 from tests.contract.instagram_kit import OpenPacer, ready, settled
 from tests.contract.test_instagram_errors import ROWS

@@ -26,8 +26,9 @@ from bot.core.errors import (
     TargetPrivate,
     Unavailable,
 )
-from bot.core.events import Post, StepKind
+from bot.core.events import Post
 from bot.platforms.instagram.adapter import InstagramPlatform
+from bot.platforms.instagram.kinds import StepKind
 from bot.platforms.pacing import LedgerPacer
 from bot.platforms.sandbox.server import Sandbox
 from tests.contract.instagram_kit import (

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.core.errors import OutcomeUnknown, RateLimited, TargetGone, Unavailable
-from bot.core.events import Mode, Post, StepKind, Verdict
+from bot.core.events import Post, Verdict
 from bot.platforms.instagram.adapter import InstagramPlatform
+from bot.platforms.instagram.kinds import Mode, StepKind
 from bot.platforms.sandbox import reading, shapes
 from bot.platforms.sandbox.server import Sandbox
 from tests.contract.instagram_kit import (
@@ -219,10 +220,13 @@ def test_a_source_that_is_gone_proves_nothing(
 
 
 def test_plans(platform: InstagramPlatform) -> None:
+    def planned(mode: Mode, *, comment: bool = False) -> list[str]:
+        return [step.name for step in platform.ways.plan(mode, comment=comment)]
+
     k = StepKind
-    assert platform.plan(Mode.POST, comment=True) == (k.UPLOAD, k.POST, k.COMMENT)
-    assert platform.plan(Mode.STORY, comment=False) == (k.UPLOAD, k.STORY)
-    assert platform.plan(Mode.DM, comment=False) == (k.DM_UPLOAD, k.DM_TEXT, k.DM_PHOTO)
+    assert planned(Mode.POST, comment=True) == [k.UPLOAD, k.POST, k.COMMENT]
+    assert planned(Mode.STORY) == [k.UPLOAD, k.STORY]
+    assert planned(Mode.DM) == [k.DM_UPLOAD, k.DM_TEXT, k.DM_PHOTO]
 
 
 def test_what_was_published_is_what_was_meant(

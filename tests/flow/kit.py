@@ -32,6 +32,7 @@ from bot.flow.render import NotRenderable, Renderer, Stages, claim
 from bot.flow.sending import Channel
 from bot.flow.trigger import Us, Watch
 from bot.learn.photos import Runs
+from bot.platforms import registry
 from bot.platforms.instagram.adapter import InstagramPlatform
 from bot.platforms.pacing import LedgerPacer, TokenRate
 from bot.platforms.sandbox.server import Sandbox
@@ -158,7 +159,12 @@ class Flow:
         self.poller = Poller(self.database, self.ingest, clock)
         self.stages = SmallStages()
         self.renderer = Renderer(
-            self.database, self.originals, self.artifacts, stages or self.stages, clock
+            self.database,
+            self.originals,
+            self.artifacts,
+            stages or self.stages,
+            registry.ways,
+            clock,
         )
 
     def client(self, timeout: float, **changes: Any) -> InstagramPlatform:

@@ -11,13 +11,14 @@ import pytest
 from sqlmodel import select
 
 from bot.core.errors import LoginRequired
-from bot.core.events import Mode, Receipt, Step, StepKind, TrackKind
+from bot.core.events import Receipt, Step, TrackKind
 from bot.flow.fetch import Limits
 from bot.flow.forget import forget, forget_post, gone_at_source
 from bot.flow.ingest import Ingest
 from bot.flow.policy import Deleted
 from bot.flow.poll import Poller
 from bot.flow.retract import MAX_ATTEMPTS, PATIENCE, Retractor
+from bot.platforms.instagram.kinds import Mode, StepKind
 from bot.platforms.sandbox.things import Post
 from storage import retractions
 from storage.tables import MediaRow, OptOut, PostRow, Reply, Retraction

@@ -11,8 +11,9 @@ from PIL import Image
 from sqlmodel import select
 
 from bot.config import Settings
-from bot.core.events import Mode
 from bot.flow.render import Renderer
+from bot.platforms import registry
+from bot.platforms.instagram.kinds import Mode
 from bot.service.app import ServingStages
 from storage.tables import Artifact, Reply, ReplyState
 from tests.flow.kit import Flow, opened
@@ -79,7 +80,7 @@ def test_two_styles_share_what_they_have_in_common(flow: Flow) -> None:
     reply = flow.reply(post)
     assert reply is not None
     reply.style = "outline"
-    Renderer(flow.database, flow.originals, flow.artifacts, flow.stages, flow.clock).render(
-        reply, flow.policy
-    )
+    Renderer(
+        flow.database, flow.originals, flow.artifacts, flow.stages, registry.ways, flow.clock
+    ).render(reply, flow.policy)
     assert flow.stages.calls == ["superres", "segment", "compose", "compose"]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bot.core.errors import AuthError, StorageError, UsageError
-from bot.core.events import Mode
+from bot.platforms.instagram.kinds import Mode
 from bot.platforms.sandbox.things import Post
 from storage import outbox, steps
 from storage.tables import Reply, ReplyState

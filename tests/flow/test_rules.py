@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from bot.config import Settings, parse
 from bot.core.clock import utc_now
-from bot.core.events import Remote
+from bot.platforms.instagram.kinds import Remote
 from bot.platforms.sandbox.server import Sandbox
 from bot.service.app import App
 from bot.service.daemon import Daemon

@@ -20,6 +20,7 @@ from bot.core.errors import StorageError
 from bot.flow.forget import forget
 from bot.flow.policy import Deleted
 from bot.flow.render import Renderer
+from bot.platforms import registry
 from bot.service.app import App
 from bot.service.worker import LOGIN_PAUSE, AccountWorker, RenderWorker, Rules
 from bot.verbs.pause import switch_pause
@@ -53,7 +54,7 @@ def app(flow: Flow, tmp_path: Path) -> Iterator[App]:
 def renderer(flow: Flow, app: App) -> RenderWorker:
     return RenderWorker(
         app,
-        Renderer(app.database, app.originals, app.artifacts, flow.stages),
+        Renderer(app.database, app.originals, app.artifacts, flow.stages, registry.ways),
         Rules(app),
         threading.Event(),
         rendered=lambda _account: None,

@@ -10,14 +10,11 @@ from bot.core.events import (
     Author,
     CommentPage,
     Media,
-    Mode,
     Page,
     Post,
     Reading,
     Receipt,
-    Remote,
     Step,
-    StepKind,
 )
 from bot.platforms.base import Pacer
 from bot.platforms.instagram.download import Downloader
@@ -26,7 +23,8 @@ from bot.platforms.instagram.parse import NAME
 from bot.platforms.instagram.read import Reader
 from bot.platforms.instagram.remove import Remover
 from bot.platforms.instagram.session import Secret, Session
-from bot.platforms.instagram.write import Writer, plan
+from bot.platforms.instagram.ways import WAYS
+from bot.platforms.instagram.write import Writer
 
 
 class InstagramPlatform:
@@ -42,6 +40,7 @@ class InstagramPlatform:
     """
 
     name = NAME
+    ways = WAYS
 
     def __init__(
         self,
@@ -111,19 +110,16 @@ class InstagramPlatform:
     def download(self, media: Media, max_bytes: int) -> bytes:
         return self._downloader.fetch(media.url, max_bytes)
 
-    def plan(self, mode: Mode, *, comment: bool) -> tuple[StepKind, ...]:
-        return plan(mode, comment=comment)
-
     def send(self, step: Step) -> Receipt:
         return self._writer.send(step)
 
     def find(self, step: Step, since: datetime) -> Reading:
         return self._finder.find(step, since)
 
-    def delete(self, kind: Remote, remote_id: str) -> None:
+    def delete(self, kind: str, remote_id: str) -> None:
         self._remover.delete(kind, remote_id)
 
-    def exists(self, kind: Remote, remote_id: str) -> bool:
+    def exists(self, kind: str, remote_id: str) -> bool:
         return self._remover.exists(kind, remote_id)
 
     def close(self) -> None:

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from bot.core.events import Reading, Receipt, Step, StepKind, Verdict
+from bot.core.events import Reading, Receipt, Step, Verdict
+from bot.platforms.instagram.kinds import StepKind
 from bot.platforms.instagram.parse import Malformed, caption_of, moment
 from bot.platforms.instagram.read import own_feed
 from bot.platforms.instagram.session import Session
@@ -20,6 +21,7 @@ from bot.platforms.instagram.write import (
     client_context_of,
     comment_receipt,
     media_receipt,
+    message_receipt,
     story_receipt,
 )
 
@@ -37,7 +39,7 @@ class Finder:
         self._session = session
         self._writer = writer
         self._ahead = timedelta()  # of the platform's clock over ours, by its last answer
-        self._ways = {
+        self._ways: Mapping[str, Callable[[Step, datetime], Reading]] = {
             StepKind.POST: self._post,
             StepKind.STORY: self._story,
             StepKind.DM_TEXT: self._message,
@@ -108,8 +110,7 @@ class Finder:
             shown = str(item.get("client_context") or "")
             begin = since - SKEW + self._ahead
             ours = shown == context if shown else _resembles(item, step, me.user_id, begin)
-            outputs = {"thread_id": thread_id}
-            return Receipt(str(item["item_id"]), outputs=outputs) if ours else None
+            return message_receipt(str(item["item_id"]), thread_id) if ours else None
 
         return self._search(
             "thread", fetch, match, lambda item: _message_time(item) < since - MARGIN
@@ -173,7 +174,7 @@ def _resembles(item: Mapping[str, Any], step: Step, user_id: str, since: datetim
     """A message without client context: ours by sender, time and type (and text)."""
     if str(item["user_id"]) != user_id or _message_time(item) < since:
         return False
-    if step.kind is StepKind.DM_TEXT:
+    if step.kind == StepKind.DM_TEXT:
         return step.text.strip() in _texts(item)
     return item["item_type"] not in ("text", "link")
 

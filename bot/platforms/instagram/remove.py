@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bot.core.errors import Refused, TargetGone, Unavailable
-from bot.core.events import Remote
+from bot.platforms.instagram.kinds import Remote
 from bot.platforms.instagram.parse import pk_of
 from bot.platforms.instagram.session import Session
 
@@ -22,14 +22,14 @@ _PAGES = 20
 class Remover:
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._looks: Mapping[Remote, Callable[[str, str], bool]] = {
+        self._looks: Mapping[str, Callable[[str, str], bool]] = {
             Remote.POST: self._post_there,
             Remote.STORY: self._story_there,
             Remote.COMMENT: self._comment_there,
             Remote.DM: self._message_there,
         }
 
-    def delete(self, kind: Remote, remote_id: str) -> None:
+    def delete(self, kind: str, remote_id: str) -> None:
         where, item = _parts(kind, remote_id)
 
         def request(client: Any) -> bool:
@@ -40,24 +40,22 @@ class Remover:
         if not self._session.call("delete", f"delete {kind}", request):
             raise Refused(f"delete {kind}: the platform says that it did not")
 
-    def _order(
-        self, client: Any, kind: Remote, where: str, item: str
-    ) -> tuple[str, dict[str, Any]]:
+    def _order(self, client: Any, kind: str, where: str, item: str) -> tuple[str, dict[str, Any]]:
         """Path and fields of a deletion, as the client's own helpers send them."""
         where, item = quote(where, safe=""), quote(item, safe="")
-        if kind is Remote.COMMENT:
+        if kind == Remote.COMMENT:
             wanted = {
                 "comment_ids_to_delete": item,
                 "container_module": "self_comments_v2_newsfeed_you",
             }
             return f"media/{where}/comment/bulk_delete/", client.with_action_data(wanted)
-        if kind is Remote.DM:
+        if kind == Remote.DM:
             path = f"direct_v2/threads/{where}/items/{item}/delete/"
             return path, {"_uuid": client.uuid}
         media_id = f"{item}_{self._session.me.user_id}"
         return f"media/{media_id}/delete/", client.with_default_data({"media_id": media_id})
 
-    def exists(self, kind: Remote, remote_id: str) -> bool:
+    def exists(self, kind: str, remote_id: str) -> bool:
         return self._looks[kind](*_parts(kind, remote_id))
 
     def _post_there(self, _where: str, item: str) -> bool:
@@ -118,7 +116,7 @@ class Remover:
         raise Unavailable(f"{what}: the listing does not end")
 
 
-def _parts(kind: Remote, remote_id: str) -> tuple[str, str]:
+def _parts(kind: str, remote_id: str) -> tuple[str, str]:
     """What it lies under ("" for what stands alone) and its own id. Raises ValueError."""
     where, _, item = remote_id.rpartition("/")
     if not item or bool(where) != (kind in (Remote.COMMENT, Remote.DM)):

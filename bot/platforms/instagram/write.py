@@ -10,33 +10,25 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bot.core.errors import Refused
-from bot.core.events import Mode, Receipt, Step, StepKind
+from bot.core.events import Receipt, Step
 from bot.platforms.instagram.client import story_mention, usertag
+from bot.platforms.instagram.kinds import StepKind
 from bot.platforms.instagram.parse import pk_of
 from bot.platforms.instagram.session import Session
 from bot.platforms.instagram.translate import UploadRefused
 
 SETTLE = 3.0  # seconds between an upload and its use: the platform is still working on it
 _TAG_AT = (0.5, 0.9)  # the author's tag: in the middle, near the lower edge
-_STEPS: Mapping[Mode, tuple[StepKind, ...]] = {
-    Mode.POST: (StepKind.UPLOAD, StepKind.POST),
-    Mode.STORY: (StepKind.UPLOAD, StepKind.STORY),
-    Mode.DM: (StepKind.DM_UPLOAD, StepKind.DM_TEXT, StepKind.DM_PHOTO),  # text last: it is seen
-}
-
-
-def plan(mode: Mode, *, comment: bool) -> tuple[StepKind, ...]:
-    return (*_STEPS[mode], StepKind.COMMENT) if comment else _STEPS[mode]
 
 
 class Writer:
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._ways = {
+        self._ways: Mapping[str, Callable[[Step], Receipt]] = {
             StepKind.UPLOAD: self._upload,
             StepKind.POST: self._post,
             StepKind.STORY: self._story,
@@ -195,7 +187,7 @@ class Writer:
         )
         payload = answer["payload"]
         thread_id = thread_id_of(payload) or step.inputs.get("thread_id", "")
-        return Receipt(str(payload["item_id"]), outputs={"thread_id": thread_id})
+        return message_receipt(str(payload["item_id"]), thread_id)
 
     def _comment(self, step: Step) -> Receipt:
         media_id = f"{step.source_post_id}_{step.author.user_id}"
@@ -259,7 +251,14 @@ def story_receipt(media: Mapping[str, Any], username: str) -> Receipt:
 
 def comment_receipt(comment: Mapping[str, Any], step: Step) -> Receipt:
     pk = pk_of(comment)
-    return Receipt(pk, f"{step.source_url}c/{pk}/", {"comment_id": pk})
+    remote_id = f"{step.source_post_id}/{pk}"
+    return Receipt(remote_id, f"{step.source_url}c/{pk}/", {"comment_id": pk})
+
+
+def message_receipt(item_id: str, thread_id: str) -> Receipt:
+    """Without its thread, a message cannot be found again."""
+    remote_id = f"{thread_id}/{item_id}" if thread_id else ""
+    return Receipt(remote_id, outputs={"thread_id": thread_id, "item_id": item_id})
 
 
 def _accepted(client: Any, response: Any) -> Mapping[str, Any]:

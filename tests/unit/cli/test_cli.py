@@ -21,7 +21,7 @@ from skimage import data
 
 from bot import cli
 from bot.config import load
-from bot.core.events import Remote
+from bot.platforms.instagram.kinds import Remote
 from storage import retractions
 from storage.database import Database
 from storage.tables import AuthorName, AuthorRow, Control, Reply, ReplyState, ReplyStep, StepState
@@ -351,7 +351,9 @@ def test_settling_several_is_all_or_nothing(tagecho: Run, database: Database) ->
 def test_confirm_is_for_unknown_outcomes(tagecho: Run, database: Database) -> None:
     reply = make_reply(database, ReplyState.UNKNOWN)
     with database.write() as session:
-        step = ReplyStep(reply=reply, way=0, seq=0, mode="post", kind="post", token="t")
+        step = ReplyStep(
+            reply=reply, way=0, seq=0, mode="post", kind="post", token="t", leaves="post"
+        )
         step.state = StepState.UNKNOWN
         session.add(step)
     assert tagecho("replies", "confirm", str(reply)).code == 0

@@ -14,16 +14,17 @@ from PIL import ImageCms
 
 from models.base import Image
 from models.images import xmp
+from models.images.canvas import Canvas
 from models.images.codec import (
     decode,
     encode_jpeg,
     encode_png,
-    feed_placement,
-    fit_feed,
-    fit_story,
     png_mask,
-    story_placement,
 )
+from models.images.fit import fit, placement
+
+WIDE = Canvas(1080, tallest=4 / 5, widest=1.91, max_bytes=8_000_000)
+TALL = Canvas(1080, tallest=9 / 16, widest=9 / 16, max_bytes=8_000_000)
 
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 DC = "{http://purl.org/dc/elements/1.1/}"
@@ -144,11 +145,11 @@ def test_a_mask_is_a_grey_png_of_zero_and_255() -> None:
 @given(st.integers(1, 3000), st.integers(1, 3000))
 @settings(max_examples=200)
 def test_feed_placement_keeps_the_limits_and_the_whole_image(width: int, height: int) -> None:
-    placement = feed_placement(width, height)
-    wide, tall = placement.canvas
+    placed = placement(width, height, WIDE)
+    wide, tall = placed.canvas
     assert wide == 1080
     assert 0.8 <= wide / tall <= 1.91
-    left, top, inner_width, inner_height = placement.box
+    left, top, inner_width, inner_height = placed.box
     assert left >= 0
     assert top >= 0
     assert left + inner_width <= wide
@@ -156,8 +157,8 @@ def test_feed_placement_keeps_the_limits_and_the_whole_image(width: int, height:
     assert inner_width == wide or inner_height == tall
     # The aspect is kept, but for the rounding of a side to a pixel.
     assert abs(inner_width * height - inner_height * width) <= 2 * max(width, height)
-    assert placement.point(0, 0) == (left / wide, top / tall)
-    assert placement.point(1, 1) == ((left + inner_width) / wide, (top + inner_height) / tall)
+    assert placed.point(0, 0) == (left / wide, top / tall)
+    assert placed.point(1, 1) == ((left + inner_width) / wide, (top + inner_height) / tall)
 
 
 @pytest.mark.parametrize(
@@ -171,15 +172,15 @@ def test_feed_placement_keeps_the_limits_and_the_whole_image(width: int, height:
     ],
 )
 def test_fit_feed(size: tuple[int, int], expected: tuple[int, int]) -> None:
-    fitted = fit_feed(picture(*size))
+    fitted = fit(picture(*size), WIDE)
     assert fitted.dtype == np.uint8
     assert fitted.shape == (expected[1], expected[0], 3)
 
 
 def test_nothing_is_cut_off_and_margins_are_darker() -> None:
     image = picture(400, 1600)
-    fitted = fit_feed(image)
-    left, top, width, height = feed_placement(400, 1600).box
+    fitted = fit(image, WIDE)
+    left, top, width, height = placement(400, 1600, WIDE).box
     inner = fitted[top : top + height, left : left + width]
     direct = PIL.Image.fromarray(image).resize((width, height), PIL.Image.Resampling.LANCZOS)
     assert np.abs(inner.astype(int) - np.asarray(direct)).mean() < 2
@@ -188,19 +189,19 @@ def test_nothing_is_cut_off_and_margins_are_darker() -> None:
 
 
 def test_fit_story() -> None:
-    assert fit_story(picture(640, 480)).shape == (1920, 1080, 3)
-    assert story_placement(640, 480).box == (0, 555, 1080, 810)
+    assert fit(picture(640, 480), TALL).shape == (1920, 1080, 3)
+    assert placement(640, 480, TALL).box == (0, 555, 1080, 810)
 
 
 def test_a_mask_follows_its_image() -> None:
     mask = np.zeros((300, 100), dtype=np.bool_)
     mask[100:200, 25:75] = True
-    placement = feed_placement(100, 300)
-    placed = placement.mask(mask)
+    put = placement(100, 300, WIDE)
+    placed = put.mask(mask)
     assert placed.shape == (1350, 1080)
     assert placed.dtype == np.bool_
     rows, columns = np.nonzero(placed)
-    x, y = placement.point(0.25, 1 / 3)
+    x, y = put.point(0.25, 1 / 3)
     assert abs(columns.min() - x * 1080) <= 1.5
     assert abs(rows.min() - y * 1350) <= 1.5
     assert abs(placed.sum() - (450 / 2) * (1350 / 3)) < 0.02 * placed.sum()
@@ -208,5 +209,5 @@ def test_a_mask_follows_its_image() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 4000), (4000, 1), (17, 23)])
 def test_odd_sizes_fit(size: tuple[int, int]) -> None:
-    assert fit_feed(picture(*size)).shape[1] == 1080
-    assert fit_story(picture(*size)).shape == (1920, 1080, 3)
+    assert fit(picture(*size), WIDE).shape[1] == 1080
+    assert fit(picture(*size), TALL).shape == (1920, 1080, 3)

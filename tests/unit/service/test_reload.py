@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 from bot.config import STYLES, Settings, changes, fields, load, parse
 from bot.config.settings import SECTIONS
 from bot.core.errors import ConfigError
-from bot.core.events import Mode
 from bot.platforms import registry
+from bot.platforms.instagram.kinds import Mode
 from bot.service.app import schedule_of
 from bot.service.daemon import Daemon
 

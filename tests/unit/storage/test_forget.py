@@ -156,7 +156,9 @@ def test_a_reply_that_never_left_goes_with_its_log(database: Database, state: Re
     with database.write() as session:
         reply_id = reply_in(session, state, "p1")
         other = reply_in(session, S.QUEUED, "p2", author="u2")
-        [upload] = steps.plan(session, reply_id, 0, "post", [PlannedStep("upload", "t", "text")])
+        [upload] = steps.plan(
+            session, reply_id, 0, "post", [PlannedStep("upload", "t", "text", visible=False)]
+        )
         steps.begin(session, steps.step_id(upload), NOW)
         steps.finish(session, steps.step_id(upload), Receipt("1"), NOW)
     counts, _dead = forget(database)
@@ -175,7 +177,9 @@ def test_a_published_reply_keeps_only_what_finds_it_again(
         reply_id = reply_in(session, state, "p1")
         reply = session.get_one(Reply, reply_id)
         reply.post, reply.facts, reply.after_sha256 = post, {"alt_text": "by ann"}, DERIVED
-        steps.plan(session, reply_id, 0, "post", [PlannedStep("post", "token", "for @ann")])
+        steps.plan(
+            session, reply_id, 0, "post", [PlannedStep("post", "token", "for @ann", leaves="post")]
+        )
     counts, _dead = forget(database)
     assert (counts["replies"], counts["published_replies_left"]) == (0, 1)
     [reply] = everything(database, Reply)
@@ -188,7 +192,7 @@ def test_a_published_reply_keeps_only_what_finds_it_again(
 def test_a_half_sent_reply_is_kept_and_not_continued(database: Database) -> None:
     with database.write() as session:
         reply_id = reply_in(session, S.APPROVED, "p1")
-        planned = [PlannedStep("post", "t1", "hello"), PlannedStep("comment", "t2", "hello")]
+        planned = [PlannedStep(k, k, "hello", leaves=k) for k in ("post", "comment")]
         first, _second = steps.plan(session, reply_id, 0, "post", planned)
         steps.begin(session, steps.step_id(first), NOW)
         steps.finish(session, steps.step_id(first), Receipt("1"), NOW)
@@ -291,7 +295,9 @@ def test_one_post_goes_and_shared_bytes_stay(database: Database) -> None:
 def test_a_write_found_later_is_to_be_deleted(database: Database) -> None:
     with database.write() as session:
         reply_id = reply_in(session, S.UNKNOWN, "p1")
-        [post] = steps.plan(session, reply_id, 0, "post", [PlannedStep("post", "t", "for @ann")])
+        [post] = steps.plan(
+            session, reply_id, 0, "post", [PlannedStep("post", "t", "for @ann", leaves="post")]
+        )
     assert forget(database).counts["published_replies_left"] == 1
     for _ in range(2):
         with database.write() as session:

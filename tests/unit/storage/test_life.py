@@ -37,7 +37,11 @@ class Life(RuleBasedStateMachine):
             assert reply_id is not None
             self.reply = reply_id
             rows = steps.plan(
-                session, self.reply, 0, "post", [PlannedStep(k, k, "") for k in ("upload", "post")]
+                session,
+                self.reply,
+                0,
+                "post",
+                [PlannedStep(k, k, "", k != "upload", k) for k in ("upload", "post")],
             )
             self.steps = [steps.step_id(row) for row in rows]
         self.ended: str | None = None

@@ -12,13 +12,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
-from sqlalchemy import inspect
+from sqlalchemy import Connection, inspect, text
 from sqlmodel import SQLModel
 
 import storage.tables  # noqa: F401 - fills the metadata
+from bot.core.clock import utc_now
 from bot.core.errors import StorageError
-from storage import datasets, search
+from storage import datasets, retractions, search, steps
 from storage.database import Database, alembic_config
+from storage.tables import Reply
 from tests.waiting import PATIENCE
 
 MIGRATE = """
@@ -187,3 +189,61 @@ def test_rows_in_former_spellings_are_brought_to_the_normal_form(database: Datab
         command.downgrade(alembic_config(connection), "0006")
     database.migrate()
     assert rows("SELECT post, hashtag FROM post_hashtags ORDER BY post, hashtag") == hashtags
+
+
+KINDS = ("upload", "post", "story", "dm_text", "dm_upload", "dm_photo", "comment")
+
+
+def old_reply(connection: Connection) -> None:
+    """A reply of version 0007 with a write of every kind that there was, all done."""
+    now = "2026-01-01 00:00:00+00:00"
+    reply = {
+        "id": 1, "platform": "instagram", "account": "main", "source_post": "77", "source_url": "u",
+        "author_id": "5", "track": "t", "trigger": "mention", "style": "tint", "media_index": 0,
+        "seed": 1, "state": "sent", "reason": "", "mode": "dm", "url": "", "approved_by": "",
+        "attempts": 0, "facts": "{}", "created": now, "updated": now, "expires_at": now,
+        "not_before": now,
+    }  # fmt: skip
+    insert(connection, "replies", reply)
+    for seq, kind in enumerate(KINDS):
+        thread = '{"thread_id": "9"}' if kind == "dm_text" else "{}"
+        row = {
+            "reply": 1, "way": 0, "seq": seq, "mode": "dm", "kind": kind, "token": f"t{seq}",
+            "text": "", "state": "done", "sends": 1, "remote_id": f"{seq}", "outputs": thread,
+            "error": "", "readings": "[]",
+        }  # fmt: skip
+        insert(connection, "reply_steps", row)
+
+
+def insert(connection: Connection, table: str, row: dict[str, object]) -> None:
+    names = ", ".join(row)
+    values = ", ".join(f":{name}" for name in row)
+    connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)
+
+
+def test_old_steps_keep_what_their_kind_meant(database: Database) -> None:
+    with database.engine.begin() as connection:
+        command.downgrade(alembic_config(connection), "0007")
+        old_reply(connection)
+    database.migrate()
+    with database.read() as session:
+        rows = {row.kind: row for row in steps.of_reply(session, 1)}
+    found = {kind: (row.visible, row.leaves, row.remote_id) for kind, row in rows.items()}
+    assert found == {
+        "upload": (False, "", "0"),
+        "post": (True, "post", "1"),
+        "story": (True, "story", "2"),
+        "dm_text": (True, "dm", "9/3"),
+        "dm_upload": (False, "", "4"),
+        "dm_photo": (True, "", "5"),  # nobody knows its thread: it cannot be deleted, as before
+        "comment": (True, "comment", "77/6"),
+    }
+    with database.write() as session:
+        reply = session.get_one(Reply, 1)
+        assert retractions.of_reply(session, reply, utc_now()) == 4
+        asked = [(row.kind, row.remote_id) for row in retractions.listing(session)]
+    assert asked == [("post", "1"), ("story", "2"), ("dm", "9/3"), ("comment", "77/6")]
+    with database.engine.begin() as connection:
+        command.downgrade(alembic_config(connection), "0007")
+        ids = connection.execute(text("SELECT remote_id FROM reply_steps ORDER BY seq")).scalars()
+        assert list(ids) == [str(seq) for seq in range(len(KINDS))]

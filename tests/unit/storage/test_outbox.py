@@ -37,7 +37,7 @@ def put(database: Database, state: ReplyState, source: str = "p1", **values: Any
 def plan(database: Database, reply_id: int, **states: StepState) -> dict[str, int]:
     """One step per kind, in these states."""
     with database.write() as session:
-        wanted = [PlannedStep(kind, f"token-{kind}", "") for kind in states]
+        wanted = [PlannedStep(kind, f"token-{kind}", "", kind != "upload") for kind in states]
         rows = steps.plan(session, reply_id, 0, "post", wanted)
         for row in rows:
             row.state = states[row.kind]

@@ -15,7 +15,7 @@ from tests.databases import NOW, queue_reply, together
 
 S = ReplyState
 POST = [
-    PlannedStep("upload", "token-1", ""),
+    PlannedStep("upload", "token-1", "", visible=False),
     PlannedStep("post", "token-2", "a caption"),
     PlannedStep("comment", "token-3", "a comment"),
 ]

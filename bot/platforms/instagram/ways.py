@@ -1,0 +1,38 @@
+"""How Instagram lets us reply: a post tags the author, a story mentions them, or a message."""
+
+from __future__ import annotations
+
+from bot.platforms.instagram.kinds import Mode as ModeName
+from bot.platforms.instagram.kinds import Remote
+from bot.platforms.instagram.kinds import StepKind as Kind
+from bot.platforms.ways import Idempotence, Mode, TextLimit, Ways
+from bot.platforms.ways import StepKind as Step
+from models.images.canvas import Canvas
+
+_MOST_BYTES = 8_000_000
+_FEED = Canvas(width=1080, tallest=4 / 5, widest=1.91, max_bytes=_MOST_BYTES)
+_STORY = Canvas(width=1080, tallest=9 / 16, widest=9 / 16, max_bytes=_MOST_BYTES)
+_CAPTION, _MESSAGE = TextLimit(2200), TextLimit(1000)
+_REPEATABLE, _TOKEN = Idempotence.REPEATABLE, Idempotence.TOKEN
+
+_UPLOAD = Step(Kind.UPLOAD, "upload", _REPEATABLE, visible=False, image=True)
+_POST = Step(Kind.POST, "publish", text=_CAPTION, leaves=Remote.POST)
+_STORY_STEP = Step(Kind.STORY, "publish", text=_CAPTION, leaves=Remote.STORY)
+_DM_UPLOAD = Step(Kind.DM_UPLOAD, "upload", _REPEATABLE, visible=False, image=True)
+_DM_TEXT = Step(Kind.DM_TEXT, "dm", _TOKEN, text=_MESSAGE, leaves=Remote.DM)
+_DM_PHOTO = Step(Kind.DM_PHOTO, "dm", _TOKEN, leaves=Remote.DM)
+_COMMENT = Step(
+    Kind.COMMENT, "comment", _TOKEN, text=_CAPTION, leaves=Remote.COMMENT, optional=True
+)
+
+WAYS = Ways(
+    modes=(
+        Mode(ModeName.POST, "a post in our own feed that tags the author", (_UPLOAD, _POST), _FEED),
+        Mode(ModeName.STORY, "a story that mentions the author", (_UPLOAD, _STORY_STEP), _STORY),
+        # text last: it is seen
+        Mode(
+            ModeName.DM, "a direct message to the author", (_DM_UPLOAD, _DM_TEXT, _DM_PHOTO), _FEED
+        ),
+    ),
+    comment=_COMMENT,
+)
