@@ -351,7 +351,8 @@ class OptOut(SQLModel, table=True):
 
 
 class Control(SQLModel, table=True):
-    """Switches the CLI turns and the daemon reads: 'pause', 'pause:ACCOUNT'."""
+    """Switches the CLI turns and the daemon reads: 'pause', 'pause:ACCOUNT'; and what an account
+    must not forget: 'account:…', 'stream:ACCOUNT' (`storage.cursors`)."""
 
     __tablename__ = "controls"
     key: str = Field(primary_key=True)

@@ -217,10 +217,10 @@ def _of_its_platform(value: object, info: ValidationInfo) -> object:
 
 def account_model(raw: Mapping[str, Any]) -> type[Account]:
     """The model of an account by its `platform`; where that is wrong, of what it may have meant."""
-    said = raw.get("platform")
-    known = registry.names()
-    meant = said if said in known else nearest(said, known) or (known[0] if len(known) == 1 else "")
-    found = registry.find(meant)
+    said, known = str(raw.get("platform")), registry.names()
+    found = registry.find(said)
+    if found is None:
+        found = registry.find(nearest(said, known) or (known[0] if len(known) == 1 else ""))
     return found.settings if found else Account
 
 

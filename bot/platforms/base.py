@@ -11,7 +11,7 @@ Threads: one adapter belongs to one thread.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from bot.core.events import (
     Author,
@@ -84,6 +84,18 @@ class Platform(Protocol):
 
     def close(self) -> None:
         """Release connections; the session file is already on disk."""
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A platform that also says what appears, beside what is listed on request."""
+
+    def stream(self, cursor: str | None = None) -> Page:
+        """What appeared since `cursor`, oldest first, at once; None: from now on.
+
+        The page's cursor is where to resume, and never None. Raises Refused for a cursor that the
+        network does not know (any more), and otherwise as reads do.
+        """
 
 
 class Pacer(Protocol):

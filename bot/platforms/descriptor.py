@@ -43,6 +43,7 @@ class Descriptor:
     build: Callable[[Opening], Platform]  # sends nothing
     actions: Mapping[str, Rate | None]  # each class of requests with its limit; None: no limit
     ways: Ways
+    streams: bool = False  # its clients are `bot.platforms.base.Streaming`
     credentials: tuple[str, ...] = ()  # what its answers call secrets, to mask in logs
     sdk: Package | None = None
 

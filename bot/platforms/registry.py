@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bot.platforms.ways import Mode
 
 _PACKAGES = {"instagram": "bot.platforms.instagram"}
+_FOR_TESTS = {"memory": "bot.platforms.memory"}  # found by name, and offered to nobody
 
 
 def names() -> tuple[str, ...]:
@@ -23,7 +24,7 @@ def names() -> tuple[str, ...]:
 @functools.cache
 def find(name: str) -> Descriptor | None:
     """The descriptor of a platform; None for a name that no package has."""
-    package = _PACKAGES.get(name)
+    package = (_PACKAGES | _FOR_TESTS).get(name)
     if package is None:
         return None
     found: Descriptor = importlib.import_module(package).PLATFORM
@@ -31,8 +32,14 @@ def find(name: str) -> Descriptor | None:
 
 
 def descriptors() -> tuple[Descriptor, ...]:
-    """Of every package, in the order of `names`."""
+    """Of those that an operator may choose, in the order of `names`."""
     return tuple(found for name in _PACKAGES if (found := find(name)) is not None)
+
+
+def every() -> tuple[Descriptor, ...]:
+    """Of all packages, those for tests among them."""
+    found = map(find, _PACKAGES | _FOR_TESTS)
+    return tuple(one for one in found if one is not None)
 
 
 def ways(platform: str, wished: Sequence[str]) -> tuple[Mode, ...]:
@@ -45,4 +52,4 @@ def ways(platform: str, wished: Sequence[str]) -> tuple[Mode, ...]:
 
 def secret_names() -> tuple[str, ...]:
     """Keys of accounts, of any platform, that never stand in a file."""
-    return tuple(dict.fromkeys(name for one in descriptors() for name in one.secrets))
+    return tuple(dict.fromkeys(name for one in every() for name in one.secrets))

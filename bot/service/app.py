@@ -220,7 +220,7 @@ def rates_of(settings: Settings, platform: Descriptor) -> dict[str, TokenRate | 
     """The limits of the platform's actions as token buckets; None: no limit."""
     said = dict(settings.pacing)
     limits = {
-        action: default if said[action] == DEFAULT else said[action]
+        action: default if said.get(action, DEFAULT) == DEFAULT else said[action]
         for action, default in platform.actions.items()
     }
     return {

@@ -19,6 +19,7 @@ from bot.flow.fetch import Limits
 from bot.flow.forget import gone_at_source
 from bot.flow.gate import rendered_state
 from bot.flow.ingest import Ingest
+from bot.flow.listen import Listener
 from bot.flow.policy import Policy, Track
 from bot.flow.poll import Poller
 from bot.flow.publisher import Publisher
@@ -118,6 +119,7 @@ class AccountWorker(Worker):
         )
         self._files = (app.originals, app.artifacts, app.runs)
         self._poller = Poller(app.database, self._ingest, files=self._files)
+        self._listener = Listener(app.database, self._ingest)
 
     @property
     def ready(self) -> bool:
@@ -144,6 +146,7 @@ class AccountWorker(Worker):
                 Reconciler(self._app.database, platform, files=self._files).next(rules.policy)
                 or self._publish(platform, us, rules)
                 or Retractor(self._app.database, platform).next()
+                or self._listen(platform, us, rules)
                 or self._poll_one(platform, us, rules)
                 or self._retry_media(platform)
             )
@@ -194,6 +197,11 @@ class AccountWorker(Worker):
         channel = Channel(app.database, app.artifacts, app.optouts, platform)
         publisher = Publisher(channel, ours, sent=LATENCY.observe, files=self._files)
         return publisher.next(rules.policy, rules.tracks)
+
+    def _listen(self, platform: Platform, us: Us, rules: Adopted) -> bool:
+        ours = replace(us, ours=frozenset(self._rules.ours))
+        tracks = (one for one in rules.tracks.values() if one.account == self.account)
+        return self._listener.next(platform, [Watch(one, rules.policy, ours) for one in tracks])
 
     def _poll_one(self, platform: Platform, us: Us, rules: Adopted) -> bool:
         """The poll asked for first. It stays asked for while it runs, and when it could not run."""

@@ -48,12 +48,7 @@ def source(box: Sandbox, platform: InstagramPlatform) -> Post:
 
 def published(platform: InstagramPlatform, kind: StepKind, source: Post, token: str = "t") -> str:
     """The id that `storage.retractions` would keep of it."""
-    receipt = platform.send(ready(platform, kind, source, f"{source.post_id}{token}"))
-    if kind is StepKind.COMMENT:
-        return f"{source.post_id}/{receipt.remote_id}"
-    if KINDS[kind] is Remote.DM:
-        return f"{receipt.outputs['thread_id']}/{receipt.remote_id}"
-    return receipt.remote_id
+    return platform.send(ready(platform, kind, source, f"{source.post_id}{token}")).remote_id
 
 
 def deletions(box: Sandbox, remote_id: str) -> int:

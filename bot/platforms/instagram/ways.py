@@ -13,17 +13,16 @@ _MOST_BYTES = 8_000_000
 _FEED = Canvas(width=1080, tallest=4 / 5, widest=1.91, max_bytes=_MOST_BYTES)
 _STORY = Canvas(width=1080, tallest=9 / 16, widest=9 / 16, max_bytes=_MOST_BYTES)
 _CAPTION, _MESSAGE = TextLimit(2200), TextLimit(1000)
-_REPEATABLE, _TOKEN = Idempotence.REPEATABLE, Idempotence.TOKEN
+_REPEATABLE = Idempotence.REPEATABLE
 
+# They carry tokens; whether the platform keeps to them, nobody says: RECONCILE, the default.
 _UPLOAD = Step(Kind.UPLOAD, "upload", _REPEATABLE, visible=False, image=True)
 _POST = Step(Kind.POST, "publish", text=_CAPTION, leaves=Remote.POST)
 _STORY_STEP = Step(Kind.STORY, "publish", text=_CAPTION, leaves=Remote.STORY)
 _DM_UPLOAD = Step(Kind.DM_UPLOAD, "upload", _REPEATABLE, visible=False, image=True)
-_DM_TEXT = Step(Kind.DM_TEXT, "dm", _TOKEN, text=_MESSAGE, leaves=Remote.DM)
-_DM_PHOTO = Step(Kind.DM_PHOTO, "dm", _TOKEN, leaves=Remote.DM)
-_COMMENT = Step(
-    Kind.COMMENT, "comment", _TOKEN, text=_CAPTION, leaves=Remote.COMMENT, optional=True
-)
+_DM_TEXT = Step(Kind.DM_TEXT, "dm", text=_MESSAGE, leaves=Remote.DM)
+_DM_PHOTO = Step(Kind.DM_PHOTO, "dm", leaves=Remote.DM)
+_COMMENT = Step(Kind.COMMENT, "comment", text=_CAPTION, leaves=Remote.COMMENT, optional=True)
 
 WAYS = Ways(
     modes=(

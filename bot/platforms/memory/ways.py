@@ -1,0 +1,12 @@
+"""The one way of replying in memory: under the post, in one write with a key fixed before."""
+
+from __future__ import annotations
+
+from bot.platforms.ways import Idempotence, Mode, StepKind, TextLimit, Ways
+from models.images.canvas import Canvas
+
+TEXT = TextLimit(160)
+CANVAS = Canvas(width=640, tallest=1 / 2, widest=2.0, max_bytes=2_000_000, formats=("PNG",))
+REPLY = StepKind("reply", "write", Idempotence.TOKEN, image=True, text=TEXT, leaves="entry")
+
+WAYS = Ways((Mode("reply", "a reply under the post, with the image", (REPLY,), CANVAS),))
