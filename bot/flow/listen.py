@@ -34,7 +34,7 @@ class Listener:
         self._not_before = clock()
 
     def next(self, platform: Platform, watches: Iterable[Watch]) -> bool:
-        """Take what appeared since the last time for the account's watches. False when there is nothing, or no stream.
+        """Take what appeared since the last time. False when there is nothing, or no stream.
 
         The cursor is stored after the posts: what is interrupted is read again, and known.
         """
