@@ -10,16 +10,20 @@ import typer
 
 from bot.cli.common import CONFIG, Config, Json, load
 
+Seconds = Annotated[
+    float | None,
+    typer.Option("--for", min=1, help="Stop after so many seconds; default: at Ctrl-C."),
+]
+Rate = Annotated[float, typer.Option(min=0.1, max=50, help="New posts per second.")]
+Folder = Annotated[
+    Path, typer.Option("--dir", help="The folder for all its data; emptied at the start.")
+]
+
 
 def demo(
-    seconds: Annotated[
-        float | None,
-        typer.Option("--for", min=1, help="Stop after so many seconds; default: at Ctrl-C."),
-    ] = None,
-    rate: Annotated[float, typer.Option(min=0.1, max=50, help="New posts per second.")] = 1.0,
-    folder: Annotated[
-        Path, typer.Option("--dir", help="The folder for all its data; emptied at the start.")
-    ] = Path("data/demo"),
+    seconds: Seconds = None,
+    rate: Rate = 1.0,
+    folder: Folder = Path("data/demo"),
     json: Json = False,
 ) -> None:
     """Run the service against a loopback Instagram with people who post, and show its replies."""
@@ -31,14 +35,9 @@ def demo(
 
 def rehearse(
     config: Config = CONFIG,
-    seconds: Annotated[
-        float | None,
-        typer.Option("--for", min=1, help="Stop after so many seconds; default: at Ctrl-C."),
-    ] = None,
-    rate: Annotated[float, typer.Option(min=0.1, max=50, help="New posts per second.")] = 1.0,
-    folder: Annotated[
-        Path, typer.Option("--dir", help="The folder for all its data; emptied at the start.")
-    ] = Path("data/rehearsal"),
+    seconds: Seconds = None,
+    rate: Rate = 1.0,
+    folder: Folder = Path("data/rehearsal"),
     approve: Annotated[bool, typer.Option("--approve", help="Approve every reply.")] = False,
     json: Json = False,
 ) -> None:

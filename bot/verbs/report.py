@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import IO
-from urllib.parse import urlsplit
 
 import jinja2
 import numpy as np
 import PIL.Image
 
 from bot.core.errors import StorageError
-from bot.core.files import replacing
+from bot.verbs.pages import by_count, data_uri, page_at, template
 from models.base import Image, ImageRejected
 from models.images import codec, decoder
 
@@ -87,7 +83,7 @@ def write_page(path: Path, rows: Iterable[ReplyRow], title: str) -> None:
                 counts[row.state] += 1
                 body.write(page.reply(row, _pictures(row)))  # type: ignore[attr-defined]
             body.seek(0)
-            out.write(page.top(title, datetime.now(UTC), _by_count(counts)))  # type: ignore[attr-defined]
+            out.write(page.top(title, datetime.now(UTC), by_count(counts)))  # type: ignore[attr-defined]
             shutil.copyfileobj(body, out)
             out.write(page.bottom())  # type: ignore[attr-defined]
     except OSError as error:
@@ -98,31 +94,9 @@ def _scratch() -> IO[str]:
     return tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
 
 
-@contextmanager
-def page_at(path: Path) -> Iterator[IO[str]]:
-    """A page that replaces `path` when it is complete; mode 0600."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        out = io.TextIOWrapper(file, encoding="utf-8", errors="replace")
-        yield out
-        out.detach()  # and so written to the file, which stays open
-
-
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("bot.verbs", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"clock": _clock, "words": _words, "slug": _slug, "link": link}
-    return environment.get_template("replies.html")
-
-
-def _by_count(counts: Counter[str]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return template("replies.html", clock=_clock, slug=_slug)
 
 
 def _pictures(row: ReplyRow) -> list[Picture]:
@@ -142,10 +116,9 @@ def _picture(label: str, alt: str, data: bytes | None) -> Picture:
         return Picture(label, alt, missing=error.reason)
     small = _thumbnail(decoded.pixels)
     if label == "Mask":
-        kind, encoded = "png", codec.png_mask(small[..., 0] >= 128)
+        source = data_uri("png", codec.png_mask(small[..., 0] >= 128))
     else:
-        kind, encoded = "jpeg", codec.encode_jpeg(small, description="", quality=82)
-    source = f"data:image/{kind};base64,{base64.b64encode(encoded).decode()}"
+        source = data_uri("jpeg", codec.encode_jpeg(small, description="", quality=82))
     return Picture(label, alt, source, small.shape[1], small.shape[0])
 
 
@@ -159,19 +132,6 @@ def _clock(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _words(state: str) -> str:
-    return state.replace("_", " ")
-
-
 def _slug(state: str) -> str:
     """A state as part of a CSS name."""
     return "".join(c if c.isascii() and c.isalnum() else "-" for c in state.lower())
-
-
-def link(url: str) -> str:
-    """The address if it may be a link: http or https with a host. Else empty."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ""
-    return url if parts.scheme in ("http", "https") and parts.hostname else ""

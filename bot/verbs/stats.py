@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -17,7 +16,7 @@ import PIL.Image
 from bot.config import Settings
 from bot.core.errors import NothingToDo, StorageError
 from bot.service.app import opened
-from bot.verbs.report import link, page_at
+from bot.verbs.pages import by_count, data_uri, page_at, template, words
 from models.base import ImageRejected
 from models.images import codec, decoder
 from storage import stats
@@ -148,7 +147,7 @@ def _sheets(database: Any, originals: BlobStore, found: Stats) -> Iterator[Sheet
         yield sheet(f"Duplicates, group {number}", "the original first; width in px", members)
     for check, samples in examples.items():
         count = found.everything.verdicts[check]
-        yield sheet(f"Verdict: {_words(check)}", f"{count} images, the newest of them", samples)
+        yield sheet(f"Verdict: {words(check)}", f"{count} images, the newest of them", samples)
 
 
 def _data_uri(originals: BlobStore, sha256: str) -> str:
@@ -159,12 +158,7 @@ def _data_uri(originals: BlobStore, sha256: str) -> str:
         return ""  # the page says so
     layer = PIL.Image.fromarray(pixels)
     layer.thumbnail((THUMBNAIL, THUMBNAIL))
-    encoded = codec.encode_jpeg(np.array(layer), description="", quality=78)
-    return f"data:image/jpeg;base64,{base64.b64encode(encoded).decode()}"
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
+    return data_uri("jpeg", codec.encode_jpeg(np.array(layer), description="", quality=78))
 
 
 def _tenths(counts: Sequence[int]) -> list[Bar]:
@@ -173,8 +167,8 @@ def _tenths(counts: Sequence[int]) -> list[Bar]:
 
 
 def _checks(verdicts: dict[str, int]) -> list[Bar]:
-    ordered = sorted(verdicts.items(), key=lambda item: (-item[1], item[0]))
-    return bars([_words(check) for check, _ in ordered], [count for _, count in ordered])
+    ordered = by_count(verdicts)
+    return bars([words(check) for check, _ in ordered], [count for _, count in ordered])
 
 
 def _people(authors: Sequence[tuple[str, int]]) -> list[Bar]:
@@ -183,18 +177,4 @@ def _people(authors: Sequence[tuple[str, int]]) -> list[Bar]:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("bot.verbs", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "link": link,
-        "timeline": timeline,
-        "tenths": _tenths,
-        "checks": _checks,
-        "people": _people,
-    }
-    return environment.get_template("stats.html")
+    return template("stats.html", timeline=timeline, tenths=_tenths, checks=_checks, people=_people)

@@ -71,6 +71,7 @@ def test_the_wheel_is_complete(wheel: Path, check_wheel: ModuleType) -> None:
         shipped = set(archive.namelist())
     assert {
         "bot/cli/__init__.py",
+        "bot/verbs/templates/head.html",
         "bot/verbs/templates/replies.html",
         "bot/platforms/sandbox/__main__.py",
         "models/embedded/manifest.json",
