@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func
@@ -22,6 +22,7 @@ from storage.tables import Reply, ReplyEvent, ReplyState, ReplyStep, StepState
 from storage.text import storable
 
 S = ReplyState
+LEAST_HOLD = timedelta(seconds=1)
 # What may follow what. Terminal states have no entry.
 NEXT: Mapping[ReplyState, frozenset[ReplyState]] = {
     S.QUEUED: frozenset({S.RENDERING, S.FAILED, S.CANCELLED, S.EXPIRED}),
@@ -133,8 +134,10 @@ def move(
 def hold(session: Session, reply_id: int, until: datetime, why: str, now: datetime) -> None:
     """Keep a reply where it is until then, and say why; no event, since nothing changed.
 
-    One that reached its end meanwhile keeps the reason it ended for.
+    One that reached its end meanwhile keeps the reason it ended for. Whoever holds again and again
+    still rests: `until` is at least `LEAST_HOLD` from now.
     """
+    until = max(until, now + LEAST_HOLD)
     session.exec(
         update(Reply)
         .where(col(Reply.id) == reply_id, col(Reply.state).not_in(TERMINAL))

@@ -19,7 +19,7 @@ from bot.core.events import Comment, Page, Post
 from bot.flow.ingest import Ingest, Taken
 from bot.flow.policy import Policy
 from bot.flow.poll import EMPTY_PAGES, reader
-from bot.flow.trigger import Watch
+from bot.flow.trigger import AHEAD, Watch
 from bot.platforms.base import Platform
 from storage import collections, dataset
 from storage.database import Database
@@ -220,7 +220,9 @@ class Collector:
             state.stored = collections.found_count(session, key)
             state.updated = self._clock()
             if times:
-                state.newest = max(filter(None, (state.newest, *times)))
+                # A date ahead of now would hide all that is published until then.
+                past = [time for time in times if time <= self._clock() + AHEAD]
+                state.newest = max(filter(None, (state.newest, *past)), default=None)
                 state.oldest = min(filter(None, (state.oldest, *times)))
             if walked is not None:
                 state.cursor, state.complete = walked.cursor or "", walked.cursor is None

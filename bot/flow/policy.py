@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from bot.core.events import TrackKind
+from bot.core.local_time import day_of
 from bot.flow.quiet_hours import QuietHours
 
 
@@ -69,11 +70,8 @@ class Policy:
 
     def day(self, now: datetime) -> tuple[datetime, datetime]:
         """Start and end, in UTC, of the operator's calendar day that holds `now`."""
-        local = now.astimezone(self.zone)
-        start = datetime.combine(local.date(), time(), self.zone)
-        end = datetime.combine(local.date() + timedelta(days=1), time(), self.zone)
-        return start.astimezone(UTC), end.astimezone(UTC)
+        return day_of(now, self.zone)
 
     def quiet_until(self, now: datetime) -> datetime | None:
         """The end of the quiet hours that hold `now`; None outside of them."""
-        return self.quiet.until(now.astimezone(self.zone)) if self.quiet else None
+        return self.quiet.until(now, self.zone) if self.quiet else None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta, tzinfo
+
+from bot.core.local_time import DAY, moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +22,19 @@ class QuietHours:
         if self.start == self.end:
             raise ValueError("begins and ends at the same time; leave it empty for no quiet hours")
 
-    def __contains__(self, clock: time) -> bool:
-        if self.start < self.end:
-            return self.start <= clock < self.end
-        return clock >= self.start or clock < self.end
-
     def __str__(self) -> str:
         return f"{self.start:%H:%M}-{self.end:%H:%M}"
 
-    def until(self, local: datetime) -> datetime | None:
-        """The end, in UTC, of the quiet hours that hold `local`, an aware time in the operator's
-        zone; None outside of them."""
-        clock = local.time()
-        if clock not in self:
-            return None
-        day = local.date() if clock < self.end else local.date() + timedelta(days=1)
-        return datetime.combine(day, self.end, local.tzinfo).astimezone(UTC)
+    def until(self, now: datetime, zone: tzinfo) -> datetime | None:
+        """The end, in UTC, of the quiet hours that hold `now`; None outside of them.
+
+        A night is one span: from when the clock first shows `start` to when it last shows `end`.
+        """
+        today = now.astimezone(zone).date()
+        over_midnight = DAY if self.end < self.start else timedelta()
+        for day in (today - DAY, today, today + DAY):
+            begin = moment(day, self.start, zone)
+            end = moment(day + over_midnight, self.end, zone, last=True)
+            if begin <= now < end:
+                return end
+        return None

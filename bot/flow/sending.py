@@ -35,6 +35,7 @@ log = structlog.get_logger()
 S = ReplyState
 MAX_UPLOADS = 3
 AUTH_HOLD = timedelta(hours=1)
+LEAST_HOLD, LONGEST_HOLD = 1.0, 86400.0  # seconds, whatever the platform or the pacer says
 UPLOAD_HOLD = timedelta(seconds=5)
 
 
@@ -234,8 +235,9 @@ def known_author(session: Session, reply: Reply) -> Author:
 
 
 def pause_after(error: Exception) -> timedelta:
+    """Until the next try: never so short that a thread would spin, never past all reason."""
     if isinstance(error, RateLimited) and error.retry_after:
-        return timedelta(seconds=error.retry_after)
+        return timedelta(seconds=min(max(LEAST_HOLD, error.retry_after), LONGEST_HOLD))
     if isinstance(error, LoginRequired):
         return RETRY_HOLD  # one login is worth a try, and what follows it says more
     return AUTH_HOLD if isinstance(error, AuthError) else RETRY_HOLD

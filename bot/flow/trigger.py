@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.core.bots import is_bot_name
 from bot.core.events import Author, Post
 from bot.core.text import username
 from bot.flow.policy import Policy, Track
 
+AHEAD = timedelta(minutes=15)  # by which the clocks of two machines may differ
 AUTO = "auto"  # as a track's style: whatever the policy picks for the post
 # What a service like this one says of its images, whoever runs it
 _MADE = re.compile(r"made by a machine from https?://", re.IGNORECASE)
@@ -62,6 +63,8 @@ def decide(post: Post, watch: Watch, *, opted_out: bool, now: datetime) -> Trigg
         return NoTrigger(refusal)
     if now - post.taken_at > policy.max_age:
         return NoTrigger("older than max_age")
+    if post.taken_at - now > AHEAD:
+        return NoTrigger("dated ahead: its time cannot be true")
     return asked
 
 

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from bot.core.folders import private_folder
+from bot.core.local_time import latest
 from bot.learn.background import command
 from storage import learning
 from storage.database import Database
@@ -20,7 +21,6 @@ from storage.learning import RunState
 from storage.tables import LearningRun
 
 log = structlog.get_logger()
-DAY = timedelta(days=1)
 NIGHT = timedelta(hours=6)  # a nightly run that is later than this waits for the next night
 PAUSE = 900.0  # least seconds between two starts, for runs that fail at once
 GRACE = 15.0  # seconds for a run to end after SIGINT
@@ -55,7 +55,7 @@ def due(schedule: Schedule, last: LearningRun | None, new_posts: int, now: datet
     unfinished = last is not None and last.state == RunState.RUNNING
     if schedule.at is None:
         return unfinished or 0 < schedule.after_posts <= new_posts
-    tonight = _latest(schedule.at, schedule.zone, now)
+    tonight = latest(schedule.at, schedule.zone, now)
     if now - tonight >= NIGHT:
         return False
     if unfinished:
@@ -72,13 +72,6 @@ def is_due(database: Database, schedule: Schedule, now: datetime) -> bool:
         last = next(iter(learning.runs(session, 1)), None)
         new = learning.new_posts(session, last.newest_post if last else 0)
     return due(schedule, last, new, now)
-
-
-def _latest(at: time, zone: ZoneInfo, now: datetime) -> datetime:
-    """The latest moment, up to `now`, at which the clock showed this time."""
-    local = now.astimezone(zone)
-    today = datetime.combine(local.date(), at, zone)
-    return today if today <= local else datetime.combine(local.date() - DAY, at, zone)
 
 
 class Background:

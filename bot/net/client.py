@@ -30,6 +30,7 @@ from bot.net.addresses import is_loopback, is_private
 
 Proxies = Callable[[str], Mapping[str, str]]  # of an address: by scheme, as `requests` takes them
 
+LONGEST_WAIT = 7 * 86400.0  # seconds: nobody means more by Retry-After
 _CHUNK = 256 * 1024
 _FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 _TRICKS = re.compile(r"[\\\s\x00-\x20\x7f-\x9f]")  # what parsers of addresses disagree about
@@ -208,7 +209,7 @@ def chunks(
     """
     host, until, done = host_of(response.url), time.monotonic() + seconds, 0
     stated = response.headers.get("content-length", "")
-    if stated.isdecimal() and int(stated) > most_bytes:
+    if stated.isdecimal() and float(stated) > most_bytes:  # int() refuses thousands of digits
         raise Refused(f"{host}: {stated} bytes, more than {most_bytes}")
     while chunk := _read(response, decode):
         done += len(chunk)
@@ -220,18 +221,22 @@ def chunks(
 
 
 def retry_after(value: str | None, now: datetime | None = None) -> float | None:
-    """Seconds of a Retry-After header: a number or an HTTP date. None when it says nothing."""
+    """Seconds of a Retry-After header, a number or an HTTP date, in [0, LONGEST_WAIT].
+
+    None when it says nothing that can be read.
+    """
     if not value:
         return None
     if value.strip().isdecimal():
-        return float(value)
+        return min(float(value), LONGEST_WAIT)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        seconds = (moment - (now or datetime.now(UTC))).total_seconds()
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+    return min(max(0.0, seconds), LONGEST_WAIT)
 
 
 def host_of(url: str) -> str:

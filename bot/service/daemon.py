@@ -37,7 +37,7 @@ from bot.service.observe import REPLIES, RETRACTIONS, TRACK_OK
 from bot.service.reload import Reload
 from bot.service.worker import AccountWorker, RenderWorker, Rules, Worker
 from models.images import decoder
-from storage import outbox, retractions
+from storage import clock, outbox, retractions
 from storage.tables import Health, Reply, ReplyState, TrackState
 
 log = structlog.get_logger()
@@ -48,6 +48,7 @@ KEEP_HOUSE_EVERY = 10.0
 SWEEP_EVERY = 86400.0  # and an hour after the start
 STALL = 300.0  # a worker silent for so long is stuck: longer than any request with its retries
 MISSED = timedelta(minutes=1)  # beyond a whole interval: then a poll was not only late
+RETRY_STORAGE = 5.0
 GRACE = 40.0  # for the work in hand when stopping: a request may last its whole timeout
 
 _running: Daemon | None = None
@@ -118,10 +119,10 @@ class Daemon:
             self._start_scheduler()
             stack.callback(self._scheduler.shutdown)
             stack.callback(self._learning.stop)
-            _notify("READY=1")
+            notify("READY=1")
             log.info("running", accounts=list(self._accounts), tracks=len(self._rules.tracks))
             self._supervise()
-            _notify("STOPPING=1")
+            notify("STOPPING=1")
             log.info("stopping")
         log.info("stopped")
 
@@ -135,11 +136,25 @@ class Daemon:
         self._wake_all()
 
     def _recover(self) -> None:
+        self._correct_times()
         with self.app.database.write() as session:
             for name in self._accounts:
                 found = outbox.recover(session, name, utc_now())
                 if any(found.values()):
                     log.warning("recovered", account=name, **found)
+
+    def _correct_times(self) -> bool:
+        """Times stored by a clock that was ahead would keep everything waiting."""
+        now = utc_now()
+        with self.app.database.read() as session:
+            if clock.ahead(session, now) is None:
+                return False
+        with self.app.database.write() as session:
+            by = clock.ahead(session, now)
+            if by is not None:
+                clock.set_back(session, now, by)
+        log.warning("stored times corrected", clock_ahead=str(by))
+        return True
 
     def _supervise(self) -> None:
         """The main thread: watch the file, keep house, feed the watchdog."""
@@ -159,7 +174,7 @@ class Daemon:
                 ).start()
                 next_sweep = time.monotonic() + SWEEP_EVERY
             if self._alive()[0]:
-                _notify("WATCHDOG=1")
+                notify("WATCHDOG=1")
 
     def _learn(self) -> None:
         try:
@@ -189,6 +204,8 @@ class Daemon:
         self._survive(self._sync_jobs)
 
     def _keep_house(self) -> None:
+        if self._correct_times():
+            self._sync_jobs()
         tracks = list(self._rules.tracks.values())
         now = utc_now()
         with self.app.database.read() as session:  # a write would stop the threads that have work
@@ -224,7 +241,7 @@ class Daemon:
         A poll that is due is a note to its worker, so the scheduler's own thread makes it. A pool
         of threads would be closed first at shutdown, and refuse what falls due meanwhile.
         """
-        return BackgroundScheduler(
+        return _Scheduler(
             executors={"default": DebugExecutor()},
             jobstores={
                 "default": SQLAlchemyJobStore(engine=self.app.database.writer, tablename=JOBS_TABLE)
@@ -251,6 +268,8 @@ class Daemon:
                 job.remove()
             elif job.trigger.interval != track.every:
                 job.reschedule(_interval(track))
+            elif job.next_run_time > utc_now() + 2 * track.every:
+                job.modify(next_run_time=utc_now())  # by a clock that was ahead
         for key in wanted.keys() - {job.id for job in self._scheduler.get_jobs()}:
             self._scheduler.add_job(
                 "bot.service.daemon:poll_due",
@@ -316,6 +335,17 @@ class Daemon:
         signal.signal(signal.SIGHUP, lambda *_: self._reload.ask())
 
 
+class _Scheduler(BackgroundScheduler):  # type: ignore[misc]
+    def _process_jobs(self) -> float | None:
+        """A full disk must not end the scheduler's thread: no poll would be due any more."""
+        try:
+            wait: float | None = super()._process_jobs()
+        except (SQLAlchemyError, StorageError) as error:
+            log.error("storage fault", chore="schedule", error=str(error).splitlines()[0])
+            return RETRY_STORAGE
+        return wait
+
+
 def _interval(track: Track) -> IntervalTrigger:
     jitter = min(track.every * 0.05, timedelta(minutes=2)).total_seconds()
     return IntervalTrigger(
@@ -335,7 +365,7 @@ def _forget_running() -> None:
     _running = None
 
 
-def _notify(message: str) -> None:
+def notify(message: str) -> None:
     """systemd's Type=notify and watchdog; nothing elsewhere."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
@@ -343,4 +373,5 @@ def _notify(message: str) -> None:
     if address.startswith("@"):
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, contextlib.suppress(OSError):
+        channel.setblocking(False)  # nor may the main thread wait for somebody who does not read
         channel.sendto(message.encode(), address)  # the manager may be gone; we go on

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,7 +28,9 @@ class HealthServer:
     def __init__(self, address: tuple[str, int], alive: Report, ready: Report) -> None:
         handler = type("Handler", (_Handler,), {"alive": alive, "ready": ready})
         try:
-            self._server = ThreadingHTTPServer(address, handler)
+            family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+            server = type("Server", (ThreadingHTTPServer,), {"address_family": family})
+            self._server: ThreadingHTTPServer = server(address, handler)
         except OSError as error:
             host, port = address
             raise TagechoError(f"health.listen: {host}:{port}: {error.strerror}") from error

@@ -40,6 +40,7 @@ from storage.tables import Reply, ReplyState
 log = structlog.get_logger()
 TICK = 0.5  # seconds between looks at the database when there is nothing to do
 MAX_PAUSE = 60.0
+MAX_STORAGE_PAUSE = 5.0  # a look at the disk costs nobody anything
 # Between two logins that fail for a passing reason; the login bucket keeps the password rarer.
 LOGIN_PAUSE = Backoff(first=20.0, longest=300.0)
 RETRY_MEDIA_EVERY = 10.0
@@ -86,7 +87,8 @@ class Worker(threading.Thread):
             expected = isinstance(error, TagechoError)
             log.error("worker fault", error=str(error), exc_info=not expected)
             self.stopping.wait(self._pause)
-            self._pause = min(self._pause * 2, MAX_PAUSE)
+            longest = MAX_STORAGE_PAUSE if isinstance(error, StorageError) else MAX_PAUSE
+            self._pause = min(self._pause * 2, longest)
             return
         if not busy:
             self.wake.wait(TICK)

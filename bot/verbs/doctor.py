@@ -11,13 +11,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bot import config
 from bot.config import Settings
 from bot.core.errors import AuthError, ConfigError, ModelError, NetworkError, StorageError
 from bot.core.folders import private_folder
 from bot.platforms import registry
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
 
 FREE_BYTES = 1_000_000_000
 EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)  # a clock before this was never set
@@ -95,12 +98,28 @@ def _database(settings: Settings) -> Iterator[Finding]:
     try:
         with opened(settings) as app, app.database.read() as session:
             deletions = retractions.states(session)
+            times = _times(session)
     except StorageError as error:
         yield Finding("database", False, str(error), error.exit_code)
         return
     kind = "PostgreSQL" if settings.data.url else "SQLite"
     yield Finding("database", True, f"{kind}, schema up to date")
     yield _deletions(deletions)
+    yield times
+
+
+def _times(session: Session) -> Finding:
+    """Whether the clock was ahead when the service last ran."""
+    from storage import clock  # noqa: PLC0415
+
+    by, before = clock.ahead(session, datetime.now(UTC)), clock.corrected(session)
+    if by is not None:
+        text = f"stored by a clock that was {by} ahead; tagecho run sets them right"
+        return Finding("times", False, text, StorageError.exit_code)
+    if before is not None:
+        text = f"set right on {before.changed:%Y-%m-%d}: the clock had been {before.value} ahead"
+        return Finding("times", True, text)
+    return Finding("times", True, "none lies ahead of now")
 
 
 def _deletions(states: Mapping[str, int]) -> Finding:

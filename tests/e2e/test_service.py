@@ -7,6 +7,7 @@ import json
 import pickle
 import signal
 import sqlite3
+import time
 import urllib.error
 import urllib.request
 from datetime import timedelta
@@ -62,6 +63,45 @@ def test_missed_polls_become_one(sandbox: Sandbox, tmp_path: Path) -> None:
         assert running.polls() == 2
 
 
+def test_a_clock_that_was_ahead_keeps_nothing_waiting(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Six hours: everything stored in them lies in the future of the right clock."""
+    with service(sandbox, tmp_path / "service", every="1h") as running:
+        running.start()
+        eventually("the first poll", lambda: running.count("polled") == 1)
+        running.stop()
+        age(running, timedelta(hours=-6))
+        assert running.spawn("doctor").wait() != 0
+        assert "ahead; tagecho run sets them right" in running.output.read_text()
+        running.start()
+        eventually("it says so", lambda: running.count("stored times corrected"))
+        add_clock(running)
+        eventually("time passes", lambda: running.polls("clock") >= 2)
+        [(at,)] = running.query(
+            "SELECT next_run_time FROM apscheduler_jobs WHERE id LIKE '%sunset'"
+        )
+        assert at - time.time() < 3700, "an hour from now, not from then"
+        running.stop()
+        running.spawn("doctor").wait()
+        assert "times: set right on" in running.output.read_text()
+
+
+def test_polls_come_back_with_the_disk(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The scheduler's own write fails as on a full disk; nothing else is there to ask for polls."""
+    with service(sandbox, tmp_path / "service") as running:
+        running.start()
+        eventually("it polls", lambda: running.count("polled"))
+        running.change(
+            "CREATE TRIGGER full BEFORE UPDATE ON apscheduler_jobs BEGIN "
+            "SELECT RAISE(ABORT, 'database or disk is full'); END"
+        )
+        eventually("it is met", lambda: running.count("storage fault", chore="schedule"))
+        running.change("DROP TRIGGER full")
+        polls = running.polls()
+        eventually("polls again", lambda: running.polls() >= polls + 5)
+        assert running.count("poll was missed") == 0
+        assert running.stop() == 0
+
+
 def add_clock(running: Service) -> None:
     """A hashtag polled as often as it can be: its second poll comes after whatever was due."""
     add_track(
@@ -83,7 +123,7 @@ def age(running: Service, span: timedelta) -> None:
             )
         for column in ("last_attempt", "last_ok"):
             shift = f"UPDATE track_states SET {column} = datetime({column}, ?)"
-            database.execute(shift, (f"-{span.total_seconds()} seconds",))
+            database.execute(shift, (f"{-span.total_seconds():+f} seconds",))
         database.commit()
 
 

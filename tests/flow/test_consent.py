@@ -120,6 +120,15 @@ def test_a_longer_name_that_begins_like_ours(flow: Flow) -> None:
     nothing_written(flow)
 
 
+def test_a_post_dated_ahead(flow: Flow) -> None:
+    """Its time cannot be true, so nothing says that it is young; a few minutes are two clocks."""
+    flow.track()
+    far = flow.asking("ana", at=flow.clock.time() + timedelta(days=10).total_seconds())
+    near = flow.asking("ben", at=flow.clock.time() + timedelta(minutes=5).total_seconds())
+    flow.run()
+    assert (flow.published(far), flow.published(near)) == (0, 1)
+
+
 def test_a_post_older_than_max_age(flow: Flow) -> None:
     flow.track()
     old = flow.asking(at=flow.clock.time() - 24 * 3600 - 60)

@@ -5,6 +5,7 @@ A post needs pk, code, taken_at, a user and an image; everything else may be abs
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -215,9 +216,10 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _number(value: Any) -> float | None:
     try:
-        return float(value) if isinstance(value, int | float) else None
+        number = float(value) if isinstance(value, int | float) else math.nan
     except OverflowError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _count(value: Any) -> int | None:

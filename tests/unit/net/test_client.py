@@ -9,9 +9,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.core.errors import Refused, Unavailable
-from bot.net.client import Client, Reach, chunks
+from bot.net.client import LONGEST_WAIT, Client, Reach, chunks, retry_after
 from tests.weights_server import Served, certificate, serving
 
 PUBLIC = "93.184.215.14"
@@ -117,3 +120,39 @@ def test_the_body_is_bounded() -> None:
             ):
                 list(chunks(response, 999))
         own.close()
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        ("9" * 400, LONGEST_WAIT),
+        ("9" * 5000, LONGEST_WAIT),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_WAIT),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+        ("Sat, 32 Feb 2026 25:61:61 GMT", None),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
+        ("Fri, 31 Dec 9999 23:59:59 -9999", None),
+        ("-5", None),
+        ("nan", None),
+        ("1e400", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_retry_after_is_bounded_and_never_raises(header: str | None, seconds: float | None) -> None:
+    assert retry_after(header) == seconds
+
+
+@given(st.text(max_size=60))
+def test_retry_after_of_anything(header: str) -> None:
+    found = retry_after(header)
+    assert found is None or 0 <= found <= LONGEST_WAIT
+
+
+def test_a_stated_length_of_thousands_of_digits(served: Served) -> None:
+    answer = requests.Response()
+    answer.headers["content-length"] = "9" * 5000
+    answer.url = "https://example.com/x"
+    with pytest.raises(Refused):
+        next(chunks(answer, 1000))

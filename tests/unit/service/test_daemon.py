@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
 import threading
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from bot.config import Settings
 from bot.config.settings import Data
-from bot.service.daemon import Daemon
+from bot.service.daemon import Daemon, notify
 
 
 def test_polls_that_fall_due_while_it_stops_are_no_trouble(
@@ -30,3 +32,20 @@ def test_polls_that_fall_due_while_it_stops_are_no_trouble(
         assert threading.active_count() == threads, "it waited for its own thread"
     daemon.app.close()
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+def test_a_manager_that_reads_nothing_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its socket is full; the main thread goes on, so a signal still has an effect."""
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as full:
+            full.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    full.sendto(b"x", str(path))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+        for _ in range(3):
+            notify("WATCHDOG=1")

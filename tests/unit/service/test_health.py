@@ -42,3 +42,15 @@ def test_a_name_that_somebody_else_made_point_at_us_is_refused(
 def test_readiness_has_a_status_of_its_own(server: HealthServer) -> None:
     assert ask(server, "/readyz", "localhost") == 503
     assert ask(server, "/else", "localhost") == 404
+
+
+def test_it_listens_on_ipv6() -> None:
+    server = HealthServer(("::1", 0), lambda: (True, {}), lambda: (True, {}))
+    server.start()
+    connection = http.client.HTTPConnection("::1", server.port, timeout=60)
+    try:
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().status == 200
+    finally:
+        connection.close()
+        server.close()
