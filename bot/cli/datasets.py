@@ -272,6 +272,8 @@ def import_(
     for where, why in report.problems:
         say(f"{where}: {why}")
     if report.problems:
+        if report.nothing:
+            say(f"nothing imported: {report.why()}")
         raise typer.Exit(1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from bot.core.errors import NothingToDo, UsageError
 from bot.core.events import Post
 from bot.dataset.importing.files import Unusable, parse, read, read_json, shown, walk
 from bot.dataset.importing.files import opened as opened_file
-from bot.dataset.importing.posts import Part, exported, gallery_dl, instaloader, merged
+from bot.dataset.importing.posts import IMAGES, Part, exported, gallery_dl, instaloader, merged
 from bot.service.app import App, opened
 from bot.service.progress import progress
 from models.base import ImageRejected
@@ -28,6 +29,10 @@ BATCH = 16  # posts in one transaction
 LONGEST_LINE = 1_000_000  # bytes of metadata.jsonl
 METADATA = "metadata.jsonl"
 _MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
+IMAGE = "images without a sidecar (FILE.jpg needs FILE.jpg.json, FILE.json or FILE.json.xz)"
+ALONE = "sidecars without an image beside them, as of videos"
+NO_POST = "files of instaloader that describe no post"
+OTHER = "other files"
 _Ref = tuple[Path, int]  # a sidecar, or a line of metadata.jsonl by its place in the file
 
 
@@ -40,6 +45,18 @@ class Report:
     known: int = 0  # posts that were stored already
     kept_out: int = 0  # posts that were forgotten, or whose author opted out
     problems: list[tuple[str, str]] = field(default_factory=list)  # (file, what is wrong with it)
+    passed_over: dict[str, int] = field(default_factory=dict)  # kind of file → how many
+
+    @property
+    def nothing(self) -> bool:
+        """Whether no post of the folder is stored, or kept out."""
+        return not (self.posts or self.images or self.known or self.kept_out)
+
+    def why(self) -> str:
+        """Which files brought nothing."""
+        kinds = [f"{count} {kind}" for kind, count in self.passed_over.items()]
+        kinds += [f"{len(self.problems)} files that cannot be used"] if self.problems else []
+        return "; ".join(kinds) or "the folder is empty"
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -48,7 +65,8 @@ class Report:
 def take(settings: Settings, path: Path, into: str) -> Report:
     """Store the posts of a folder. A bad file never makes this fail; it becomes a problem.
 
-    Raises UsageError if it is not a folder, NothingToDo if it has no sidecar, StorageError.
+    Raises UsageError if it is not a folder, StorageError, and NothingToDo if nothing was imported
+    though no file is bad; the message says what the files are.
     """
     root = path.resolve()
     if not root.is_dir():
@@ -63,14 +81,15 @@ class _Import:
         self._root = root
         self._into = into
         self._report = Report()
+        self._kinds: Counter[str] = Counter()  # files that bring nothing by themselves
 
     def run(self) -> Report:
         posts: dict[tuple[str, str], list[_Ref]] = {}
         for ref in self._refs():
             if (part := self._part(ref)) is not None:
+                self._kinds[IMAGE] -= len(part.files)
+                self._kinds[ALONE] += not part.files
                 posts.setdefault((part.post.platform, part.post.post_id), []).append(ref)
-        if not posts and not self._report.problems:
-            raise NothingToDo(f"no JSON beside images in {self._root}")
         batch: list[Part] = []
         for refs in progress(list(posts.values()), "posts"):
             parts = [part for ref in refs if (part := self._part(ref)) is not None]
@@ -80,10 +99,12 @@ class _Import:
                 self._store(batch)
                 batch = []
         self._store(batch)
-        self._report.problems = list(
-            dict.fromkeys(self._report.problems)
-        )  # read twice, reported once
-        return self._report
+        report = self._report
+        report.problems = list(dict.fromkeys(report.problems))  # read twice, reported once
+        report.passed_over = {kind: count for kind, count in self._kinds.items() if count > 0}
+        if report.nothing and not report.problems:
+            raise NothingToDo(f"nothing imported from {self._root}: {report.why()}")
+        return report
 
     def _refs(self) -> Iterator[_Ref]:
         for path in walk(self._root):
@@ -91,6 +112,8 @@ class _Import:
                 yield from self._lines(path)
             elif path.name.endswith((".json", ".json.xz")) and not _no_sidecar(path.name):
                 yield path, -1
+            else:
+                self._kinds[IMAGE if path.suffix.lower() in IMAGES else OTHER] += 1
 
     def _lines(self, path: Path) -> Iterator[_Ref]:
         try:
@@ -116,10 +139,14 @@ class _Import:
                     file.seek(start)
                     return exported(self._root, path, parse(file.readline(LONGEST_LINE)))
             data = read_json(path)
-            return instaloader(path, data) if "instaloader" in data else gallery_dl(path, data)
+            if "instaloader" not in data:
+                return gallery_dl(path, data)
+            part = instaloader(path, data)
         except Unusable as error:
             self._problem(path, str(error))
             return None
+        self._kinds[NO_POST] += part is None
+        return part
 
     def _store(self, batch: list[Part]) -> None:
         """Read what is missing, then all of it in one transaction."""

@@ -6,7 +6,7 @@ Field names are those of gallery-dl 1.3x (instagram extractor) and instaloader 4
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from bot.dataset.importing.values import (
     count_of,
     degrees,
     edges,
+    first_of,
     index_of,
     list_of,
     map_of,
@@ -50,14 +51,14 @@ class Part:
 
 
 def gallery_dl(path: Path, data: dict[str, Any]) -> Part:
-    """FILE.jpg.json beside FILE.jpg: one image of a post. Raises Unusable."""
+    """FILE.jpg.json or FILE.json beside FILE.jpg: one image of a post. Raises Unusable."""
     if "category" not in data or "post_id" not in data:
         raise Unusable("not a sidecar of gallery-dl or instaloader")
     if data["category"] != INSTAGRAM:
         raise Unusable(f"of {text_of(data['category'])[:40]!r}; only instagram can be imported")
-    index = index_of(data.get("num"), 1) - 1
-    image = path.with_suffix("")
-    is_photo = image.suffix.lower() in IMAGES
+    num = data.get("num")
+    index = index_of(1 if num is None else num, 1) - 1
+    image = _of_sidecar(path)
     kind = MediaKind.COVER if data.get("video_url") else MediaKind.PHOTO
     media = Media(index, url_of(data.get("display_url")), kind, 0, 0)
     users = map(map_of, list_of(data.get("tagged_users")))
@@ -71,17 +72,17 @@ def gallery_dl(path: Path, data: dict[str, Any]) -> Part:
             text_of(data.get("username")),
             text_of(data.get("fullname")),
         ),
-        taken_at=moment_of(data.get("post_date", data.get("date"))),
+        taken_at=moment_of(first_of(data, "post_date", "date")),
         url=url_of(data.get("post_url")),
         caption=text_of(data.get("description")),
-        media=(media,) if is_photo else (),
+        media=(media,) if image else (),
         usertags=_tags(users, index),
         place=Place(place, text_of(data.get("location_id"))) if place else None,
         like_count=count_of(data.get("likes")),
         pinned=bool(data.get("pinned")),
         raw={"gallery-dl": {str(index): data}},
     )
-    return Part(post, {index: image} if is_photo else {})
+    return Part(post, {index: image} if image else {})
 
 
 def instaloader(path: Path, data: dict[str, Any]) -> Part | None:
@@ -99,7 +100,8 @@ def instaloader(path: Path, data: dict[str, Any]) -> Part | None:
     videos = [one.get("is_video") for one in edges(node, "edge_sidecar_to_children") or [node]]
     spot = map_of(node.get("location"))
     users = (map_of(one.get("user")) for one in edges(node, "edge_media_to_tagged_user"))
-    comments = map_of(node.get("edge_media_to_parent_comment")).get("count", node.get("comments"))
+    comments = map_of(node.get("edge_media_to_parent_comment")).get("count")
+    comments = node.get("comments") if comments is None else comments
     likes = count_of(map_of(node.get("edge_media_preview_like")).get("count"))
     post = _post(
         INSTAGRAM,
@@ -110,7 +112,7 @@ def instaloader(path: Path, data: dict[str, Any]) -> Part | None:
             text_of(owner.get("username")),
             text_of(owner.get("full_name")),
         ),
-        taken_at=moment_of(node.get("taken_at_timestamp", node.get("date"))),
+        taken_at=moment_of(first_of(node, "taken_at_timestamp", "date")),
         url=post_url(node.get("shortcode") or node.get("code")),
         caption=_caption(node, base),
         media=tuple(
@@ -220,14 +222,26 @@ def _tags(users: Iterable[Mapping[str, Any]], index: int) -> tuple[UserTag, ...]
     )
 
 
+def _of_sidecar(path: Path) -> Path | None:
+    """The image that FILE.jpg.json or FILE.json describes; None where there is none."""
+    base = path.with_suffix("")
+    if base.suffix.lower() in IMAGES:
+        return base
+    return next((one for one in _named(base) if one.is_file()), None)
+
+
+def _named(base: Path) -> Iterator[Path]:
+    for suffix in IMAGES:
+        yield from (base.with_name(base.name + suffix), base.with_name(base.name + suffix.upper()))
+
+
 def _beside(base: Path) -> dict[int, Path]:
     """FILE.jpg is the only image, or the cover; FILE_1.jpg … are those of an album."""
-    for suffix in IMAGES:
-        if (one := base.with_name(base.name + suffix)).is_file():
-            return {0: one}
+    if one := next((path for path in _named(base) if path.is_file()), None):
+        return {0: one}
     found: dict[int, Path] = {}
     for number in range(1, MOST_IMAGES + 1):
-        names = (base.with_name(f"{base.name}_{number}{suffix}") for suffix in IMAGES)
+        names = _named(base.with_name(f"{base.name}_{number}"))
         here = next((path for path in names if path.is_file()), None)
         if here is not None:
             found[number - 1] = here

@@ -16,6 +16,11 @@ ID = re.compile(r"[\w.:-]{1,64}")
 _MOST_COUNT = 2**63 - 1
 
 
+def first_of(data: Mapping[str, Any], *keys: str) -> Any:
+    """The first of these fields that says something; None where none does."""
+    return next((data[key] for key in keys if data.get(key) is not None), None)
+
+
 def edges(node: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """The nodes of a GraphQL connection."""
     found = list_of(map_of(node.get(name)).get("edges"))

@@ -172,6 +172,100 @@ def test_instaloader(settings: Settings, folder: Path, xz: bool) -> None:
     assert kinds == [(0, "photo"), (1, "cover")]
 
 
+def renamed(folder: Path, old: str, new: str) -> None:
+    (folder / old).rename(folder / new)
+
+
+def test_sidecars_whose_name_replaces_the_suffix(settings: Settings, folder: Path) -> None:
+    """gallery-dl's `extension-format`, and names with dots and capitals."""
+    gallery(folder, num=1)
+    gallery(folder, num=2)
+    gallery(folder, "1002", extension="JPG")
+    for name in ("1001_1", "1001_2", "1002_1"):
+        renamed(folder, f"{name}.jpg.json", f"a.b.{name}.json")
+        renamed(folder, f"{name}.jpg", f"a.b.{name}.{'JPG' if name == '1002_1' else 'jpg'}")
+    report = take(settings, folder, "mine")
+    assert (report.posts, report.images, report.problems) == (2, 3, [])
+    assert [row.index for row in rows(settings, MediaRow)] == [0, 1, 0]
+    assert report.passed_over == {}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"post_date": None}, {"likes": None, "username": None, "location_name": None}],
+)
+def test_a_null_beside_a_valid_field_is_no_error(
+    settings: Settings, folder: Path, changes: dict[str, Any]
+) -> None:
+    written = gallery(folder, **changes) | {"num": None}  # one image has no number
+    (folder / "1001_1.jpg.json").write_text(json.dumps(written))
+    report = take(settings, folder, "mine")
+    assert (report.posts, report.images, report.problems) == (1, 1, [])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"taken_at_timestamp": None, "date": 1769860800},
+        {"edge_media_to_parent_comment": {"count": None}, "comments": 2},
+        {"edge_media_to_parent_comment": None, "comments": 2},
+        {"owner": None, "iphone_struct": {"user": {"pk": 99, "username": "bob"}}},
+    ],
+)
+def test_a_null_of_instaloader(settings: Settings, folder: Path, changes: dict[str, Any]) -> None:
+    base = loader(folder, **changes)
+    base.with_name(base.name + ".jpg").write_bytes(picture(1))
+    assert take(settings, folder, "mine").problems == []
+    (post,) = rows(settings, PostRow)
+    assert (post.author_id, post.comment_count) == ("99", 2)
+    assert post.taken_at == datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def test_hidden_counts_are_unknown(settings: Settings, folder: Path) -> None:
+    hidden = {"like_and_view_counts_disabled": True}
+    base = loader(folder, iphone_struct=hidden, comments_disabled=True)
+    base.with_name(base.name + ".jpg").write_bytes(picture(1))
+    other = loader(folder, "2002", edge_media_preview_like={"count": -1})
+    other.with_name(other.name + ".jpg").write_bytes(picture(2))
+    take(settings, folder, "mine")
+    counts = [(row.like_count, row.comment_count) for row in rows(settings, PostRow)]
+    assert counts == [(None, None), (None, 2)]
+
+
+def test_nothing_imported_says_why(settings: Settings, folder: Path) -> None:
+    with pytest.raises(NothingToDo, match="the folder is empty"):
+        take(settings, folder, "mine")
+    gallery(folder, "1001")
+    (folder / "1001_1.jpg.json").rename(folder / "9.mp4.json")
+    (folder / "notes.md").write_text("x")
+    profile = {"node": {}, "instaloader": {"node_type": "Profile"}}
+    (folder / "ann.json").write_text(json.dumps(profile))
+    with pytest.raises(NothingToDo) as told:
+        take(settings, folder, "mine")
+    for kind in (
+        "1 images without a sidecar (FILE.jpg needs",
+        "1 sidecars without an image beside them",
+        "1 files of instaloader that describe no post",
+        "1 other files",
+    ):
+        assert kind in str(told.value)
+    (folder / "bad.jpg.json").write_text("{")
+    report = take(settings, folder, "mine")
+    assert report.nothing
+    assert report.why().endswith("1 files that cannot be used")
+
+
+def test_a_mark_before_json_and_captions(settings: Settings, folder: Path) -> None:
+    base = loader(folder, edge_media_to_caption={"edges": []}, xz=False)
+    base.with_name(base.name + ".jpg").write_bytes(picture(1))
+    mark = b"\xef\xbb\xbf"
+    sidecar = base.with_name(base.name + ".json")
+    sidecar.write_bytes(mark + sidecar.read_bytes())
+    base.with_name(base.name + ".txt").write_bytes(mark + b"a #file")
+    assert take(settings, folder, "mine").problems == []
+    assert [row.caption for row in rows(settings, PostRow)] == ["a #file"]
+
+
 def test_a_caption_in_a_file_of_its_own(settings: Settings, folder: Path) -> None:
     base = loader(folder, edge_media_to_caption={"edges": []})
     base.with_name(base.name + ".jpg").write_bytes(picture(1))
