@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,21 @@ class Database:
                 command.upgrade(alembic_config(connection), "head")
         except (SQLAlchemyError, CommandError) as error:
             raise StorageError(f"cannot migrate the database: {_first_line(error)}") from error
+
+    def verify(self, tables: Sequence[str] = ()) -> None:
+        """Read every page of these tables and of their indexes; without any, of the whole file.
+
+        A damaged page is otherwise met only by the question that needs it, which may come late.
+        Raises StorageError. PostgreSQL has checksums of its own; nothing is asked there.
+        """
+        if not self.sqlite:
+            return
+        with self.read() as session:
+            for table in tables or ("",):
+                check = f"PRAGMA quick_check('{table}')" if table else "PRAGMA quick_check(1)"
+                said = session.connection().exec_driver_sql(check).scalar()
+                if said != "ok":
+                    raise StorageError(f"database is damaged: {str(said).splitlines()[-1]}")
 
     def close(self) -> None:
         self.engine.dispose()

@@ -21,6 +21,9 @@ from storage.dataset import Stored
 from storage.tables import Reply, ReplyEvent, ReplyState, ReplyStep, StepState
 from storage.text import storable
 
+# What decides whether something is sent: read as a whole before the service starts.
+VITAL = ("replies", "reply_steps", "reply_events", "controls", "optouts", "retractions")
+
 S = ReplyState
 LEAST_HOLD = timedelta(seconds=1)
 # What may follow what. Terminal states have no entry.

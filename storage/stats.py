@@ -105,12 +105,18 @@ def group(session: Session, kind: str, name: str = "") -> Group:
 
 
 def fit_samples(session: Session, most: int, *, best: bool) -> list[Sample]:
-    """Images whose hashtags fit least, or best; one for each post."""
-    order = col(LabelScore.probability).desc() if best else col(LabelScore.probability)
+    """Images whose hashtags fit least, or best; one for each post.
+
+    A probability of 0.5 says that nothing is known, so it stands in neither.
+    """
+    probability = col(LabelScore.probability)
+    order, known = (
+        (probability.desc(), probability > 0.5) if best else (probability, probability < 0.5)
+    )
     statement = (
         _samples(LabelScore.hashtag, LabelScore.probability)
         .join(LabelScore, col(LabelScore.post) == col(PostRow.id))
-        .where(LabelScore.method == METHOD, MediaRow.index == 0)
+        .where(LabelScore.method == METHOD, MediaRow.index == 0, known)
         .order_by(order, col(MediaRow.id))
         .limit(most)
     )

@@ -17,10 +17,12 @@ Config = Annotated[
 ]
 Limit = Annotated[int, typer.Option(min=1, help="Show at most so many, newest first.")]
 Numbers = Annotated[
-    list[int], typer.Argument(help="The numbers of the replies, as `replies list` shows them.")
+    list[str],
+    typer.Argument(help="The numbers of the replies, as `replies list` shows them: 7, 10-40."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 CONFIG = Path("config.toml")
+MOST_NUMBERS = 100_000  # in one range
 Networks = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="The configuration file, for [models] and [limits]."),
@@ -62,3 +64,15 @@ def only_account(settings: Settings) -> str:
     if len(names) != 1:
         raise UsageError(f"say which account: --account {' | '.join(names) or '(none configured)'}")
     return names[0]
+
+
+def numbers_of(texts: list[str]) -> list[int]:
+    """`["7", "10-12"]` as 7, 10, 11, 12, each once. Raises UsageError."""
+    found: dict[int, None] = {}
+    for text in texts:
+        first, dash, last = text.partition("-")
+        plain = first.isascii() and first.isdigit() and (not dash or last.isdigit())
+        if not plain or (dash and not 0 <= int(last) - int(first) < MOST_NUMBERS):
+            raise UsageError(f"{text!r}: write numbers of the list, as 7, or ranges, as 10-40")
+        found |= dict.fromkeys(range(int(first), int(last or first) + 1))
+    return list(found)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bot.cli.common import CONFIG, Config, Json, prepare
-from bot.cli.output import echo, print_json, say
+from bot.cli.output import counted, echo, print_json, say
 from bot.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def dataset_remove(
     from bot.verbs import datasets
 
     gone = datasets.remove(prepare(config), name, frozen=with_snapshots)
-    say(f"removed {name}" + (f" and {gone} snapshots" if gone else ""))
+    say(f"removed {name}" + (f" and {counted(gone, 'snapshot')}" if gone else ""))
 
 
 @snapshots.command("create")
@@ -154,9 +154,12 @@ def snapshot_create(
 ) -> None:
     """Freeze a dataset. No author and no near duplicate is in two splits."""
     from bot.dataset.snapshots import freeze
-    from bot.dataset.splits import ratios
+    from bot.dataset.splits import ratios, uneven
 
-    _tell(freeze(prepare(config), dataset, name, ratios(splits), seed), json)
+    made = freeze(prepare(config), dataset, name, ratios(splits), seed)
+    _tell(made, json)
+    if line := uneven(made["counts"], ratios(splits)):
+        say(line)
 
 
 @snapshots.command("list")
@@ -237,7 +240,8 @@ def export(
         print_json(result.as_dict())
         return
     echo(result.path)
-    say(f"{result.dataset}/{result.snapshot}: {result.items} images in {result.seconds} s")
+    images = counted(result.items, "image")
+    say(f"{result.dataset}/{result.snapshot}: {images} in {result.seconds} s")
     for count, why in (
         (result.forgotten, "images were forgotten since the snapshot"),
         (result.without_mask, "images have no mask and are left out"),
@@ -262,7 +266,7 @@ def import_(
     if json:
         print_json(report.as_dict())
     else:
-        echo(f"{report.posts} posts, {report.images} images")
+        echo(f"{counted(report.posts, 'post')}, {counted(report.images, 'image')}")
         for count, why in (
             (report.known, "posts were known already"),
             (report.kept_out, "posts are of people who opted out"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from bot.cli.common import CONFIG, Config, Json, load
-from bot.cli.output import echo, print_json, say
+from bot.cli.output import counted, echo, print_json, say
 
 
 def check(config: Config = CONFIG, json: Json = False) -> None:
@@ -20,8 +20,8 @@ def check(config: Config = CONFIG, json: Json = False) -> None:
             }
         )
     else:
-        tracks = len(settings.tracks)
-        say(f"{config}: correct ({len(settings.accounts)} accounts, {tracks} tracks)")
+        accounts = counted(len(settings.accounts), "account")
+        say(f"{config}: correct ({accounts}, {counted(len(settings.tracks), 'track')})")
 
 
 def doctor(config: Config = CONFIG, json: Json = False) -> None:

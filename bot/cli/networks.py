@@ -124,6 +124,8 @@ def labels_score(config: Config = CONFIG, json: Json = False) -> None:
             echo(f"{row['probability']:.3f}  #{row['hashtag']}  {row['url']}")
     for problem in summary.unreadable:
         say(problem)
+    if not summary.least_likely:
+        say("nothing tells any hashtag from chance yet: no photo stands out as wrong")
     say(
         f"{summary.scores} scores of {summary.hashtags} hashtags on {summary.posts} posts by "
         f"{summary.model}; {summary.embedded} of {summary.images} images were new"

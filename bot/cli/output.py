@@ -30,6 +30,14 @@ def say(text: object) -> None:
     print(printable(text, lines=True), file=sys.stderr)
 
 
+def counted(number: int, thing: str) -> str:
+    """`1 reply`, `2 replies`."""
+    if number == 1:
+        return f"1 {thing}"
+    plural = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
+    return f"{number} {plural}"
+
+
 def print_json(value: Any) -> None:
     """One JSON document on stdout: UTF-8, moments in ISO 8601."""
     import json

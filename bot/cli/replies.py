@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from bot.cli.common import CONFIG, Config, Json, Limit, Numbers, prepare
-from bot.cli.output import echo, print_json, say
+from bot.cli.common import CONFIG, Config, Json, Limit, Numbers, numbers_of, prepare
+from bot.cli.output import counted, echo, print_json, say
 
 app = typer.Typer(no_args_is_help=True, help="Replies: list, show, approve, reject, confirm.")
 
@@ -50,13 +52,24 @@ def replies_show(
     if json:
         print_json(details)
         return
+    for line in _lines(details):
+        echo(line)
+
+
+def _lines(details: dict[str, Any]) -> Iterator[str]:
+    """For people: what is known, one fact a line; what is empty is left out."""
+    lists = {key: value for key, value in details.items() if isinstance(value, list)}
     for key, value in details.items():
-        if isinstance(value, list):
-            echo(f"{key}:")
-            for item in value:
-                echo("  " + "  ".join(f"{k}={v}" for k, v in item.items() if v not in ("", None)))
-        else:
-            echo(f"{key}: {value}")
+        if key not in lists and value not in ("", None):
+            yield f"{key.replace('_', ' ') + ':':<14}{_words(value)}"
+    for key, items in lists.items():
+        yield f"{key}:"
+        for item in items:
+            yield "  " + "  ".join(_words(v) for v in item.values() if v not in ("", None, [], {}))
+
+
+def _words(value: object) -> str:
+    return f"{value:%Y-%m-%d %H:%M:%S} UTC" if isinstance(value, datetime) else str(value)
 
 
 @app.command("approve")
@@ -67,7 +80,7 @@ def replies_approve(replies: Numbers, config: Config = CONFIG) -> None:
     """
     from bot.verbs.replies import settle
 
-    for reply, state in settle(prepare(config), replies, "approve"):
+    for reply, state in settle(prepare(config), numbers_of(replies), "approve"):
         say(f"reply {reply}: {state}")
 
 
@@ -80,7 +93,7 @@ def replies_reject(
     """Reject replies, so that they are never sent."""
     from bot.verbs.replies import settle
 
-    for reply, state in settle(prepare(config), replies, "reject", why):
+    for reply, state in settle(prepare(config), numbers_of(replies), "reject", why):
         say(f"reply {reply}: {state}")
 
 
@@ -89,7 +102,7 @@ def replies_confirm(replies: Numbers, config: Config = CONFIG) -> None:
     """Confirm that replies in state `unknown` were sent, because you see them on the network."""
     from bot.verbs.replies import settle
 
-    for reply, state in settle(prepare(config), replies, "confirm"):
+    for reply, state in settle(prepare(config), numbers_of(replies), "confirm"):
         say(f"reply {reply}: {state}")
 
 
@@ -103,4 +116,4 @@ def replies_html(
     from bot.verbs.replies import write_page_of
 
     count = write_page_of(prepare(config), file, limit)
-    say(f"wrote {count} replies to {file}")
+    say(f"wrote {counted(count, 'reply')} to {file}")

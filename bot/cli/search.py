@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bot.cli.common import CONFIG, Config, Json, Limit, prepare
-from bot.cli.output import echo, print_json, say
+from bot.cli.output import counted, echo, print_json, say
 from bot.core.errors import UsageError
 
 WIDTH = 60  # characters of a caption in a line
@@ -109,7 +109,10 @@ def _rebuild(config: Path, json: bool) -> None:
         print_json(asdict(done))
     for problem in done.unreadable:
         say(problem)
-    say(f"{done.posts} posts and {done.images} images indexed; {done.embedded} vectors were new")
+    say(
+        f"{counted(done.posts, 'post')} and {counted(done.images, 'image')} indexed; "
+        f"{counted(done.embedded, 'vector')} new"
+    )
     if done.unreadable:
         raise typer.Exit(1)
 

@@ -22,7 +22,8 @@ TagechoError                 1
 ├── ModelError               7   weights missing, broken or of another format
 ├── NothingToDo              8
 ├── AccountLocked            9   another process works with this account
-└── StorageError            10   database or disk
+├── StorageError            10   database or disk
+└── NotInstalled            11   an extra of the package that this needs
 """
 
 from __future__ import annotations
@@ -153,3 +154,9 @@ class StorageError(TagechoError):
     """The database or the disk failed."""
 
     exit_code = 10
+
+
+class NotInstalled(TagechoError):
+    """A part that is installed apart, as `tagecho[learn]`, is needed and missing."""
+
+    exit_code = 11

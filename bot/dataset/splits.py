@@ -32,6 +32,22 @@ def ratios(text: str) -> dict[str, float]:
     return {name: part / sum(parts) for name, part in zip(NAMES, parts, strict=True)}
 
 
+def uneven(counts: Mapping[str, int], shares: Mapping[str, float]) -> str:
+    """What to say when a split got far less than its share, or nothing; else "".
+
+    Splits are drawn for whole groups of authors: few groups, or a large one, come out unevenly.
+    """
+    total = sum(counts.values())
+    short = [name for name, share in shares.items() if counts.get(name, 0) < share * total / 3]
+    if not total or not short:
+        return ""
+    said = ", ".join(f"{name} {counts.get(name, 0)}" for name in shares if shares[name])
+    return (
+        f"the splits are {said}: {' and '.join(short)} got far less than asked, since all images "
+        "of an author, and near duplicates of different authors, stay in one split"
+    )
+
+
 def split(
     images: Sequence[Found],
     shares: Mapping[str, float],

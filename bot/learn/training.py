@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from bot.core.errors import ModelError
+from bot.core.errors import NotInstalled
 from bot.learn.photos import HELD_OUT, POSTS, START, TRAIN
 
 IN_SERVICE, SCRATCH = "in-service", "scratch"  # the network from which a run starts
@@ -45,10 +45,10 @@ class Recipe:
 
 
 def check_installed() -> None:
-    """Raises ModelError without the [learn] extra."""
+    """Raises NotInstalled without the [learn] extra."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        raise ModelError(
+        raise NotInstalled(
             f"learning needs {', '.join(missing)}: pip install 'tagecho[learn]' (serving does not)"
         )
 

@@ -144,7 +144,7 @@ class _PublicConnection(HTTPSConnection):
         try:
             found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         except OSError as error:
-            raise Unavailable(f"{self.host} cannot be found: no network?") from error
+            raise Unavailable(f"the address of {self.host} cannot be found") from error
         for _, _, _, _, address in found:
             self._refuse_private(str(address[0]))
         connected = super()._new_conn()  # resolves the name once more

@@ -92,6 +92,7 @@ class Daemon:
         self._scheduler = self._make_scheduler()
         self._learning = Background(path, networks_of(settings), settings.data.dir / "logs")
         self._locks: list[Check] = []
+        self._damage = ""  # of the database, as the last sweep found it
 
     def run(self) -> None:
         """Blocks until stopped.
@@ -107,6 +108,7 @@ class Daemon:
             if self._accounts:
                 check_logins(self.app.settings)
             self._locks = [stack.enter_context(self.app.lock(name)) for name in self._accounts]
+            self.app.database.verify(outbox.VITAL)
             self._recover()
             _running = self
             stack.callback(_forget_running)
@@ -183,13 +185,20 @@ class Daemon:
             raise StorageError(f"learning cannot begin: {error}") from error
 
     def _sweep(self) -> None:
-        """Files that a crash, or somebody who left meanwhile, kept without a row."""
+        """Files that a crash, or somebody who left meanwhile, kept without a row; and is the
+        database whole? Not ready until a later look finds it so."""
         with self.app.database.read() as session:
             removed = sum(
                 store.sweep(session) for store in (self.app.originals, self.app.artifacts)
             )
         if removed:
             log.info("swept", files=removed)
+        self._damage = ""
+        try:
+            self.app.database.verify()
+        except StorageError as error:
+            self._damage = str(error)
+            raise
 
     def _survive(self, chore: Callable[[], None]) -> None:
         """A full disk or a locked database passes; a daemon that died of it would not come back."""
@@ -310,7 +319,8 @@ class Daemon:
 
     def _ready(self) -> tuple[bool, dict[str, Any]]:
         accounts = {name: worker.ready for name, worker in self._accounts.items()}
-        return all(accounts.values()) and self._alive()[0], {"logged_in": accounts}
+        details = {"logged_in": accounts} | ({"damage": self._damage} if self._damage else {})
+        return all(accounts.values()) and self._alive()[0] and not self._damage, details
 
     def _start_health(self) -> HealthServer | None:
         address = self.app.settings.health.address

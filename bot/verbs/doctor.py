@@ -93,12 +93,13 @@ def _disk(settings: Settings) -> Finding:
 
 def _database(settings: Settings) -> Iterator[Finding]:
     from bot.service.app import opened  # noqa: PLC0415
-    from storage import retractions  # noqa: PLC0415
+    from storage import outbox, retractions  # noqa: PLC0415
 
     try:
         with opened(settings) as app, app.database.read() as session:
             deletions = retractions.states(session)
             times = _times(session)
+            app.database.verify(outbox.VITAL)
     except StorageError as error:
         yield Finding("database", False, str(error), error.exit_code)
         return

@@ -191,12 +191,13 @@ def _of_post(post: TaggedPost, vectors: Vectors) -> NDArray[np.float32]:
 
 def _show(app: App, judged: Fits, posts: list[TaggedPost], summary: Summary) -> None:
     """The least probable hashtags of these posts and the earlier ones, in their order."""
-    probability = judged.probability[Method.COMBINED]
+    probability = judged.probability[Method.COMBINED].round(4)
     with app.database.read() as session:
-        for i in np.argsort(probability, kind="stable")[:SHOWN]:
+        doubted = np.flatnonzero(probability < 0.5)  # 0.5: nothing is known
+        for i in doubted[np.argsort(probability[doubted], kind="stable")][:SHOWN]:
             post = session.get(PostRow, posts[judged.posts[i]].id)
             if post is not None:  # forgotten meanwhile
-                likely = round(float(probability[i]), 4)
+                likely = float(probability[i])
                 summary.least_likely.append(
                     {"url": post.url, "hashtag": judged.hashtags[i], "probability": likely}
                 )

@@ -65,8 +65,8 @@ class StoredNetworks:
 def learn(settings: Settings, say: Say, *, fresh: bool = False) -> dict[str, Any]:
     """Start a run, or continue the interrupted one, until its decision.
 
-    Raises ModelError without the [learn] extra, with a damaged network in service, or if a
-    training failed; NothingToDo; StorageError; AccountLocked while another one runs.
+    Raises NotInstalled without the [learn] extra, ModelError with a damaged network in service or
+    if a training failed; NothingToDo; StorageError; AccountLocked while another one runs.
     """
     check_installed()
     home = networks_of(settings)

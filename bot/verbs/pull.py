@@ -104,7 +104,7 @@ class _Puller:
                 url, path, file.most_bytes, expected, self._watch(file.name)
             )
         except (NetworkError, RateLimited) as error:
-            raise type(error)(f"{error}. {by_hand}") from error
+            raise type(error)(f"{str(error).rstrip('?.')}. {by_hand}") from error
         return self._note(file, pin, found, url)
 
     def _expected(self, file: File, pin: str) -> tuple[str, str]:

@@ -25,12 +25,18 @@ def reply_rows(settings: Settings, state: str | None, limit: int) -> list[dict[s
 
 
 def reply_details(settings: Settings, reply_id: int) -> dict[str, Any]:
+    """All that is known of a reply, for people and for scripts. Raises UsageError."""
     with opened(settings) as app, app.database.read() as session:
         reply = session.get(Reply, reply_id)
         if reply is None:
             raise UsageError(f"there is no reply {reply_id}")
+        author = session.get(AuthorRow, (reply.platform, reply.author_id))
         return _brief(reply) | {
-            "facts": reply.facts,
+            "author": f"@{author.username}" if author else "",
+            "author_id": reply.author_id,
+            "style": _style(reply),
+            "alt_text": reply.facts.get("alt_text", ""),
+            "seconds": reply.facts.get("seconds"),
             "before": _path(app.originals, reply.before_sha256),
             "mask": _path(app.artifacts, reply.mask_sha256),
             "after": _path(app.artifacts, reply.after_sha256),
@@ -51,6 +57,12 @@ def reply_details(settings: Settings, reply_id: int) -> dict[str, Any]:
                 for e in outbox.history(session, reply_id)
             ],
         }
+
+
+def _style(reply: Reply) -> str:
+    """The one that was made: a picture without an object gets another than the one asked for."""
+    made: str = reply.facts.get("compose", {}).get("style", reply.style)
+    return made
 
 
 def settle(
@@ -101,7 +113,7 @@ def _page_row(app: App, reply_id: int) -> ReplyRow:
         author=author.username if author else "",
         created_at=reply.created,
         caption=post.caption if post else "",
-        style=reply.facts.get("compose", {}).get("style", reply.style),
+        style=_style(reply),
         mode=reply.mode,
         trigger=reply.trigger,
         taken_at=post.taken_at if post else None,
@@ -124,7 +136,7 @@ def _brief(reply: Reply) -> dict[str, Any]:
         "source_post": reply.source_post,
         "source_url": reply.source_url,
         "trigger": reply.trigger,
-        "style": reply.style,
+        "style": _style(reply),
         "mode": reply.mode,
         "url": reply.url,
         "created": reply.created,

@@ -116,6 +116,8 @@ def _picture(label: str, alt: str, data: bytes | None) -> Picture:
         return Picture(label, alt, missing=error.reason)
     small = _thumbnail(decoded.pixels)
     if label == "Mask":
+        if not decoded.pixels.any():
+            return Picture(label, alt, missing="no object was found in it")
         source = data_uri("png", codec.png_mask(small[..., 0] >= 128))
     else:
         source = data_uri("jpeg", codec.encode_jpeg(small, description="", quality=82))

@@ -142,6 +142,7 @@ def _sheets(database: Any, originals: BlobStore, found: Stats) -> Iterator[Sheet
         }
     if worst:
         yield sheet("Worst label fit", "how probable the hashtag is, by what others show", worst)
+    if best:
         yield sheet("Best label fit", "", best)
     for number, members in enumerate(groups, 1):
         yield sheet(f"Duplicates, group {number}", "the original first; width in px", members)

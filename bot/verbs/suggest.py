@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bot.config import Settings
+from bot.core.bots import is_bot_name
 from bot.core.errors import NothingToDo, UsageError
 from bot.core.events import TrackKind
 from bot.core.text import hashtag, username
@@ -31,12 +32,14 @@ def suggest(settings: Settings, seeds: list[str], limit: int) -> list[Suggestion
 
     Seeds are hashtags; the default is those of the tracks. A post counts by the probability that
     the seed fits it (1 without a score). Raises UsageError without seeds, NothingToDo if no post
-    with a seed was collected.
+    with a seed was collected. Our own opt-in hashtags and accounts, and bots, are left out.
     """
     names = [hashtag(seed) for seed in seeds]
     names = names or [t.name for t in settings.tracks if t.kind is TrackKind.HASHTAG]
     if not names:
         raise UsageError("name hashtags, or add tracks: there is no hashtag to start from")
+    ours = {hashtag(tag) for tag in settings.replies.opt_in_hashtags}
+    we = {username(account.username) for account in settings.accounts.values()}
     tracked = {(t.kind, t.name) for t in settings.tracks}
     app = App(settings)
     try:
@@ -56,12 +59,14 @@ def suggest(settings: Settings, seeds: list[str], limit: int) -> list[Suggestion
     hashtags = [
         Suggestion(f"#{tag.name}", "", round(tag.score, 4), tag.posts)
         for tag in tags
-        if (TrackKind.HASHTAG, tag.name) not in tracked
+        if (TrackKind.HASHTAG, tag.name) not in tracked and tag.name not in ours
     ]
     profiles = [
         Suggestion(f"@{person.name}", person.platform, round(person.score, 4), person.posts)
         for person in people
         if (TrackKind.PROFILE, username(person.name)) not in tracked
         and person.user_id not in gone[person.platform]
+        and username(person.name) not in we
+        and not is_bot_name(person.name)
     ]
     return hashtags[:limit] + profiles[:limit]

@@ -113,7 +113,7 @@ def test_every_exit_code_is_in_the_readme() -> None:
         for value in vars(errors).values()
         if isinstance(value, type) and issubclass(value, errors.TagechoError)
     }
-    assert len(codes) == 10
+    assert len(codes) == 11
     for code in codes | {0, 130, 141}:
         assert re.search(rf"^\| {code} \| \S", table, re.M), code
 

@@ -21,10 +21,12 @@ from skimage import data
 
 from bot import cli
 from bot.config import load
+from bot.core.text import username
 from bot.platforms.instagram.kinds import Remote
 from storage import retractions
 from storage.database import Database
 from storage.tables import AuthorName, AuthorRow, Control, Reply, ReplyState, ReplyStep, StepState
+from tests.databases import NOW
 from tests.paths import ROOT
 from tests.waiting import PATIENCE
 
@@ -90,13 +92,13 @@ def database(config: Path) -> Database:
     return database
 
 
-def make_reply(database: Database, state: ReplyState) -> int:
+def make_reply(database: Database, state: ReplyState, post: str = "17_5") -> int:
     now = datetime.now(UTC)
     with database.write() as session:
         reply = Reply(
             platform="instagram",
             account="main",
-            source_post="17_5",
+            source_post=post,
             source_url="https://www.instagram.com/p/CODE/",
             author_id="5",
             track="main:hashtag:sunset",
@@ -193,7 +195,7 @@ def test_a_reader_that_leaves_is_no_error_to_report(config: Path, arguments: lis
 
 
 def test_check_of_a_good_file(tagecho: Run, config: Path) -> None:
-    assert tagecho("check") == Result(0, "", f"{config}: correct (1 accounts, 1 tracks)\n")
+    assert tagecho("check") == Result(0, "", f"{config}: correct (1 account, 1 track)\n")
     answer = json.loads(tagecho("check", "--json").out)
     assert answer["accounts"] == ["main"]
     assert answer["tracks"] == ["main:hashtag:sunset"]
@@ -463,7 +465,9 @@ def test_a_person_is_found_however_the_name_is_written(
     with database.write() as session:
         session.add(row)
         session.flush()
-        session.add(AuthorName(platform="instagram", user_id="7", username=known, first_seen=seen))
+        name = AuthorName(platform="instagram", user_id="7", username=known, first_seen=seen)
+        name.normal, name.last_seen = username(known), seen
+        session.add(name)
     assert tagecho("forget", f"instagram/{named}").code == 0
     assert tagecho("forget", f"instagram/{named}").code == 8, "nobody of that name is left"
 
@@ -744,3 +748,41 @@ def test_a_package_of_somebody_else_in_the_way(tmp_path: Path, name: str) -> Non
     assert done.returncode == 3
     assert str(tmp_path / name) in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("said", ["all", "3-1", "-1", "1-", "1-999999999", "²", "1.5", ""])
+def test_numbers_are_explained(tagecho: Run, database: Database, said: str) -> None:
+    done = tagecho("replies", "approve", "--", said)
+    assert done.code == 2
+    assert done.err == f"{said!r}: write numbers of the list, as 7, or ranges, as 10-40\n"
+
+
+def test_a_range_of_replies(tagecho: Run, database: Database) -> None:
+    ids = [make_reply(database, ReplyState.AWAITING_APPROVAL, f"17_{n}") for n in range(4)]
+    assert tagecho("replies", "approve", f"{ids[0]}-{ids[2]}", str(ids[1])).code == 0
+    assert [state_of(database, one) for one in ids] == ["approved"] * 3 + ["awaiting_approval"]
+
+
+def test_one_reply_for_people(tagecho: Run, database: Database) -> None:
+    reply = make_reply(database, ReplyState.AWAITING_APPROVAL)
+    with database.write() as session:
+        session.get_one(Reply, reply).facts = {"compose": {"style": "spotlight"}, "alt_text": "x"}
+        session.add(
+            AuthorRow(
+                platform="instagram", user_id="5", username="ana", first_seen=NOW, last_seen=NOW
+            )
+        )
+    shown = tagecho("replies", "show", str(reply)).out
+    assert "style:        spotlight" in shown, "the one that was made, not the one asked for"
+    assert "author:       @ana" in shown
+    assert "{" not in shown
+    document = json.loads(tagecho("replies", "show", str(reply), "--json").out)
+    assert document["style"] == "spotlight"
+    assert document["created"][10] == "T"
+
+
+def test_one_of_a_thing_is_not_many(tagecho: Run, config: Path) -> None:
+    assert tagecho("check").err == f"{config}: correct (1 account, 1 track)\n"

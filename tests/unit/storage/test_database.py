@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from sqlmodel import select
 
 from bot.core.errors import StorageError
+from storage import outbox
 from storage.database import Database
 from storage.tables import Control, TrackState
 from tests.databases import NOW, together
@@ -172,3 +173,28 @@ def test_a_writer_that_waits_too_long_is_told(
         session.get(Control, "a")
     done.set()
     thread.join()
+
+
+def test_a_damaged_page_is_found_before_something_needs_it(tmp_path: Path) -> None:
+    path = tmp_path / "tagecho.db"
+    database = Database(f"sqlite:///{path}")
+    database.migrate()
+    with database.write() as session:
+        session.add_all(Control(key=f"k{n}", value="v" * 400, changed=NOW) for n in range(200))
+    database.verify(outbox.VITAL)
+    database.verify()
+    with database.write() as session:
+        statement = "SELECT rootpage FROM sqlite_master WHERE name = 'controls'"
+        page = int(session.connection().exec_driver_sql(statement).scalar_one())
+        size = int(session.connection().exec_driver_sql("PRAGMA page_size").scalar_one())
+    database.close()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    damaged = Database(f"sqlite:///{path}")
+    with pytest.raises(StorageError, match=r"damaged|malformed"):
+        damaged.verify(outbox.VITAL)
+    with pytest.raises(StorageError, match=r"damaged|malformed"):
+        damaged.verify()
+    damaged.verify(("replies",))
+    damaged.close()

@@ -173,7 +173,7 @@ def test_many_posts_are_judged_in_parts(
         assert len(stored(app)) == 4 * 120
     least = [row["probability"] for row in summary.least_likely]
     assert least == sorted(least)
-    assert len(least) == 10
+    assert least == [], "where nothing is known, nothing is doubted"
 
 
 def test_an_interruption_keeps_what_was_computed(
@@ -286,10 +286,11 @@ def test_the_verb(
     found = json.loads(out)
     assert (code, found["scores"], found["embedded"]) == (0, 4 * tags, 9)
     assert "9 of 9 images were new" in err
-    assert len(found["least_likely"]) == 10
+    assert len(found["least_likely"]) <= 10
+    assert all(row["probability"] < 0.5 for row in found["least_likely"])
     code, out, err = run()
     assert (code, "0 of 9 images were new" in err) == (0, True)
-    assert len(out.splitlines()) == 10
+    assert out == "" and "nothing tells" in err
     with opened(Settings(data=Data(dir=tmp_path / "data"))) as app:
         add(app, "broken", "u8", ("red",), [b"no picture"])
     assert run()[0] == 1  # the rest was scored; this image was not

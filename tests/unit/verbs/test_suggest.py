@@ -117,3 +117,19 @@ def test_without_seeds_or_posts_it_says_so(tmp_path: Path) -> None:
         suggest(settings_of(tmp_path), [], 5)
     with pytest.raises(UsageError, match="add tracks"):
         suggest(settings_of(tmp_path).model_copy(update={"tracks": ()}), [], 5)
+
+
+def test_our_own_hashtag_our_accounts_and_bots_are_not_suggested(tmp_path: Path) -> None:
+    text = CONFIG.format(folder=tmp_path / "data") + '[replies]\nopt_in_hashtags = ["EchoMe"]\n'
+    settings = parse(text, tmp_path / "config.toml", {})
+    database = Database(settings.data.database_url)
+    database.migrate()
+    people = {"1": "ana", "2": "daily_quote_bot", "3": "bot"}
+    with database.write() as session:
+        for number in range(15):
+            user_id = str(number % 3 + 1)
+            author = Author("instagram", user_id, people[user_id])
+            tags = ("hoodie", "echome", "cap")
+            dataset.add(session, make_post(f"p{number}", author=author, hashtags=tags), [], NOW)
+    database.close()
+    assert [one.target for one in suggest(settings, [], 10)] == ["#cap", "@ana"]
