@@ -1,0 +1,193 @@
+"""The platforms that the contract is put to, each with a network that a test may change.
+
+A new platform adds its subject here: how somebody posts there, and how a request is made to fail.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from PIL import Image
+
+from bot.core.events import Post, Step
+from bot.platforms.base import Platform
+from bot.platforms.instagram.adapter import InstagramPlatform
+from bot.platforms.memory.adapter import MemoryPlatform
+from bot.platforms.memory.network import Fault, Network
+from bot.platforms.sandbox.server import Sandbox
+from bot.platforms.sandbox.things import Tag
+from bot.platforms.ways import StepKind
+
+
+class NotedPacer:
+    """Never waits, and remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Exception | None]] = []
+
+    def before(self, action: str) -> None:
+        """Always at once."""
+
+    def after(self, action: str, error: Exception | None) -> None:
+        self.told.append((action, error))
+
+    def rest(self, seconds: float) -> bool:
+        raise AssertionError(f"slept for {seconds} s")
+
+
+class Subject(Protocol):
+    platform: Platform
+    pacer: NotedPacer
+    per_page: int
+
+    def person(self, name: str, *, is_private: bool = False) -> str:
+        """Somebody of this name. Returns the name that the platform lists posts of."""
+
+    def post(self, author: str, caption: str) -> str:
+        """A post with one image. Returns its id."""
+
+    def asks(self, author: str) -> str:
+        """The same, mentioning or tagging us."""
+
+    def remove(self, post_id: str) -> None: ...
+
+    def fail(self, what: str, fault: Fault) -> None:
+        """The next request meets the fault: "reading" a post, "delete", or a step's name."""
+
+    def made(self, step: str) -> int:
+        """How many things of ours the network shows that such a step made."""
+
+
+class OnMemory:
+    per_page = 5
+
+    def __init__(self, pacer: NotedPacer) -> None:
+        self.pacer = pacer
+        self.network = Network("home.example", per_page=self.per_page)
+        self.platform: Platform = MemoryPlatform("main", "bot", self.network, pacer)
+
+    def person(self, name: str, *, is_private: bool = False) -> str:
+        return self.network.join(name, is_private=is_private).username
+
+    def post(self, author: str, caption: str) -> str:
+        return self.network.publish(author, caption, (picture("PNG"),)).entry_id
+
+    def asks(self, author: str) -> str:
+        return self.post(author, "look, @bot")
+
+    def remove(self, post_id: str) -> None:
+        self.network.remove(post_id)
+
+    def fail(self, what: str, fault: Fault) -> None:
+        action = {"reading": "read", "reply": "write"}.get(what, what)
+        self.network.fail(action, fault)
+
+    def made(self, step: str) -> int:
+        return sum(bool(one.reply_to) for one in self.network.shown())
+
+
+_FAULTS = {
+    Fault.REFUSED: "dm_refused",
+    Fault.GONE: "media_unavailable",
+    Fault.UNAVAILABLE: "server_error",
+    Fault.LOST_BEFORE: "drop",
+    Fault.LOST_AFTER: "drop",
+    Fault.THROTTLED: "throttled",
+    Fault.WAIT: "please_wait",
+    Fault.BLOCKED: "feedback_required",
+    Fault.ENDED: "login_required",
+    Fault.CHALLENGE: "challenge_required",
+}
+
+
+class OnInstagram:
+    def __init__(self, box: Sandbox, pacer: NotedPacer, session_file: Path) -> None:
+        self.pacer, self.box, self.per_page = pacer, box, 5
+        self.platform: Platform = InstagramPlatform(
+            account="main",
+            username=box.username,
+            password=box.password,
+            totp_secret=None,
+            session_file=session_file,
+            proxy=box.proxy_url,
+            ca_file=Path(box.ca_file),
+            media_hosts=[box.media_host],
+            request_delay=(0.0, 0.0),
+            pacer=pacer,
+            timeout=20.0,
+            read_attempts=1,
+        )
+
+    def person(self, name: str, *, is_private: bool = False) -> str:
+        try:
+            self.box.world.user(name)
+        except KeyError:
+            self.box.world.add_user(name, is_private=is_private)
+        return name
+
+    def post(self, author: str, caption: str) -> str:
+        self.person(author)
+        return str(self.box.world.add_post(author, caption).pk)
+
+    def asks(self, author: str) -> str:
+        self.person(author)
+        tag = Tag(self.box.world.user(self.box.username).pk, 0.5, 0.5)
+        return str(self.box.world.add_post(author, "look", tags=[tag]).pk)
+
+    def remove(self, post_id: str) -> None:
+        self.box.world.delete(post_id)
+
+    def fail(self, what: str, fault: Fault) -> None:
+        paths = {"reading": "*/info/", "delete": "*delete/"}
+        where = {"path": paths[what]} if what in paths else {"write": what}
+        after = {"after": True} if fault is Fault.LOST_AFTER else {}
+        self.box.faults.add(_FAULTS[fault], **where, **after)
+
+    def made(self, step: str) -> int:
+        return len(self.box.journal.writes(step))
+
+
+@contextmanager
+def subject(name: str, folder: Path) -> Iterator[Subject]:
+    """A network of its own, with our account on it, not logged in yet."""
+    pacer = NotedPacer()
+    if name == "memory":
+        yield OnMemory(pacer)
+        return
+    with Sandbox(folder / "network", page_size=5) as box:
+        made = OnInstagram(box, pacer, folder / "session.json")
+        try:
+            yield made
+        finally:
+            made.platform.close()
+
+
+def picture(form: str) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (320, 320), (40, 90, 160)).save(out, form)
+    return out.getvalue()
+
+
+def planned(subject: Subject, mode: str) -> tuple[StepKind, ...]:
+    """The writes of a reply in order, a comment included where there are any."""
+    ways = subject.platform.ways
+    return ways.plan(mode, comment=ways.comment is not None)
+
+
+def written(kind: StepKind, source: Post, token: str, inputs: dict[str, str]) -> Step:
+    return Step(
+        kind.name,
+        token,
+        source_post_id=source.post_id,
+        source_url=source.url,
+        author=source.author,
+        text=f"for you: {source.url}" if kind.text else "",
+        alt_text="a generated image",
+        image=picture("JPEG") if kind.image else None,
+        size=(320, 320),
+        inputs=dict(inputs),
+    )
