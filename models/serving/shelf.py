@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -56,17 +55,16 @@ class Shelf:
             ) from error
 
     def record(self, file: File, record: Record) -> None:
-        """Record a file permanently."""
+        """Record a file permanently. One process at a time. Raises OSError."""
         records = self.records() | {file.name: record}
         known = {name: asdict(entry) for name, entry in records.items()}
         text = json.dumps(known, indent=2, sort_keys=True) + "\n"
-        with tempfile.NamedTemporaryFile(  # 0600, and so is what it becomes
-            "w", dir=self.folder, prefix=".part-", delete=False, encoding="utf-8"
-        ) as new:
-            new.write(text)
+        part = self.folder / ".manifest.json.part"  # one name: the next one writes over what failed
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as new:
+            new.write(text.encode())
             new.flush()
             os.fsync(new.fileno())
-        Path(new.name).replace(self.folder / "manifest.json")
+        part.replace(self.folder / "manifest.json")
 
     def present(self) -> list[tuple[File, Record]]:
         """The downloaded files of this pack. Raises WeightsError if one is missing."""

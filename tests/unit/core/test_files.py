@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import resource
-import signal
 from pathlib import Path
 
 import pytest
 
 from bot.core.files import replacing
+from tests.disk import full_after
 
 
 def names(folder: Path) -> list[str]:
@@ -47,13 +46,10 @@ def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    try:
-        with pytest.raises(OSError, match="too large"), replacing(tmp_path / "a") as file:
-            file.write(bytes(100_000))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, ignored)
+    with (
+        full_after(1000),
+        pytest.raises(OSError, match="too large"),
+        replacing(tmp_path / "a") as file,
+    ):
+        file.write(bytes(100_000))
     assert names(tmp_path) == []

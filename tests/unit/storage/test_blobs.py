@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import resource
-import signal
 import stat
 import subprocess
 import sys
@@ -23,6 +21,7 @@ from storage.blobs import BlobStore
 from storage.database import Database
 from storage.tables import BlobRow
 from tests.databases import NOW, together
+from tests.disk import full_after
 
 OLD = 1_000_000_000  # a time stamp of 2001
 
@@ -101,17 +100,9 @@ def test_a_place_that_is_no_directory(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
-    """The kernel refuses to write more than a limit, as it does when the disk is full."""
     store = BlobStore(tmp_path)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    try:
-        with pytest.raises(StorageError, match="cannot store 5000 bytes"):
-            store.put(b"x" * 5000)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, old)
+    with full_after(1000), pytest.raises(StorageError, match="cannot store 5000 bytes"):
+        store.put(b"x" * 5000)
     assert files(tmp_path) == []
     assert store.get(store.put(b"x" * 5000)) == b"x" * 5000
 

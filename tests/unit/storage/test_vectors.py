@@ -138,7 +138,7 @@ from storage import vectors
 from storage.vectors import VectorIndex
 index = VectorIndex(Path(sys.argv[1]), int(sys.argv[2]))
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
-setattr(vectors, "_replace", die)
+setattr(vectors, "replacing", die)
 if sys.argv[3] == "build":
     index.build()
 else:

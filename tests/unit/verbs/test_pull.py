@@ -25,7 +25,8 @@ from models.base import WeightsError
 from models.serving.catalogue import CATALOGUE
 from models.serving.packs import OFFICIAL, PACKS, load_refiner, load_segmenter, load_upscaler
 from models.serving.runtime import Runtime
-from models.serving.shelf import Shelf, official_weights
+from models.serving.shelf import Record, Shelf, official_weights
+from tests.disk import full_after
 from tests.official import unpinned
 from tests.weights_server import Served, serving
 
@@ -177,6 +178,23 @@ def test_two_at_a_time(server: Served, tmp_path: Path) -> None:
 def test_unknown_packs(server: Served, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there are realesr-general-x4v3"):
         fetched(server, tmp_path, "embedded")
+
+
+def test_a_full_disk_keeps_the_manifest_and_gathers_nothing(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, CATALOGUE[NAME])
+    shelf.folder.mkdir(parents=True)
+    file, record = CATALOGUE[NAME].files[-1], Record(SUM, 1, "option")
+    shelf.record(file, record)
+    before = sorted(path.name for path in shelf.folder.iterdir())
+    for _ in range(3):
+        with full_after(10), pytest.raises(OSError, match="too large"):
+            shelf.record(file, replace(record, trust="catalogue"))
+    assert shelf.records() == {file.name: record}
+    assert len(list(shelf.folder.iterdir())) <= len(before) + 1
+    shelf.record(file, replace(record, trust="catalogue"))
+    assert shelf.records()[file.name].trust == "catalogue"
+    assert sorted(path.name for path in shelf.folder.iterdir()) == before
+    assert (shelf.folder / "manifest.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_damaged_manifest(server: Served, tmp_path: Path) -> None:
