@@ -36,7 +36,7 @@ def collect(
     from bot.verbs.collect import Target, as_dict, track_of
     from bot.verbs.collect import collect as run
 
-    settings = prepare(config)
+    settings = prepare(config, secrets=True)
     kind, name = target_of(target)
     try:
         day = parse_day(since) if since else None

@@ -29,11 +29,11 @@ Networks = Annotated[
 ]
 
 
-def load(path: Path, *, disk: bool = False) -> Settings:
-    """`disk`: also see whether the data folder can be used."""
+def load(path: Path, *, disk: bool = False, secrets: bool = True) -> Settings:
+    """`disk`: also see whether the data folder can be used; `secrets`: read those of accounts."""
     from bot import config
 
-    return config.load(path, styles=config.STYLES, disk=disk)
+    return config.load(path, styles=config.STYLES, disk=disk, secrets=secrets)
 
 
 def network_settings(path: Path | None) -> Settings:
@@ -42,12 +42,15 @@ def network_settings(path: Path | None) -> Settings:
 
     if path is None and not CONFIG.exists():
         return Settings()
-    return load(path or CONFIG)
+    return load(path or CONFIG, secrets=False)
 
 
-def prepare(path: Path) -> Settings:
-    """Settings for a verb that opens the database; its log goes to stderr."""
-    settings = load(path)
+def prepare(path: Path, *, secrets: bool = False) -> Settings:
+    """Settings for a verb that opens the database; its log goes to stderr.
+
+    `secrets`: read those of the accounts, which only a verb that logs in needs.
+    """
+    settings = load(path, secrets=secrets)
     log_to(settings, "warning")
     return settings
 

@@ -11,12 +11,15 @@ import typer
 from bot.cli.common import Networks, network_settings
 from bot.cli.output import echo, say
 from bot.core.errors import UsageError
+from models.compose import styles
 
 if TYPE_CHECKING:
     from bot.verbs.images import Report
 
 Paths = Annotated[list[Path], typer.Argument(help="Image files or folders.")]
 Out = Annotated[Path, typer.Option("--out", help="The folder for the results.")]
+
+STYLE_HELP = f"One of {', '.join(styles())}; auto: another for each picture."
 
 
 def upscale(
@@ -65,7 +68,7 @@ def segment(
 def compose(
     paths: Paths,
     out: Out,
-    style: Annotated[str, typer.Option(help="The overlay style.")] = "tint",
+    style: Annotated[str, typer.Option(help=STYLE_HELP)] = "tint",
     seed: Annotated[int, typer.Option(help="Another number gives another variant.")] = 0,
     config: Networks = None,
 ) -> None:

@@ -19,7 +19,7 @@ def login(
     """Log in once and keep the session."""
     from bot.service.app import App
 
-    settings = prepare(config)
+    settings = prepare(config, secrets=True)
     name = account or only_account(settings)
     service = App(settings)
     with service.lock(name):

@@ -249,13 +249,15 @@ def load(
     *,
     styles: Collection[str] | None = None,
     disk: bool = False,
+    secrets: bool = True,
 ) -> Settings:
     """Read and judge the file with the environment over it.
 
     `styles`: the names a reply's style may have; None leaves them unchecked. `disk`: also see
-    whether the data folder is there or can be made. Raises ConfigError.
+    whether the data folder is there or can be made. `secrets`: read those of the accounts, which
+    only a verb that logs in needs. Raises ConfigError.
     """
-    return parse(read_text(path), path, environ, styles=styles, disk=disk)
+    return parse(read_text(path), path, environ, styles=styles, disk=disk, secrets=secrets)
 
 
 def parse(
@@ -265,9 +267,10 @@ def parse(
     *,
     styles: Collection[str] | None = None,
     disk: bool = False,
+    secrets: bool = True,
 ) -> Settings:
     """Like `load`, for a text that stands, or is about to stand, in `path`."""
-    source = parse_source(text, path, environ)
+    source = parse_source(text, path, environ, secrets=secrets)
     context = {"folder": path.absolute().parent}
     settings = None
     try:

@@ -60,8 +60,13 @@ def read_text(path: File) -> str:
         raise ConfigError(f"{path}:{line}: is not UTF-8 text") from None
 
 
-def parse_source(text: str, path: File, environ: Mapping[str, str]) -> Source:
-    """Text and environment as one tree. Raises ConfigError where the text is not TOML."""
+def parse_source(
+    text: str, path: File, environ: Mapping[str, str], *, secrets: bool = True
+) -> Source:
+    """Text and environment as one tree. Raises ConfigError where the text is not TOML.
+
+    `secrets`: read those of the accounts; without, their variables and files are left alone.
+    """
     try:
         source = Source(tomllib.loads(text))
         source.origins = _origins(text)
@@ -73,7 +78,8 @@ def parse_source(text: str, path: File, environ: Mapping[str, str]) -> Source:
         line = int(found[1]) if found and found[1] else last if found else 1
         raise ConfigError(f"{path}:{line}: not TOML: {_LINE.sub('', str(error))}") from None
     _refuse_secrets(source)
-    _overlay(source, path.parent, environ)
+    wanted = environ if secrets else {k: v for k, v in environ.items() if not _is_secret(k)}
+    _overlay(source, path.parent, wanted)
     return source
 
 
@@ -117,6 +123,13 @@ def _overlay(source: Source, folder: File, environ: Mapping[str, str]) -> None:
         if value is not None:
             _put(source, keys, value, Origin(variable))
     _refuse_strays(source)
+
+
+def _is_secret(variable: str) -> bool:
+    """Whether it holds, or names the file of, a secret of an account."""
+    keys = variable.removeprefix(PREFIX).lower().split("__")
+    name = keys[-1].removesuffix("_file")
+    return len(keys) > 2 and keys[0] == "accounts" and name in registry.secret_names()
 
 
 def _names_a_secret_file(keys: tuple[str, ...]) -> bool:

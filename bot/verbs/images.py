@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from bot.flow.render import enlarged
 from bot.platforms import registry
 from bot.service.app import ServingStages
 from models.base import ImageRejected, Prompt
-from models.compose import WITHOUT_MASK, composer, styles
+from models.compose import OVERLAYS, WITHOUT_MASK, composer, styles
 from models.images.codec import Decoded, encode_jpeg, encode_png, png_mask
 from models.images.decoder import decode
 from models.images.fit import fit
@@ -26,6 +27,7 @@ from models.superres.picked import PickedUpscaler
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".avif", ".bmp"}
 
 Work = Callable[[Decoded], bytes]
+AUTO = "auto"  # as in the configuration: another style for each picture
 
 
 @dataclass(slots=True)
@@ -88,20 +90,25 @@ def _prompted(prompt: Prompt, stages: ServingStages) -> Work:
 def compose(paths: list[Path], out: Path, style: str, seed: int, settings: Settings) -> Report:
     """Write NAME.jpg, as a reply to this image would look on the first platform."""
     canvas = registry.descriptors()[0].ways.modes[0].canvas
-    if style not in styles():
-        raise UsageError(f"no style {style!r}; there are {', '.join(styles())}")
+    if style not in (AUTO, *styles()):
+        raise UsageError(f"no style {style!r}; there are {', '.join((AUTO, *styles()))}")
     stages = ServingStages(settings)
 
     def work(image: Decoded) -> bytes:
         large, _ = enlarged(image.pixels, canvas.width, stages)
         mask = stages.segmenter()(large).mask
-        chosen = composer(style)
+        chosen = composer(_auto(image) if style == AUTO else style)
         if chosen.needs_mask and not mask.any():
             chosen = composer(WITHOUT_MASK)
         alt = stages.alt_text(chosen.style, "", mask, seed)
         return encode_jpeg(fit(chosen(large, mask, seed=seed), canvas), description=alt)
 
     return _run(paths, out, ".jpg", work, settings)
+
+
+def _auto(image: Decoded) -> str:
+    """One of the styles by what the picture shows: always the same for the same picture."""
+    return OVERLAYS[zlib.crc32(image.pixels.tobytes()) % len(OVERLAYS)]
 
 
 def _run(paths: list[Path], out: Path, suffix: str, work: Work, settings: Settings) -> Report:

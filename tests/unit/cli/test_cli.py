@@ -23,6 +23,7 @@ from bot import cli
 from bot.config import load
 from bot.core.text import username
 from bot.platforms.instagram.kinds import Remote
+from models.compose import styles
 from storage import retractions
 from storage.database import Database
 from storage.tables import AuthorName, AuthorRow, Control, Reply, ReplyState, ReplyStep, StepState
@@ -786,3 +787,32 @@ def test_one_reply_for_people(tagecho: Run, database: Database) -> None:
 
 def test_one_of_a_thing_is_not_many(tagecho: Run, config: Path) -> None:
     assert tagecho("check").err == f"{config}: correct (1 account, 1 track)\n"
+
+
+# --- secrets and styles ---------------------------------------------------------------------------
+
+
+def test_only_verbs_that_log_in_need_secrets(
+    tagecho: Run, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAGECHO_ACCOUNTS__MAIN__PASSWORD_FILE", str(tmp_path / "missing"))
+    assert tagecho("replies", "list").code == 0
+    assert tagecho("track", "list").code == 0
+    source = photo(tmp_path / "photo.png")
+    assert tagecho("segment", source, "--out", tmp_path / "out").code == 0
+    for verb in (["login"], ["collect", "#sunset"], ["check"], ["run"]):
+        done = tagecho(*verb)
+        assert (done.code, "PASSWORD_FILE" in done.err) == (3, True), verb
+
+
+def test_compose_names_its_styles_and_takes_what_the_configuration_takes(
+    tagecho: Run, tmp_path: Path
+) -> None:
+    for style in (*styles(), "auto"):
+        assert style in tagecho("compose", "--help").out
+    source = photo(tmp_path / "photo.png")
+    made = [tmp_path / name / "photo.jpg" for name in ("one", "two")]
+    for target in made:
+        done = tagecho("compose", source, "--style", "auto", "--out", target.parent)
+        assert done.code == 0
+    assert made[0].read_bytes() == made[1].read_bytes()
