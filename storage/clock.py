@@ -16,6 +16,7 @@ from storage.tables import (
     Breaker,
     Bucket,
     Control,
+    Gap,
     LearningRun,
     PostRow,
     Reply,
@@ -39,6 +40,7 @@ _FUTURE = (
     (Reply, "not_before"),
     (ReplyStep, "next_read_at"),
     (Retraction, "not_before"),
+    (Gap, "not_before"),
     (Breaker, "open_until"),
 )
 

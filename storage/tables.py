@@ -320,6 +320,23 @@ class TrackState(SQLModel, table=True):
     last_gap: datetime | None = Field(default=None, sa_type=UtcDateTime)  # posts may be missing
 
 
+class Gap(SQLModel, table=True):
+    """Posts between `since` and `until` that a poll of a track did not come to; see flow.gaps."""
+
+    __tablename__ = "gaps"
+    id: int | None = Field(default=None, primary_key=True)
+    track: str = Field(index=True)
+    cursor: str = Field(sa_type=Text)  # of the next page, towards older posts
+    since: datetime | None = Field(default=None, sa_type=UtcDateTime)  # the newest known before it
+    until: datetime | None = Field(default=None, sa_type=UtcDateTime)  # the oldest listed
+    opened: datetime = Field(sa_type=UtcDateTime)
+    not_before: datetime = Field(sa_type=UtcDateTime)
+    found: int = 0
+    failures: int = 0  # in a row
+    given_up: bool = False
+    error: str = Field(default="", sa_type=Text)
+
+
 class Bucket(SQLModel, table=True):
     """A token bucket of an account and action class."""
 

@@ -19,6 +19,7 @@ from bot.flow.ingest import Ingest, Taken
 from bot.flow.policy import Track
 from bot.flow.trigger import Watch
 from bot.platforms.base import Platform
+from storage import gaps
 from storage.database import Database
 from storage.tables import Health, PostRow, PostTrack, TrackState
 from storage.text import storable
@@ -73,9 +74,12 @@ class Poller:
     def _poll(self, platform: Platform, watch: Watch, *, first: bool) -> Polled:
         track = watch.track
         limit = self._ingest.limits.first_poll if first else self._ingest.limits.per_poll
-        posts, gap = self._list(platform, track, limit)
+        posts, cursor = self._list(platform, track, limit)
         if first:
-            posts, gap = posts[:limit], False
+            posts, cursor = posts[:limit], None
+        gap = cursor is not None
+        if cursor is not None:  # before the posts, which would look like what was known before
+            self._leave_gap(track, cursor, posts)
         newest_first = posts[::-1]
         taken = Taken()
         # Oldest first: if this is interrupted, what is missing is newer than everything stored and
@@ -93,14 +97,16 @@ class Poller:
             new=taken.new,
             triggers=taken.triggers,
         )
-        if gap:
-            log.warning(
-                "posts were missed: poll more often, or raise limits.per_poll", track=track.key
-            )
         return Polled(taken, len(posts), gap)
 
-    def _list(self, platform: Platform, track: Track, limit: int) -> tuple[list[Post], bool]:
-        """Listed posts, each once, and whether it broke off before it came to what is known."""
+    def _leave_gap(self, track: Track, cursor: str, posts: list[Post]) -> None:
+        times = [post.taken_at for post in posts if not post.pinned]
+        with self._database.write() as session:
+            gaps.begin(session, track.key, cursor, min(times, default=None), self._clock())
+        log.warning("gap left", track=track.key, until=min(times, default=None))
+
+    def _list(self, platform: Platform, track: Track, limit: int) -> tuple[list[Post], str | None]:
+        """Listed posts, each once, and the cursor where it broke off before what is known."""
         posts: dict[str, Post] = {}
         aside: dict[str, Post] = {}
         cursor: str | None = None
@@ -113,23 +119,11 @@ class Poller:
             aside.update((post.post_id, post) for post in page.aside)
             empty = 0 if len(posts) > before else empty + 1
             ended = page.cursor is None or page.cursor == cursor
-            if ended or self._reached_known(page, platform, track):
-                return list((posts | aside).values()), False
+            if ended or reached_known(self._database, page, platform.name, track.key):
+                return list((posts | aside).values()), None
             if len(posts) >= limit or empty == EMPTY_PAGES:
-                return list((posts | aside).values()), True
+                return list((posts | aside).values()), page.cursor
             cursor = page.cursor
-
-    def _reached_known(self, page: Page, platform: Platform, track: Track) -> bool:
-        """Whether this track has been here before: most of the older half of the page is known.
-
-        One post alone proves nothing, in either direction: listings are not quite in the order of
-        time, and some posts are never stored. Nor do pinned posts, which stand first whatever their
-        age, nor posts that only another track found.
-        """
-        listed = sorted((p for p in page.posts if not p.pinned), key=lambda p: p.taken_at)
-        older = [post.post_id for post in listed[: (len(listed) + 1) // 2]]
-        with self._database.read() as session:
-            return 2 * _found_before(session, platform.name, track.key, older) > len(older)
 
     def _verify_vanished(self, platform: Platform, watch: Watch, posts: list[Post]) -> None:
         """Stored posts that a profile's listing should show and does not: deleted?"""
@@ -184,6 +178,19 @@ def overdue(session: Session, tracks: list[Track], now: datetime) -> list[Track]
         if state is None or state.last_attempt is None or now - state.last_attempt >= track.every:
             result.append(track)
     return result
+
+
+def reached_known(database: Database, page: Page, platform: str, track: str) -> bool:
+    """Whether this track has been here before: most of the older half of the page is known.
+
+    One post alone proves nothing, in either direction: listings are not quite in the order of time,
+    and some posts are never stored. Nor do pinned posts, which stand first whatever their age, nor
+    posts that only another track found.
+    """
+    listed = sorted((p for p in page.posts if not p.pinned), key=lambda p: p.taken_at)
+    older = [post.post_id for post in listed[: (len(listed) + 1) // 2]]
+    with database.read() as session:
+        return 2 * _found_before(session, platform, track, older) > len(older)
 
 
 def reader(platform: Platform, track: Track) -> Callable[[str | None], Page]:

@@ -17,6 +17,7 @@ from bot.core.errors import AuthError, LoginRequired, StorageError, TagechoError
 from bot.flow.curate import Curator
 from bot.flow.fetch import Limits
 from bot.flow.forget import gone_at_source
+from bot.flow.gaps import Gaps
 from bot.flow.gate import rendered_state
 from bot.flow.ingest import Ingest
 from bot.flow.listen import Listener
@@ -122,6 +123,7 @@ class AccountWorker(Worker):
         self._files = (app.originals, app.artifacts, app.runs)
         self._poller = Poller(app.database, self._ingest, files=self._files)
         self._listener = Listener(app.database, self._ingest)
+        self._gaps = Gaps(app.database, self._ingest)
 
     @property
     def ready(self) -> bool:
@@ -151,6 +153,7 @@ class AccountWorker(Worker):
                 or self._listen(platform, us, rules)
                 or self._poll_one(platform, us, rules)
                 or self._retry_media(platform)
+                or self._close_gap(platform, us, rules)
             )
         except LoginRequired as error:
             log.warning("the session ended", account=self.account, error=str(error))
@@ -242,6 +245,13 @@ class AccountWorker(Worker):
     def _source_gone(self, row_id: int, why: str) -> None:
         treat = self._rules.now.policy.deleted_posts
         gone_at_source(self._app.database, self._files, row_id, treat, utc_now(), why)
+
+    def _close_gap(self, platform: Platform, us: Us, rules: Adopted) -> bool:
+        """Last of all: a page of what was missed, so that whatever is due comes before the next."""
+        ours = replace(us, ours=frozenset(self._rules.ours))
+        tracks = (t for t in rules.tracks.values() if t.account == self.account)
+        watches = {track.key: Watch(track, rules.policy, ours) for track in tracks}
+        return self._gaps.next(platform, watches)
 
     def _retry_media(self, platform: Platform) -> bool:
         """The images of one post, so that whatever else is due comes before the next."""

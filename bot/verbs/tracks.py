@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from bot.config import Settings
 from bot.service.app import opened, tracks_of
-from storage.tables import Health, TrackState
+from storage import gaps
+from storage.tables import Gap, Health, TrackState
 
 
 def track_rows(settings: Settings) -> list[dict[str, Any]]:
@@ -14,13 +16,15 @@ def track_rows(settings: Settings) -> list[dict[str, Any]]:
         rows = []
         for key, track in tracks_of(settings).items():
             state = session.get(TrackState, key)
+            open_gaps = gaps.of_track(session, key)
             rows.append(
                 {
                     "track": key,
                     "every": str(track.every),
                     "dataset": track.dataset,
                     "reply": track.reply,
-                    "health": _health(state),
+                    "health": _health(state, open_gaps),
+                    "missing": [_span(gap) for gap in open_gaps],
                     "last_ok": state.last_ok if state else None,
                     "last_new": state.last_new if state else None,
                     "found": state.found if state else 0,
@@ -31,12 +35,27 @@ def track_rows(settings: Settings) -> list[dict[str, Any]]:
         return rows
 
 
-def _health(state: TrackState | None) -> str:
+def _health(state: TrackState | None, open_gaps: list[Gap]) -> str:
     if state is None:
         return Health.NEW
     if state.health == Health.FAILING:
         return f"failing since {state.failing_since:%Y-%m-%d %H:%M} UTC"
     notes = [state.error] if state.error else []
-    if state.last_gap is not None:
-        notes.append(f"posts missed at {state.last_gap:%Y-%m-%d %H:%M} UTC")
+    notes += [_missing(gap) for gap in open_gaps]
     return f"{state.health} ({'; '.join(notes)})" if notes else state.health
+
+
+def _missing(gap: Gap) -> str:
+    span = f"posts from {_minute(gap.since)} to {_minute(gap.until)} UTC"
+    if gap.given_up:
+        return f"{span} were missed: {gap.error}"
+    return f"{span} are still missing, {gap.found} found so far"
+
+
+def _span(gap: Gap) -> dict[str, Any]:
+    names = ("since", "until", "found", "given_up", "error")
+    return {name: getattr(gap, name) for name in names}
+
+
+def _minute(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else "the beginning"
