@@ -25,7 +25,7 @@ from bot.config import Settings
 from bot.config.settings import Data
 from bot.core.events import Author, Media, Post
 from bot.dataset import snapshots
-from bot.dataset.export import FORMATS, Options, export
+from bot.dataset.export import FORMATS, ExportOptions, export
 from bot.service.app import App, opened
 from bot.verbs import datasets
 from models.images.codec import png_mask
@@ -134,7 +134,7 @@ def main() -> None:
             for kind in FORMATS:
                 if kind == "yolo" and not note:
                     continue  # it takes images with a mask only
-                options = Options(kind, out)
+                options = ExportOptions(kind, out)
                 works[kind + note] = lambda w=which, o=options: export(settings, w, o).items
         wall: dict[str, list[float]] = {name: [] for name in works}
         cpu: dict[str, list[float]] = {name: [] for name in works}

@@ -76,7 +76,7 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PromptedMask:
     probability: Probability  # at the image's size
     quality: float  # the network's own estimate of the mask's IoU
 
@@ -84,7 +84,7 @@ class Answer:
 class Prompter(Protocol):
     version: str
 
-    def __call__(self, image: Image, prompt: Prompt) -> list[Answer]:
+    def __call__(self, image: Image, prompt: Prompt) -> list[PromptedMask]:
         """What the prompt may mean, the best answer first; ValueError as `Prompt.check`."""
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select, update
 
 from storage.tables import (
-    Breaker,
+    BreakerRow,
     Bucket,
     Control,
     Gap,
@@ -41,7 +41,7 @@ _FUTURE = (
     (ReplyStep, "next_read_at"),
     (Retraction, "not_before"),
     (Gap, "not_before"),
-    (Breaker, "open_until"),
+    (BreakerRow, "open_until"),
 )
 
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from bot.core.events import Comment as Said
-from storage.tables import Collection, Comment, PostRow, PostTrack
+from bot.core.events import Comment
+from storage.tables import Collection, CommentRow, PostRow, PostTrack
 from storage.text import storable
 
 
@@ -46,26 +46,26 @@ def found(session: Session, platform: str, track: str, post_ids: Iterable[str]) 
 def comment_counts(session: Session, posts: Iterable[int]) -> dict[int, int]:
     """How many comments are stored of each of these posts; none: not in it."""
     statement = (
-        select(Comment.post, func.count())
-        .where(col(Comment.post).in_(list(posts)))
-        .group_by(col(Comment.post))
+        select(CommentRow.post, func.count())
+        .where(col(CommentRow.post).in_(list(posts)))
+        .group_by(col(CommentRow.post))
     )
     return dict(session.exec(statement).all())
 
 
 def keep_comments(
-    session: Session, platform: str, post: int, said: Iterable[Said], now: datetime
+    session: Session, platform: str, post: int, said: Iterable[Comment], now: datetime
 ) -> int:
     """Store comments that are not stored yet. Returns how many were new."""
     fresh = {comment.comment_id: comment for comment in said}
-    known = select(Comment.comment_id).where(
-        Comment.platform == platform, col(Comment.comment_id).in_(fresh)
+    known = select(CommentRow.comment_id).where(
+        CommentRow.platform == platform, col(CommentRow.comment_id).in_(fresh)
     )
     for comment_id in session.exec(known).all():
         del fresh[comment_id]
     for comment in fresh.values():
         session.add(
-            Comment(
+            CommentRow(
                 platform=platform,
                 comment_id=comment.comment_id,
                 post=post,

@@ -91,7 +91,7 @@ def pseudonym(secret: bytes, who: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundImage:
     """An image that a query found, and what must stay together with it in one split."""
 
     media: int
@@ -101,7 +101,7 @@ class Found:
     group: int  # media id of the original of its near duplicates; its own where it has none
 
 
-def images(session: Session, query: Query) -> Iterator[Found]:
+def images(session: Session, query: Query) -> Iterator[FoundImage]:
     """Stored images that meet the query, in the order they were stored."""
     group = func.coalesce(Curation.original, MediaRow.id)
     statement = (
@@ -114,7 +114,7 @@ def images(session: Session, query: Query) -> Iterator[Found]:
         .execution_options(yield_per=PAGE)
     )
     for row in session.exec(statement):  # type: ignore[call-overload]
-        yield Found(*row)
+        yield FoundImage(*row)
 
 
 def count(session: Session, query: Query) -> dict[str, int]:

@@ -15,7 +15,7 @@ from storage.tables import (
     Artifact,
     AuthorName,
     AuthorRow,
-    Comment,
+    CommentRow,
     Curation,
     Export,
     LabelScore,
@@ -80,7 +80,9 @@ def forget(session: Session, platform: str, user_id: str, now: datetime | None =
     )
     mentions = _forget_mentions(session, platform, user_id)
     comments = session.exec(
-        delete(Comment).where(col(Comment.platform) == platform, col(Comment.author_id) == user_id)
+        delete(CommentRow).where(
+            col(CommentRow.platform) == platform, col(CommentRow.author_id) == user_id
+        )
     ).rowcount
     queries = snapshots.forget_person(session, platform, _names(session, platform, user_id))
     contained.models = _unlearn(session, platform, user_id)

@@ -39,7 +39,7 @@ class RunState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class TrainingPicture:
     """A stored image that may be learned from, with what its (first) post says of it."""
 
     sha256: str
@@ -55,7 +55,7 @@ def held_out(author: str) -> bool:
 
 def learnable(
     session: Session, optouts: OptOuts, leave_out: Collection[str] = (ALL,), most: int | None = None
-) -> list[Picture]:
+) -> list[TrainingPicture]:
     """Each image once, the newest posts first; at most `most`.
 
     Left out: what is quarantined, near duplicates, images with a verdict of a check that
@@ -65,11 +65,11 @@ def learnable(
     posts = tagged_posts(session, optouts)  # without the people who left
     shunned = _gone(session, {post.id for post in posts}) | _judged(session, leave_out)
     deleted = set(session.exec(select(PostRow.id).where(col(PostRow.deleted_at).is_not(None))))
-    found: dict[str, Picture] = {}
+    found: dict[str, TrainingPicture] = {}
     for post in sorted(posts, key=lambda post: post.id):
         if post.id not in deleted:
             for sha256 in post.images:
-                picture = Picture(sha256, post.id, post.author, post.hashtags)
+                picture = TrainingPicture(sha256, post.id, post.author, post.hashtags)
                 found.setdefault(sha256, picture)
     kept = [picture for picture in found.values() if picture.sha256 not in shunned]
     kept.sort(key=lambda picture: (-picture.post, picture.sha256))

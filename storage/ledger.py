@@ -12,7 +12,7 @@ from sqlmodel import Session, select
 
 from bot.core import events
 from storage.database import Database
-from storage.tables import Breaker, Bucket
+from storage.tables import BreakerRow, Bucket
 from storage.text import storable
 
 
@@ -47,14 +47,14 @@ class DatabaseLedger:
     def state(self, account: str, action: str) -> events.Breaker:
         """The breaker, or `Breaker()` when there is none."""
         with self._database.read() as session:
-            return _value(session.get(Breaker, (account, action)))
+            return _value(session.get(BreakerRow, (account, action)))
 
     def trip(self, account: str, action: str, breaker: events.Breaker) -> None:
         """Add to what was there: a pause gets no shorter, a latch stays, failures do not shrink."""
         with self._database.write() as session:
-            row = session.get(Breaker, (account, action))
+            row = session.get(BreakerRow, (account, action))
             if row is None:
-                row = Breaker(account=account, action=action)
+                row = BreakerRow(account=account, action=action)
                 session.add(row)
             pauses = [until for until in (row.open_until, breaker.open_until) if until is not None]
             row.open_until = max(pauses, default=None)
@@ -66,7 +66,7 @@ class DatabaseLedger:
     def close(self, account: str, action: str) -> None:
         """Forget the breaker and its failures, latched or not."""
         with self._database.write() as session:
-            row = session.get(Breaker, (account, action))
+            row = session.get(BreakerRow, (account, action))
             if row is not None:
                 session.delete(row)
 
@@ -76,11 +76,11 @@ class DatabaseLedger:
             return {row.action: _value(row) for row in _rows(session, account)}
 
 
-def _rows(session: Session, account: str) -> list[Breaker]:
-    return list(session.exec(select(Breaker).where(Breaker.account == account)))
+def _rows(session: Session, account: str) -> list[BreakerRow]:
+    return list(session.exec(select(BreakerRow).where(BreakerRow.account == account)))
 
 
-def _value(row: Breaker | None) -> events.Breaker:
+def _value(row: BreakerRow | None) -> events.Breaker:
     if row is None:
         return events.Breaker()
     return events.Breaker(row.open_until, row.failures, row.latched, row.reason)

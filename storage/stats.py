@@ -46,7 +46,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class SampleImage:
     """An image for the contact sheet."""
 
     media: int
@@ -104,7 +104,7 @@ def group(session: Session, kind: str, name: str = "") -> Group:
     return found
 
 
-def fit_samples(session: Session, most: int, *, best: bool) -> list[Sample]:
+def fit_samples(session: Session, most: int, *, best: bool) -> list[SampleImage]:
     """Images whose hashtags fit least, or best; one for each post.
 
     A probability of 0.5 says that nothing is known, so it stands in neither.
@@ -124,7 +124,7 @@ def fit_samples(session: Session, most: int, *, best: bool) -> list[Sample]:
     return [_sample(row, f"#{row[5]}") for row in rows]
 
 
-def verdict_samples(session: Session, check: str, most: int) -> list[Sample]:
+def verdict_samples(session: Session, check: str, most: int) -> list[SampleImage]:
     """Images with this verdict, the newest."""
     statement = (
         _samples(Verdict.reason, Verdict.score)
@@ -136,7 +136,7 @@ def verdict_samples(session: Session, check: str, most: int) -> list[Sample]:
     return [_sample(row, str(row[5])) for row in session.execute(statement).all()]
 
 
-def duplicate_groups(session: Session, most: int, members: int) -> list[list[Sample]]:
+def duplicate_groups(session: Session, most: int, members: int) -> list[list[SampleImage]]:
     """The largest groups: the original first, then some of the others."""
     largest = (
         select(Curation.original)
@@ -225,9 +225,9 @@ def _authors(session: Session, here: ColumnElement[bool]) -> list[tuple[str, int
     return [(name, count) for name, count in session.exec(statement).all()]
 
 
-def _sample(row: Any, reason: str) -> Sample:
+def _sample(row: Any, reason: str) -> SampleImage:
     media, sha256, url, author, caption, _, score = row
-    return Sample(media, sha256, url, author, caption, reason, float(score))
+    return SampleImage(media, sha256, url, author, caption, reason, float(score))
 
 
 def _samples(*more: Any) -> Any:

@@ -347,7 +347,7 @@ class Bucket(SQLModel, table=True):
     updated: datetime = Field(sa_type=UtcDateTime)
 
 
-class Breaker(SQLModel, table=True):
+class BreakerRow(SQLModel, table=True):
     """A circuit breaker of an account and action class ('*': all of them)."""
 
     __tablename__ = "breakers"
@@ -464,7 +464,7 @@ class Collection(SQLModel, table=True):
     updated: datetime = Field(sa_type=UtcDateTime)
 
 
-class Comment(SQLModel, table=True):
+class CommentRow(SQLModel, table=True):
     """A comment under a post, collected on request."""
 
     __tablename__ = "comments"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from models.dino.recipe import Recipe
+from models.dino.recipe import DinoRecipe
 
 torch.set_num_threads(1)
 
-TINY = Recipe(
+TINY = DinoRecipe(
     steps=8, batch=4, global_side=32, local_side=16, locals=2, outputs=16, hidden=32, bottleneck=8,
     warmup=2, frozen_prototypes=1, width=24, heads=3, depth=1, patch=8, grid=4,
 )  # fmt: skip

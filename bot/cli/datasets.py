@@ -230,11 +230,11 @@ def export(
     json: Json = False,
 ) -> None:
     """Write a snapshot as a folder. A dataset without a snapshot gets its first one."""
-    from bot.dataset.export import Options
+    from bot.dataset.export import ExportOptions
     from bot.dataset.export import export as write
 
     names = tuple(filter(None, (part.strip() for part in classes.split(","))))
-    options = Options(format_, out, masks, size, fields, names, replace)
+    options = ExportOptions(format_, out, masks, size, fields, names, replace)
     result = write(prepare(config), name, options)
     if json:
         print_json(result.as_dict())

@@ -14,7 +14,7 @@ from bot.core.errors import UsageError
 from models.compose import styles
 
 if TYPE_CHECKING:
-    from bot.verbs.images import Report
+    from bot.verbs.images import WrittenImages
 
 Paths = Annotated[list[Path], typer.Argument(help="Image files or folders.")]
 Out = Annotated[Path, typer.Option("--out", help="The folder for the results.")]
@@ -88,7 +88,7 @@ def _numbers(text: str, count: int, option: str) -> tuple[float, ...]:
     return numbers
 
 
-def finish(report: Report) -> None:
+def finish(report: WrittenImages) -> None:
     """Print what was written. Exit with 1 when an image failed."""
     for path in report.written:
         echo(path)

@@ -63,12 +63,12 @@ def search(
     json: Json = False,
 ) -> None:
     """Find collected posts by words, by an image and by filters, newest first."""
-    from bot.verbs.search import Wanted, find, settle
+    from bot.verbs.search import SearchQuery, find, settle
 
     if rebuild:
         _rebuild(config, json)
         return
-    wanted = Wanted(
+    wanted = SearchQuery(
         text=text,
         image=image,
         hashtags=tuple(hashtag or ()),
@@ -83,7 +83,7 @@ def search(
         limit=limit,
         best=best,
     )
-    if wanted == Wanted(limit=limit, best=best):
+    if wanted == SearchQuery(limit=limit, best=best):
         raise UsageError("give words, --image or a filter")
     settings = prepare(config)
     found = find(settings, wanted)

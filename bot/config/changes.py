@@ -18,7 +18,7 @@ _S = TypeVar("_S", bound=Section)
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class KeyChange:
     """One key that has another value, or a track or an account that came or went."""
 
     name: str  # "replies.per_day", "accounts.main"
@@ -29,11 +29,11 @@ class Change:
         return f"{self.name}: {self.what}"
 
 
-def changes(old: Settings, new: Settings) -> list[Change]:
+def changes(old: Settings, new: Settings) -> list[KeyChange]:
     """Sorted by name."""
     before, after = _sections(old), _sections(new)
     found = [
-        Change(name, "removed" if name in before else "added", name.startswith("track "))
+        KeyChange(name, "removed" if name in before else "added", name.startswith("track "))
         for name in before.keys() ^ after.keys()
     ]
     for name in before.keys() & after.keys():
@@ -68,12 +68,12 @@ def _sections(settings: Settings) -> dict[str, Section]:
     return found | {f"track {track.key}": track for track in settings.tracks}
 
 
-def _differences(name: str, old: Section, new: Section) -> list[Change]:
+def _differences(name: str, old: Section, new: Section) -> list[KeyChange]:
     """An account that is of another platform now has other keys as well."""
     before: Mapping[str, object] = dict(old)
     after: Mapping[str, object] = dict(new)
     return [
-        Change(
+        KeyChange(
             f"{name}.{key}", _difference(before.get(key), after.get(key)), key in old.live_keys()
         )
         for key in before.keys() | after.keys()

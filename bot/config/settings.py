@@ -57,7 +57,7 @@ class Data(Section, live={"deleted_posts"}):
         return self.url.get_secret_value() if self.url else f"sqlite:///{self.dir / 'tagecho.db'}"
 
 
-class Track(Section, live=True):
+class TrackSettings(Section, live=True):
     account: str
     hashtag: Hashtag | None = None
     profile: Username | None = None
@@ -148,14 +148,14 @@ class Learn(Section, live=True):
     keep: fields.Count = 3
 
 
-class Limits(Section, live=True):
+class LimitSettings(Section, live=True):
     max_image_bytes: fields.Size = 20_000_000
     max_pixels: fields.Some = 50_000_000
     first_poll: fields.Some = 50
     per_poll: fields.Some = 200
 
 
-class Curation(Section, live=True):
+class CurationSettings(Section, live=True):
     """When an image gets a verdict; None: that check is off."""
 
     at_ingest: bool = True
@@ -190,7 +190,7 @@ class Log(Section, live=False):
     format: fields.LogFormat = "auto"
 
 
-class Health(Section, live=False):
+class HealthSettings(Section, live=False):
     allow_remote: bool = False
     listen: fields.Listen = "127.0.0.1:8490"
 
@@ -232,15 +232,15 @@ class Settings(Strict):
 
     data: Data = Data()
     accounts: dict[fields.AccountName, _AnyAccount] = Field(default_factory=dict)
-    tracks: tuple[Track, ...] = ()
+    tracks: tuple[TrackSettings, ...] = ()
     replies: Replies = Replies()
     models: Models = Models()
     learn: Learn = Learn()
-    limits: Limits = Limits()
-    curation: Curation = Curation()
+    limits: LimitSettings = LimitSettings()
+    curation: CurationSettings = CurationSettings()
     pacing: Pacing = Pacing()
     log: Log = Log()
-    health: Health = Health()
+    health: HealthSettings = HealthSettings()
 
 
 def load(
@@ -339,15 +339,15 @@ def _model_at(source: Source, path: KeyPath) -> type[Section]:
 SECTIONS: dict[str | int, type[Section]] = {
     "data": Data,
     "accounts": Account,
-    "tracks": Track,
+    "tracks": TrackSettings,
     "replies": Replies,
     "models": Models,
     "learn": Learn,
-    "limits": Limits,
-    "curation": Curation,
+    "limits": LimitSettings,
+    "curation": CurationSettings,
     "pacing": Pacing,
     "log": Log,
-    "health": Health,
+    "health": HealthSettings,
 }
 
 _S = TypeVar("_S", bound=Section)
@@ -372,7 +372,9 @@ def _check_tracks(source: Source, context: dict[str, Any], styles: Collection[st
     raw, accounts = source.data.get("tracks"), source.data.get("accounts")
     names = list(accounts) if isinstance(accounts, dict) else []
     seen: dict[str, int] = {}
-    for index, track in _valid(Track, enumerate(raw if isinstance(raw, list) else ()), context):
+    for index, track in _valid(
+        TrackSettings, enumerate(raw if isinstance(raw, list) else ()), context
+    ):
         path: KeyPath = ("tracks", index)
         if track.account not in names:
             near = did_you_mean(track.account, names)

@@ -17,14 +17,14 @@ from pydantic import ValidationError
 from tomlkit.items import Array, InlineTable
 
 from bot.config.lines import locate
-from bot.config.settings import Settings, Track, parse
+from bot.config.settings import Settings, TrackSettings, parse
 from bot.config.source import read_text
 from bot.core.errors import ConfigError, NothingToDo, UsageError
 from bot.core.events import TrackKind
 from bot.schema.problems import did_you_mean, quote
 from bot.schema.values import parse_hashtag, parse_username
 
-_Edit = Callable[[str, Settings], tuple[str, Track]]
+_Edit = Callable[[str, Settings], tuple[str, TrackSettings]]
 
 
 def add_track(
@@ -38,7 +38,7 @@ def add_track(
     reply: str | None = None,
     environ: Mapping[str, str] = os.environ,
     styles: Collection[str] | None = None,
-) -> Track:
+) -> TrackSettings:
     """Put a track behind the others; None leaves a key out.
 
     `account` may be None where the file has only one. The file is untouched when this raises:
@@ -46,7 +46,7 @@ def add_track(
     write that fails.
     """
 
-    def edit(text: str, settings: Settings) -> tuple[str, Track]:
+    def edit(text: str, settings: Settings) -> tuple[str, TrackSettings]:
         keys = {
             "account": _account(settings, account),
             str(kind): name,
@@ -71,14 +71,14 @@ def remove_track(
     *,
     account: str | None = None,
     environ: Mapping[str, str] = os.environ,
-) -> Track:
+) -> TrackSettings:
     """Cut a track out and return it.
 
     `account` may be None where only one account follows it. Raises NothingToDo when no track is
     like that, UsageError when several are, ConfigError as `add_track` does.
     """
 
-    def edit(text: str, settings: Settings) -> tuple[str, Track]:
+    def edit(text: str, settings: Settings) -> tuple[str, TrackSettings]:
         wanted = _target(kind, name)
         found = [
             (index, track)
@@ -115,10 +115,10 @@ def _account(settings: Settings, account: str | None) -> str:
     return account
 
 
-def _judge(written: Mapping[str, str], styles: Collection[str] | None) -> Track:
+def _judge(written: Mapping[str, str], styles: Collection[str] | None) -> TrackSettings:
     """The track these keys make. Raises UsageError with the argument's name."""
     try:
-        track = Track.model_validate(written)
+        track = TrackSettings.model_validate(written)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         what = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
@@ -130,7 +130,7 @@ def _judge(written: Mapping[str, str], styles: Collection[str] | None) -> Track:
 
 def _edit_file(
     path: Path, environ: Mapping[str, str], styles: Collection[str] | None, edit: _Edit
-) -> Track:
+) -> TrackSettings:
     before = read_text(path)
     after, track = edit(before, parse(before, path, environ, styles=styles))
     parse(after, path, environ, styles=styles)

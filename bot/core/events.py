@@ -138,7 +138,7 @@ class Receipt:
     outputs: Mapping[str, str] = field(default_factory=dict)
 
 
-class Verdict(StrEnum):
+class Presence(StrEnum):
     """What reading the platform back said about a write of unknown outcome."""
 
     APPLIED = "applied"
@@ -148,7 +148,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    verdict: Verdict
+    verdict: Presence
     receipt: Receipt | None = None  # set when APPLIED
     detail: str = ""
 

@@ -18,7 +18,7 @@ from bot.dataset.splits import Split, split
 from bot.service.app import App, opened
 from bot.service.locks import file_lock
 from storage import datasets, snapshots
-from storage.datasets import Found, pseudonym
+from storage.datasets import FoundImage, pseudonym
 from storage.queries import Query
 from storage.records import Chosen, records
 from storage.tables import Snapshot, SnapshotItem
@@ -236,7 +236,7 @@ def _check(app: App, row: Snapshot, out: Any) -> Checked:
     return checked
 
 
-def _welcome(app: App, found: list[Found]) -> list[Found]:
+def _welcome(app: App, found: list[FoundImage]) -> list[FoundImage]:
     """Leave out people who opted out. Forgetting removes them already; this is a second guard."""
     people: dict[str, list[str]] = {}
     for platform, author in {(one.platform, one.author) for one in found}:

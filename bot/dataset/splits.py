@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bot.core.errors import UsageError
 from storage.components import components
-from storage.datasets import Found, keyed
+from storage.datasets import FoundImage, keyed
 
 NAMES = ("train", "val", "test")
 Person = tuple[str, str]  # platform, user id
@@ -49,7 +49,7 @@ def uneven(counts: Mapping[str, int], shares: Mapping[str, float]) -> str:
 
 
 def split(
-    images: Sequence[Found],
+    images: Sequence[FoundImage],
     shares: Mapping[str, float],
     secret: bytes,
     seed: int,

@@ -46,7 +46,7 @@ class Want:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class CollectSummary:
     """What a run did."""
 
     listed: int = 0
@@ -78,7 +78,7 @@ class Collector:
         self._want = want
         self._clock = clock
         self._shown: set[str] = set()  # by this run
-        self.summary = Summary()
+        self.summary = CollectSummary()
 
     def run(self) -> Iterator[Post]:
         """Yields every listed post when it has been dealt with; `summary` grows along.

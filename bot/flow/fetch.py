@@ -32,13 +32,13 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen(Fetched):
+class MeasuredImage(Fetched):
     """A stored image with what was measured of it."""
 
     measured: Measured | None = None
 
 
-class Fetcher:
+class ImageFetcher:
     """Downloads on threads of its own.
 
     `measure` is given the pixels and the number of frames of each image that can be decoded.
@@ -109,7 +109,7 @@ class Fetcher:
                 reason=str(error),
             )
         height, width = image.pixels.shape[:2]
-        return Seen(
+        return MeasuredImage(
             media,
             MediaState.STORED,
             sha256,

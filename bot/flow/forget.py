@@ -18,7 +18,7 @@ from storage.blobs import BlobStore
 from storage.database import Database
 from storage.forget import Removed
 from storage.optouts import OptOuts
-from storage.tables import Comment, PostRow
+from storage.tables import CommentRow, PostRow
 
 log = structlog.get_logger()
 
@@ -138,7 +138,8 @@ def _done(stores: Stores, removed: Removed, what: str, platform: str) -> dict[st
 
 def _commenter(session: Session, platform: str, name: str) -> str | None:
     """Of whom nothing was collected but a comment."""
-    statement = select(Comment.author_id).where(
-        Comment.platform == platform, (Comment.username == name) | (Comment.author_id == name)
+    statement = select(CommentRow.author_id).where(
+        CommentRow.platform == platform,
+        (CommentRow.username == name) | (CommentRow.author_id == name),
     )
-    return session.exec(statement.order_by(col(Comment.created_at).desc())).first()
+    return session.exec(statement.order_by(col(CommentRow.created_at).desc())).first()

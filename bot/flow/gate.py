@@ -25,7 +25,7 @@ class Brakes:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts(Brakes):
+class ReplyFacts(Brakes):
     """All that is known of a reply that is to go out."""
 
     half_out: bool  # something of it is on the network for people to see
@@ -59,7 +59,7 @@ class Stop:
 Answer = Go | Hold | Stop
 
 
-def ask(facts: Facts, policy: Policy) -> Answer:
+def ask(facts: ReplyFacts, policy: Policy) -> Answer:
     """Everything that can be asked without the network. What is half out passes its own caps."""
     soon = facts.now + RETRY_HOLD
     if facts.paused:
@@ -96,7 +96,7 @@ def rendered_state(policy: Policy) -> ReplyState:
     return ReplyState.AWAITING_APPROVAL if policy.approval else ReplyState.APPROVED
 
 
-def _within_limits(facts: Facts, policy: Policy) -> Answer:
+def _within_limits(facts: ReplyFacts, policy: Policy) -> Answer:
     if (until := policy.quiet_until(facts.now)) is not None:
         return Hold(until, "quiet hours")
     _, end = policy.day(facts.now)

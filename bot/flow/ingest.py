@@ -19,7 +19,7 @@ from bot.core.clock import Clock, utc_now
 from bot.core.errors import RateLimited, Refused, StorageError, TargetGone, Unavailable
 from bot.core.events import Media, MediaKind, Post
 from bot.flow.curate import Curator
-from bot.flow.fetch import Fetcher, Limits, Seen, failed
+from bot.flow.fetch import ImageFetcher, Limits, MeasuredImage, failed
 from bot.flow.trigger import Trigger, Watch, decide
 from bot.platforms.base import Platform
 from models.base import Image
@@ -98,7 +98,7 @@ class Ingest:
         self.alive = alive
         self.curator = curator
         self._gone = gone
-        self._fetcher = Fetcher(originals, self._measured, self._show_life, downloads)
+        self._fetcher = ImageFetcher(originals, self._measured, self._show_life, downloads)
 
     def take(self, platform: Platform, watch: Watch, posts: Sequence[Post]) -> Taken:
         """Store what is new and record what changed. The posts are of one platform."""
@@ -278,7 +278,9 @@ class Ingest:
         """Of images just stored; of one that another worker stored a moment ago it is the same."""
         if self.curator is None:
             return
-        measured = {i.media.index: i.measured for i in images if isinstance(i, Seen) and i.measured}
+        measured = {
+            i.media.index: i.measured for i in images if isinstance(i, MeasuredImage) and i.measured
+        }
         if not measured:
             return
         rows = []
@@ -291,7 +293,7 @@ class Ingest:
     def _curate(self, images: Iterable[Fetched]) -> None:
         """After their transaction. An image whose curation fails is still collected: the rows say
         that it was not compared yet, and the next image's turn, or `tagecho curate`, does it."""
-        if self.curator is None or not any(isinstance(image, Seen) for image in images):
+        if self.curator is None or not any(isinstance(image, MeasuredImage) for image in images):
             return
         try:
             self.curator.settle()

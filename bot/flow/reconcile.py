@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 
 from bot.core.clock import Clock, utc_now
 from bot.core.errors import AuthError, LoginRequired, NetworkError, RateLimited, TargetGone
-from bot.core.events import Reading, Receipt, Verdict
+from bot.core.events import Presence, Reading, Receipt
 from bot.flow.forget import Files, gone_at_source
 from bot.flow.policy import Policy
 from bot.flow.sending import as_step, known_author, pause_after
@@ -67,7 +67,7 @@ class Reconciler:
             return True
         except Exception as error:  # noqa: BLE001 - whatever went wrong, nothing was learnt
             log.warning("reading failed", reply=reply.id, error=str(error))
-            reading = Reading(Verdict.UNKNOWN, detail=f"{type(error).__name__}: {error}")
+            reading = Reading(Presence.UNKNOWN, detail=f"{type(error).__name__}: {error}")
             lost = isinstance(error, TargetGone)
         self._conclude(reply, row, reading, policy)
         if lost and reply.post is not None:
@@ -110,8 +110,8 @@ class Reconciler:
                     steps.finish(session, step_id, reading.receipt, now)  # but it is there
                 return
             if reading.receipt is not None and _belongs_to_another(session, row, reading.receipt):
-                reading = Reading(Verdict.UNKNOWN, detail="what was found is another reply's")
-            if reading.verdict is Verdict.APPLIED and reading.receipt is not None:
+                reading = Reading(Presence.UNKNOWN, detail="what was found is another reply's")
+            if reading.verdict is Presence.APPLIED and reading.receipt is not None:
                 steps.finish(session, step_id, reading.receipt, now)
                 _go_on(session, reply, f"found: {reading.detail}", now)
                 return
@@ -126,7 +126,7 @@ class Reconciler:
                 None if done else now + policy.reads[1],
             )
             verdicts = [r["verdict"] for r in row.readings] + [reading.verdict.value]
-            absent = set(verdicts) == {Verdict.ABSENT.value}
+            absent = set(verdicts) == {Presence.ABSENT.value}
             if done and absent and (row.sends < MAX_SENDS or self._kind(row).repeatable):
                 steps.replan(session, step_id, f"absent in {number} readings")
                 _go_on(session, reply, f"absent in {number} readings", now)

@@ -59,7 +59,7 @@ class Stages(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ReplySource:
     """What a reply is rendered from."""
 
     sha256: str
@@ -119,7 +119,7 @@ class Renderer:
             "after_sha256": after[modes[0].name],
         }
 
-    def _source(self, reply: Reply) -> Source | None:
+    def _source(self, reply: Reply) -> ReplySource | None:
         """The image to answer with: the chosen one, else the first good one of the post."""
         with self._database.read() as session:
             if reply.post is None or (post := session.get(PostRow, reply.post)) is None:
@@ -131,13 +131,13 @@ class Renderer:
         chosen = [row for row in rows if row.index == reply.media_index]
         for row in [*chosen, *rows]:
             if row.state == MediaState.STORED and row.sha256:
-                return Source(row.sha256, author.username if author else "")
+                return ReplySource(row.sha256, author.username if author else "")
             if row.state == MediaState.PENDING:
                 return None
         reasons = sorted({row.reason for row in rows if row.reason})
         raise NotRenderable("; ".join(reasons) or "the post has no image")
 
-    def _enlarge(self, source: Source, target: int, facts: dict[str, Any]) -> Image:
+    def _enlarge(self, source: ReplySource, target: int, facts: dict[str, Any]) -> Image:
         original = decoder.decode(self._originals.get(source.sha256), shrink_to=target).pixels
         height, width = original.shape[:2]
         facts["input"] = [width, height]
@@ -162,7 +162,9 @@ class Renderer:
         """An artifact of ours."""
         return codec.decode(self._artifacts.get(stage.sha256)).pixels
 
-    def _segment(self, source: Source, image: Image, facts: dict[str, Any]) -> tuple[Mask, Kept]:
+    def _segment(
+        self, source: ReplySource, image: Image, facts: dict[str, Any]
+    ) -> tuple[Mask, Kept]:
         segmenter = self._stages.segmenter()
         made: list[Mask] = []
 
@@ -186,7 +188,7 @@ class Renderer:
 
     def _compose(
         self,
-        source: Source,
+        source: ReplySource,
         image: Image,
         mask: Mask,
         mask_stage: Kept,
@@ -234,7 +236,7 @@ class Renderer:
         name: str,
         version: str,
         params: dict[str, Any],
-        source: Source,
+        source: ReplySource,
         inputs: list[str],
         compute: Callable[[], tuple[bytes, dict[str, Any]]],
     ) -> Kept:

@@ -21,7 +21,7 @@ from bot.core.errors import (
     Refused,
 )
 from bot.core.events import Author, Step
-from bot.flow.gate import RETRY_HOLD, Brakes, Facts, Hold, ask_between_writes
+from bot.flow.gate import RETRY_HOLD, Brakes, Hold, ReplyFacts, ask_between_writes
 from bot.flow.policy import Policy
 from bot.platforms.base import Platform
 from bot.platforms.ways import StepKind
@@ -78,12 +78,12 @@ class Channel:
             opted_out=self.opted_out(session, author, reply.source_post),
         )
 
-    def facts(self, session: Session, reply: Reply, policy: Policy) -> Facts:
+    def facts(self, session: Session, reply: Reply, policy: Policy) -> ReplyFacts:
         """What the gate wants to know of a reply, from the database alone."""
         brakes = self.brakes(session, reply, known_author(session, reply))
         start, _ = policy.day(brakes.now)
         account, author = reply.account, reply.author_id
-        return Facts(
+        return ReplyFacts(
             now=brakes.now,
             paused=brakes.paused,
             opted_out=brakes.opted_out,

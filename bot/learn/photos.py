@@ -25,7 +25,7 @@ from bot.learn.process import Say, Turn
 from models.base import Image, ImageRejected
 from models.images.decoder import decode
 from storage.blobs import BlobStore
-from storage.learning import Picture, held_out
+from storage.learning import TrainingPicture, held_out
 
 SIDE = 448  # px; the short side is at most about twice this, more than any network here uses
 QUALITY = 92
@@ -41,23 +41,23 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 @dataclass(frozen=True, slots=True)
 class Layout:
     folder: Path  # of the run
-    train: tuple[Picture, ...]
-    held_out: tuple[Picture, ...]
+    train: tuple[TrainingPicture, ...]
+    held_out: tuple[TrainingPicture, ...]
 
-    def photo(self, picture: Picture) -> Path:
+    def photo(self, picture: TrainingPicture) -> Path:
         return self.folder / "photos" / part_of(picture) / f"{picture.sha256}.jpg"
 
-    def mask(self, picture: Picture) -> Path:
+    def mask(self, picture: TrainingPicture) -> Path:
         """The mask of the teacher; missing if the teacher did not trust it."""
         return self.folder / "masks" / part_of(picture) / f"{picture.sha256}.png"
 
 
-def part_of(picture: Picture) -> str:
+def part_of(picture: TrainingPicture) -> str:
     return HELD_OUT if held_out(picture.author) else TRAIN
 
 
 def lay_out(
-    pictures: Sequence[Picture],
+    pictures: Sequence[TrainingPicture],
     originals: BlobStore,
     folder: Path,
     turn: Turn,
@@ -73,7 +73,7 @@ def lay_out(
     shutil.rmtree(
         folder / "photos", ignore_errors=True
     )  # left by an earlier attempt, which may have had other photos
-    kept: list[Picture] = []
+    kept: list[TrainingPicture] = []
     looks: set[bytes] = set()
     for part in (TRAIN, HELD_OUT):
         private_folder(folder / "photos" / part)
@@ -114,7 +114,9 @@ def read_layout(folder: Path) -> Layout:
     """The photos of an interrupted run. Raises StorageError if its files are missing."""
     try:
         rows = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-        kept = [Picture(r["sha256"], r["post"], r["author"], tuple(r["hashtags"])) for r in rows]
+        kept = [
+            TrainingPicture(r["sha256"], r["post"], r["author"], tuple(r["hashtags"])) for r in rows
+        ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StorageError(f"{folder}: the files of this run cannot be read: {error!r}") from error
     layout = Layout(
@@ -177,7 +179,7 @@ def writing(path: Path, write: Callable[[Path], object]) -> None:
         raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def _stands_for(pictures: Sequence[Picture]) -> list[dict[str, str]]:
+def _stands_for(pictures: Sequence[TrainingPicture]) -> list[dict[str, str]]:
     """The hashtag that each photo stands for, its commonest telling one, where there are several;
     `models.dino.train --posts` chooses its checkpoint by them.
 

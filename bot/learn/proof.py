@@ -19,7 +19,7 @@ from models.metrics.knn import neighbours, votes
 from models.metrics.labelled import Labelled
 from models.metrics.masks import iou
 from models.serving.promotion import Evidence, paired
-from storage.learning import Picture
+from storage.learning import TrainingPicture
 
 MOST_KNOWN, MOST_ASKED = 2000, 1000  # photos, the newest; more would only take longer
 Vectors = NDArray[np.float32]
@@ -85,7 +85,7 @@ class _Seen:
             self._say(f"{self._done}/{self._total} photos")
         return found
 
-    def embed(self, picture: Picture, image: Image) -> list[Segmentation]:
+    def embed(self, picture: TrainingPicture, image: Image) -> list[Segmentation]:
         found = self.both(image)
         for vectors, one in zip(self.vectors, found, strict=True):
             vectors[picture.sha256] = one.embedding
@@ -97,7 +97,7 @@ class _Seen:
 
 
 def right_ones(
-    vectors: dict[str, Vectors], known: Sequence[Picture], asked: Sequence[Picture]
+    vectors: dict[str, Vectors], known: Sequence[TrainingPicture], asked: Sequence[TrainingPicture]
 ) -> list[float]:
     """1 or 0 per post of `asked`: do its 20 nearest posts of `known` vote for one of its hashtags?
     A post is the mean of its images. Only hashtags that tell the known posts apart count, and posts
@@ -117,7 +117,7 @@ def right_ones(
 
 
 def _posts(
-    vectors: dict[str, Vectors], pictures: Sequence[Picture]
+    vectors: dict[str, Vectors], pictures: Sequence[TrainingPicture]
 ) -> tuple[Vectors, list[tuple[str, ...]]]:
     """(P, D) L2-normalised means, and hashtags."""
     found: dict[int, list[Vectors]] = {}
@@ -132,11 +132,11 @@ def _posts(
     return (means / np.maximum(norms, 1e-12)).astype(np.float32), list(tags.values())
 
 
-def _photo(layout: Layout, picture: Picture) -> Image:
+def _photo(layout: Layout, picture: TrainingPicture) -> Image:
     return _reading(lambda: np.asarray(PIL.Image.open(layout.photo(picture)).convert("RGB")))
 
 
-def _mask(layout: Layout, picture: Picture) -> Mask:
+def _mask(layout: Layout, picture: TrainingPicture) -> Mask:
     mask: Mask = _reading(lambda: np.asarray(PIL.Image.open(layout.mask(picture)))) > 127
     return mask
 

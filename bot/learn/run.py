@@ -25,14 +25,14 @@ from bot.learn.background import command
 from bot.learn.photos import START, Layout
 from bot.learn.process import Child, Say, TimeLimit, Turn
 from bot.learn.proof import Corrected, prove
-from bot.learn.training import IN_SERVICE, Recipe, commands
+from bot.learn.training import IN_SERVICE, LearningRecipe, commands
 from models.base import Segmenter
 from models.segment.card import card
 from models.serving.promotion import SHIPPED, Decision, Evidence, Paired, decide
 from storage import learning
 from storage.blobs import BlobStore
 from storage.database import Database
-from storage.learning import Picture, RunState
+from storage.learning import RunState, TrainingPicture
 from storage.optouts import OptOuts
 from storage.tables import LearningRun
 
@@ -103,7 +103,7 @@ class Learning:
         self._networks, self._corrected, self._shown = networks, corrected, shown
         self._terms, self._say, self._clock = terms, say, clock
 
-    def run(self, recipe: Recipe, *, fresh: bool = False) -> LearningRun:
+    def run(self, recipe: LearningRecipe, *, fresh: bool = False) -> LearningRun:
         """Continue the interrupted run, or start one (`fresh`: always start one).
 
         Returns its row, `promoted` or `kept_out`. Raises NothingToDo without enough images,
@@ -135,7 +135,7 @@ class Learning:
 
     # --- which run ---------------------------------------------------------------------------
 
-    def _take_up(self, recipe: Recipe, *, fresh: bool) -> LearningRun:
+    def _take_up(self, recipe: LearningRecipe, *, fresh: bool) -> LearningRun:
         with self._database.read() as session:
             found = learning.unfinished(session)
         if found is not None and not fresh and (lost := self._lost(found)):
@@ -172,7 +172,7 @@ class Learning:
     # --- stages ------------------------------------------------------------------------------
 
     def _stages(self, run: LearningRun, turn: Turn) -> None:
-        run_id, recipe = run.id or 0, Recipe.of(run.facts["recipe"])
+        run_id, recipe = run.id or 0, LearningRecipe.of(run.facts["recipe"])
         folder = self._folder(run_id)
         at = STAGES.index(run.stage) if run.stage in STAGES else 0
         layout = photos.read_layout(folder) if at else None
@@ -208,7 +208,7 @@ class Learning:
             raise ModelError(f"{stage}: failed after {ATTEMPTS} attempts; the last: {why}")
         log.info("stage started", run=run_id, stage=stage, seconds=round(turn.spent))
 
-    def _lay_out(self, run_id: int, recipe: Recipe, folder: Path, turn: Turn) -> Layout:
+    def _lay_out(self, run_id: int, recipe: LearningRecipe, folder: Path, turn: Turn) -> Layout:
         with self._database.read() as session:
             found = learning.learnable(session, self._optouts, recipe.leave_out, recipe.most_images)
         found = [picture for picture in found if picture.sha256 not in self._shown]
@@ -235,7 +235,7 @@ class Learning:
         say(f"{counts['images']} to learn from, {counts['held_out_images']} held out")
         return layout
 
-    def _choose_start(self, run_id: int, recipe: Recipe, folder: Path, turn: Turn) -> None:
+    def _choose_start(self, run_id: int, recipe: LearningRecipe, folder: Path, turn: Turn) -> None:
         """Copy the network from which the run starts; nothing for random weights."""
         say = self._prefixed("start")
         (folder / START).unlink(missing_ok=True)
@@ -252,7 +252,7 @@ class Learning:
             learning.note(session, run_id, {"start": chosen})
 
     def _begin_with(
-        self, version: str, run_id: int, recipe: Recipe, folder: Path, turn: Turn
+        self, version: str, run_id: int, recipe: LearningRecipe, folder: Path, turn: Turn
     ) -> str:
         """Why the run cannot start from this network; empty if it does. The images of this network
         then count as images of the run."""
@@ -274,7 +274,7 @@ class Learning:
             learning.learned_from(session, run_id, learning.taught(session, before.id or 0))
         return ""
 
-    def _train(self, stage: str, folder: Path, recipe: Recipe, turn: Turn) -> None:
+    def _train(self, stage: str, folder: Path, recipe: LearningRecipe, turn: Turn) -> None:
         for module, arguments in commands(stage, folder, recipe):
             argv = command(self._terms.nice, signal.SIGKILL, module, arguments)
             child = Child(
@@ -334,7 +334,7 @@ class Learning:
                     "meanwhile"
                 )
 
-    def _check_here(self, session: Session, pictures: Iterable[Picture]) -> None:
+    def _check_here(self, session: Session, pictures: Iterable[TrainingPicture]) -> None:
         here = learning.still_here(session, self._optouts)
         gone = sum(picture.sha256 not in here for picture in pictures)
         if gone:

@@ -22,7 +22,7 @@ Command = tuple[str, list[str]]  # module, arguments
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class LearningRecipe:
     """The settings of a run, stored with it, so that it continues with the same settings."""
 
     leave_out: tuple[str, ...] = ("all",)
@@ -53,7 +53,7 @@ def check_installed() -> None:
         )
 
 
-def commands(stage: str, folder: Path, recipe: Recipe) -> list[Command]:
+def commands(stage: str, folder: Path, recipe: LearningRecipe) -> list[Command]:
     """The commands of a stage, in order. `dino` and `head` continue from their checkpoints.
 
     With START in the folder, the run starts from that network.

@@ -27,7 +27,7 @@ _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Partial:
     """What is known of a file that is not whole yet. Without a `mark` it cannot be resumed."""
 
     url: str = ""
@@ -108,7 +108,7 @@ class Fetcher:
             begin = _begin(response, have, known)
             if begin is not None:
                 total = _total(response, begin, most_bytes)
-                _write_note(part, Part(url, _mark(response), total))
+                _write_note(part, Partial(url, _mark(response), total))
                 self._write(response, part, begin, total, most_bytes, progress)
                 return
         _forget_note(part)
@@ -137,7 +137,7 @@ class Fetcher:
             raise Unavailable(f"{host_of(response.url)}: broke off at {done} of {total} bytes")
 
 
-def _begin(response: requests.Response, have: int, known: Part) -> int | None:
+def _begin(response: requests.Response, have: int, known: Partial) -> int | None:
     """From which byte on the answer counts: 0 for a whole file, as a server sends that knows no
     Range, or has another file by now. None: what is there and what came do not fit.
     """
@@ -173,14 +173,14 @@ def _note(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def _read_note(part: Path) -> Part:
+def _read_note(part: Path) -> Partial:
     try:
-        return Part(**json.loads(_note(part).read_text(encoding="utf-8")))
+        return Partial(**json.loads(_note(part).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
-        return Part()
+        return Partial()
 
 
-def _write_note(part: Path, known: Part) -> None:
+def _write_note(part: Path, known: Partial) -> None:
     _note(part).write_text(json.dumps(asdict(known)), encoding="utf-8")
 
 

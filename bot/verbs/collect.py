@@ -11,7 +11,7 @@ from bot.config import Settings
 from bot.core.clock import utc_now
 from bot.core.errors import LoginRequired, TargetGone, TargetPrivate, UsageError
 from bot.core.events import Post, TrackKind
-from bot.flow.backfill import Collector, Summary, Want
+from bot.flow.backfill import Collector, CollectSummary, Want
 from bot.flow.forget import gone_at_source
 from bot.flow.ingest import Ingest
 from bot.flow.policy import Track
@@ -33,7 +33,7 @@ class Target:
         return f"{self.account}:{self.kind}:{self.name}"
 
 
-def collect(settings: Settings, target: Target, want: Want) -> Summary:
+def collect(settings: Settings, target: Target, want: Want) -> CollectSummary:
     """Collect under the account's lock and its pacing ledger.
 
     Raises AccountLocked while a daemon works with the account, UsageError for a profile that is not
@@ -50,7 +50,7 @@ def collect(settings: Settings, target: Target, want: Want) -> Summary:
         app.close()
 
 
-def _collect(app: App, target: Target, want: Want) -> Summary:
+def _collect(app: App, target: Target, want: Want) -> CollectSummary:
     platform = app.platform(target.account)
     curator = app.curator if app.settings.curation.at_ingest else None
     policy = policy_of(app.settings)
@@ -91,7 +91,7 @@ def track_of(settings: Settings, target: Target) -> Track:
     )
 
 
-def as_dict(summary: Summary) -> dict[str, Any]:
+def as_dict(summary: CollectSummary) -> dict[str, Any]:
     taken = summary.taken
     return {
         "listed": summary.listed,

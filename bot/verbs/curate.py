@@ -36,7 +36,7 @@ _ROWS = 1000
 
 
 @dataclass(slots=True)
-class Summary:
+class CurateSummary:
     dry_run: bool
     images: int = 0
     measured: int = 0  # by this run
@@ -52,14 +52,14 @@ class Summary:
         return asdict(self)
 
 
-def curate(settings: Settings, *, dry_run: bool = False) -> Summary:
+def curate(settings: Settings, *, dry_run: bool = False) -> CurateSummary:
     """Measures only images that are new or were measured by another version.
 
     May be interrupted at any point and run again, also beside a running service. Raises NothingToDo
     if no image is stored, StorageError.
     """
     with opened(settings) as app, _database(app, dry_run) as database:
-        summary = Summary(dry_run)
+        summary = CurateSummary(dry_run)
         curator = Curator(database, bounds_of(settings))
         _measure(database, app.originals, curator, settings.limits.max_pixels, summary)
         _compare(curator, summary)
@@ -72,7 +72,11 @@ def curate(settings: Settings, *, dry_run: bool = False) -> Summary:
 
 
 def _measure(
-    database: Database, originals: BlobStore, curator: Curator, max_pixels: int, summary: Summary
+    database: Database,
+    originals: BlobStore,
+    curator: Curator,
+    max_pixels: int,
+    summary: CurateSummary,
 ) -> None:
     with database.read() as session:
         todo = curation.to_measure(session, (VERSION, UNMATCHED))
@@ -91,7 +95,7 @@ def _measure(
         _keep(database, batch, summary)
 
 
-def _keep(database: Database, batch: list[Curation], summary: Summary) -> None:
+def _keep(database: Database, batch: list[Curation], summary: CurateSummary) -> None:
     if batch:
         with database.write() as session:
             curation.keep(session, batch)
@@ -99,7 +103,7 @@ def _keep(database: Database, batch: list[Curation], summary: Summary) -> None:
         batch.clear()
 
 
-def _compare(curator: Curator, summary: Summary) -> None:
+def _compare(curator: Curator, summary: CurateSummary) -> None:
     todo = curator.unmatched()
     for start in progress(range(0, len(todo), BATCH), "comparing"):
         some = todo[start : start + BATCH]
@@ -107,7 +111,7 @@ def _compare(curator: Curator, summary: Summary) -> None:
         summary.compared += len(some)
 
 
-def _judge(database: Database, curator: Curator, summary: Summary) -> None:
+def _judge(database: Database, curator: Curator, summary: CurateSummary) -> None:
     with database.read() as session:
         images = curation.curated(session)
     summary.images = len(images) + len(summary.unreadable)

@@ -91,7 +91,7 @@ listen = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class Loopback:
     """The sandbox in its own process."""
 
     process: subprocess.Popen[str]
@@ -195,7 +195,7 @@ def _secret_options(account: Account) -> list[str]:
     return [word for name in named for word in ("--secret", name)]
 
 
-def _config(network: Network) -> str:
+def _config(network: Loopback) -> str:
     """The demonstration's own file, for an account on this network."""
     told = network.addresses
     platform, username = told["platform"], told["username"]
@@ -208,7 +208,7 @@ def _config(network: Network) -> str:
     )
 
 
-def _variables(prefix: str, network: Network) -> dict[str, str]:
+def _variables(prefix: str, network: Loopback) -> dict[str, str]:
     """The keys that lead to this network, as the environment has them."""
     return {
         prefix + key.upper(): value if isinstance(value, str) else ",".join(value)
@@ -216,7 +216,7 @@ def _variables(prefix: str, network: Network) -> dict[str, str]:
     }
 
 
-def _secrets(names: list[str], network: Network) -> dict[str, str]:
+def _secrets(names: list[str], network: Loopback) -> dict[str, str]:
     return {
         f"TAGECHO_ACCOUNTS__{name.upper()}__{key.upper()}": value
         for name in names
@@ -225,7 +225,7 @@ def _secrets(names: list[str], network: Network) -> dict[str, str]:
 
 
 def _show(
-    network: Network,
+    network: Loopback,
     path: Path,
     environ: dict[str, str],
     folder: Path,
@@ -268,7 +268,7 @@ def _show(
 
 def _watch(
     console: Console,
-    network: Network,
+    network: Loopback,
     process: subprocess.Popen[bytes],
     database: Database,
     seconds: float | None,
@@ -295,7 +295,7 @@ def _watch(
     return peak
 
 
-def _progress(network: Network, database: Database, elapsed: float) -> tuple[str, list[Reply]]:
+def _progress(network: Loopback, database: Database, elapsed: float) -> tuple[str, list[Reply]]:
     with database.read() as session:
         posts = dataset.counts(session)["posts"]
         states, busy = outbox.states(session), _moving(session)
@@ -331,7 +331,7 @@ def _drain(process: subprocess.Popen[bytes], database: Database) -> float:
     return _peak_rss_mb(process.pid)
 
 
-def _summary(network: Network, database: Database, peak: float) -> dict[str, Any]:
+def _summary(network: Loopback, database: Database, peak: float) -> dict[str, Any]:
     with database.read() as session:
         counts = dataset.counts(session)
         states = outbox.states(session)
@@ -404,7 +404,7 @@ def _fresh(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _network(folder: Path, rate: float, options: list[str]) -> Iterator[Network]:
+def _network(folder: Path, rate: float, options: list[str]) -> Iterator[Loopback]:
     command = [sys.executable, "-m", "bot.platforms.sandbox", "--json"]
     command += ["--dir", str(folder / "network"), "--rate", str(rate), *options]
     process = subprocess.Popen(  # noqa: S603 - our own module
@@ -418,7 +418,7 @@ def _network(folder: Path, rate: float, options: list[str]) -> Iterator[Network]
         line = _first_line(process.stdout)
         if not line:
             raise NetworkError("the loopback network did not start")
-        yield Network(process, json.loads(line))
+        yield Loopback(process, json.loads(line))
     finally:
         _end(process)
 

@@ -31,14 +31,14 @@ AUTO = "auto"  # as in the configuration: another style for each picture
 
 
 @dataclass(slots=True)
-class Report:
+class WrittenImages:
     """The files that were written, and the failures with their reasons."""
 
     written: list[Path] = field(default_factory=list)
     failed: list[tuple[Path, str]] = field(default_factory=list)
 
 
-def upscale(paths: list[Path], out: Path, scale: int, settings: Settings) -> Report:
+def upscale(paths: list[Path], out: Path, scale: int, settings: Settings) -> WrittenImages:
     """Write NAME.png, `scale` times as large; transparency is enlarged, too."""
     stages = ServingStages(settings)
     upscaler = stages.upscaler(scale)
@@ -59,7 +59,7 @@ def upscale(paths: list[Path], out: Path, scale: int, settings: Settings) -> Rep
 
 def segment(
     paths: list[Path], out: Path, settings: Settings, prompt: Prompt | None = None
-) -> Report:
+) -> WrittenImages:
     """Write NAME.png with 0 or 255, in the size of the input; all 0 without a clear object.
 
     With `prompt`: the object at that place, by the network that `[models] refiner` names.
@@ -87,7 +87,9 @@ def _prompted(prompt: Prompt, stages: ServingStages) -> Work:
     return work
 
 
-def compose(paths: list[Path], out: Path, style: str, seed: int, settings: Settings) -> Report:
+def compose(
+    paths: list[Path], out: Path, style: str, seed: int, settings: Settings
+) -> WrittenImages:
     """Write NAME.jpg, as a reply to this image would look on the first platform."""
     canvas = registry.descriptors()[0].ways.modes[0].canvas
     if style not in (AUTO, *styles()):
@@ -111,8 +113,10 @@ def _auto(image: Decoded) -> str:
     return OVERLAYS[zlib.crc32(image.pixels.tobytes()) % len(OVERLAYS)]
 
 
-def _run(paths: list[Path], out: Path, suffix: str, work: Work, settings: Settings) -> Report:
-    report, taken = Report(), set[str]()
+def _run(
+    paths: list[Path], out: Path, suffix: str, work: Work, settings: Settings
+) -> WrittenImages:
+    report, taken = WrittenImages(), set[str]()
     sources = list(_sources(paths, report))
     if not sources and not report.failed:
         raise NothingToDo("no image among " + ", ".join(map(str, paths)))
@@ -136,7 +140,7 @@ def _run(paths: list[Path], out: Path, suffix: str, work: Work, settings: Settin
     return report
 
 
-def _sources(paths: list[Path], report: Report) -> Iterator[Path]:
+def _sources(paths: list[Path], report: WrittenImages) -> Iterator[Path]:
     """The named files, and the files in named folders that look like images."""
     for path in paths:
         if path.is_dir():

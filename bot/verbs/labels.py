@@ -49,7 +49,7 @@ class Eye(Protocol):
 
 
 @dataclass(slots=True)
-class Summary:
+class LabelSummary:
     model: str  # version of the network
     outline: str = Outlines.version
     posts: int = 0
@@ -68,7 +68,7 @@ class Summary:
         return asdict(self)
 
 
-def score(settings: Settings) -> Summary:
+def score(settings: Settings) -> LabelSummary:
     """Embed new images, judge every hashtag, store the scores with the versions.
 
     May be interrupted: vectors are kept, and the scores of the last complete run stay until each is
@@ -80,7 +80,7 @@ def score(settings: Settings) -> Summary:
             posts = labels.tagged_posts(session, app.optouts)
         if not any(post.hashtags for post in posts):
             raise NothingToDo("no stored image with a hashtag")
-        summary, second = Summary(segmenter.version), Summary(outlines.version)
+        summary, second = LabelSummary(segmenter.version), LabelSummary(outlines.version)
         posts = _seen(app, segmenter, posts, summary)
         posts = _seen(app, outlines, posts, second)
         summary.unreadable += second.unreadable
@@ -107,7 +107,7 @@ def _parts(posts: list[TaggedPost]) -> list[list[TaggedPost]]:
     return [part for part in parts if part]
 
 
-def _seen(app: App, eye: Eye, posts: list[TaggedPost], summary: Summary) -> list[TaggedPost]:
+def _seen(app: App, eye: Eye, posts: list[TaggedPost], summary: LabelSummary) -> list[TaggedPost]:
     """Compute the missing vectors. Returns the posts with the images that have one."""
     with app.database.read() as session:
         seen = labels.embedded_names(session, eye.version)
@@ -116,7 +116,9 @@ def _seen(app: App, eye: Eye, posts: list[TaggedPost], summary: Summary) -> list
     return [post for post in left if post.images]
 
 
-def embed(app: App, eye: Eye, posts: list[TaggedPost], seen: set[str], summary: Summary) -> None:
+def embed(
+    app: App, eye: Eye, posts: list[TaggedPost], seen: set[str], summary: LabelSummary
+) -> None:
     """Store the vectors of images that are not in `seen`, batch by batch, and add them to it."""
     images = dict.fromkeys(image for post in posts for image in post.images)
     missing = [image for image in images if image not in seen]
@@ -141,7 +143,7 @@ def _decoded(app: App, sha256: str) -> Image:
     return decode(app.originals.get(sha256), max_pixels=most, shrink_to=SIDE).pixels
 
 
-def _keep(app: App, version: str, batch: Vectors, seen: set[str], summary: Summary) -> None:
+def _keep(app: App, version: str, batch: Vectors, seen: set[str], summary: LabelSummary) -> None:
     raw = {sha256: vector.astype("<f4").tobytes() for sha256, vector in batch.items()}
     with app.database.write() as session:
         labels.keep_vectors(session, version, raw, utc_now())
@@ -155,7 +157,7 @@ def _finite(vector: NDArray[np.float32], sha256: str) -> NDArray[np.float32]:
     return vector
 
 
-def _judge(app: App, posts: list[TaggedPost], summary: Summary, now: datetime) -> None:
+def _judge(app: App, posts: list[TaggedPost], summary: LabelSummary, now: datetime) -> None:
     vectors, outlines = _stored(app, summary.model, posts), _stored(app, summary.outline, posts)
     posts = [post for post in posts if all(i in vectors and i in outlines for i in post.images)]
     if not posts:  # all of them were forgotten meanwhile
@@ -189,7 +191,7 @@ def _of_post(post: TaggedPost, vectors: Vectors) -> NDArray[np.float32]:
     return mean
 
 
-def _show(app: App, judged: Fits, posts: list[TaggedPost], summary: Summary) -> None:
+def _show(app: App, judged: Fits, posts: list[TaggedPost], summary: LabelSummary) -> None:
     """The least probable hashtags of these posts and the earlier ones, in their order."""
     probability = judged.probability[Method.COMBINED].round(4)
     with app.database.read() as session:
@@ -205,7 +207,7 @@ def _show(app: App, judged: Fits, posts: list[TaggedPost], summary: Summary) -> 
     del summary.least_likely[SHOWN:]
 
 
-def _versions(summary: Summary) -> dict[Method, str]:
+def _versions(summary: LabelSummary) -> dict[Method, str]:
     """The version of what each method used."""
     return {
         Method.KNN: summary.model,

@@ -15,7 +15,7 @@ from bot.dataset.evaluation import MaskSet
 from bot.learn.process import Say
 from bot.learn.run import Learning, Terms
 from bot.learn.schedule import running
-from bot.learn.training import Recipe, check_installed
+from bot.learn.training import LearningRecipe, check_installed
 from bot.service.app import App, ServingStages, networks_of, opened
 from bot.service.locks import file_lock
 from models.base import Segmenter, WeightsError
@@ -142,9 +142,9 @@ def rollback(settings: Settings) -> dict[str, str]:
     return _known(store.rollback)._asdict()
 
 
-def recipe_of(settings: Settings) -> Recipe:
+def recipe_of(settings: Settings) -> LearningRecipe:
     said = settings.learn
-    return Recipe(
+    return LearningRecipe(
         leave_out=said.leave_out,
         least_images=said.least_images,
         most_images=said.most_images,

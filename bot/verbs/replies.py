@@ -11,7 +11,7 @@ from bot.config import Settings
 from bot.core.clock import utc_now
 from bot.core.errors import UsageError
 from bot.service.app import App, opened
-from bot.verbs.report import Change, ReplyRow, write_page
+from bot.verbs.report import ReplyRow, StateChange, write_page
 from storage import outbox, steps
 from storage.blobs import BlobStore
 from storage.tables import AuthorRow, PostRow, Reply, ReplyState
@@ -123,7 +123,7 @@ def _page_row(app: App, reply_id: int) -> ReplyRow:
         before=_bytes(app.originals, reply.before_sha256),
         mask=_bytes(app.artifacts, reply.mask_sha256),
         after=_bytes(app.artifacts, reply.after_sha256),
-        history=tuple(Change(e.at, e.new, e.who, e.why) for e in history),
+        history=tuple(StateChange(e.at, e.new, e.who, e.why) for e in history),
     )
 
 

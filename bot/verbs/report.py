@@ -25,7 +25,7 @@ THUMBNAIL = 540  # px, the longer side
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class StateChange:
     """One change of a reply's state."""
 
     at: datetime  # aware
@@ -54,11 +54,11 @@ class ReplyRow:
     before: bytes | None = None
     mask: bytes | None = None
     after: bytes | None = None
-    history: tuple[Change, ...] = ()
+    history: tuple[StateChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ReportPicture:
     """One image of a row, ready to embed; `src` is empty if there is no image."""
 
     label: str
@@ -99,7 +99,7 @@ def _template() -> jinja2.Template:
     return template("replies.html", clock=_clock, slug=_slug)
 
 
-def _pictures(row: ReplyRow) -> list[Picture]:
+def _pictures(row: ReplyRow) -> list[ReportPicture]:
     return [
         _picture("Before", f"Original photo by @{row.author}", row.before),
         _picture("Mask", "Mask: white where the main object was found", row.mask),
@@ -107,21 +107,21 @@ def _pictures(row: ReplyRow) -> list[Picture]:
     ]
 
 
-def _picture(label: str, alt: str, data: bytes | None) -> Picture:
+def _picture(label: str, alt: str, data: bytes | None) -> ReportPicture:
     if data is None:
-        return Picture(label, alt)
+        return ReportPicture(label, alt)
     try:
         decoded = decoder.decode(data, min_side=1, shrink_to=THUMBNAIL)
     except ImageRejected as error:
-        return Picture(label, alt, missing=error.reason)
+        return ReportPicture(label, alt, missing=error.reason)
     small = _thumbnail(decoded.pixels)
     if label == "Mask":
         if not decoded.pixels.any():
-            return Picture(label, alt, missing="no object was found in it")
+            return ReportPicture(label, alt, missing="no object was found in it")
         source = data_uri("png", codec.png_mask(small[..., 0] >= 128))
     else:
         source = data_uri("jpeg", codec.encode_jpeg(small, description="", quality=82))
-    return Picture(label, alt, source, small.shape[1], small.shape[0])
+    return ReportPicture(label, alt, source, small.shape[1], small.shape[0])
 
 
 def _thumbnail(image: Image) -> Image:

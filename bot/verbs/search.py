@@ -15,7 +15,7 @@ from bot.config import Settings
 from bot.core.errors import NothingToDo, UsageError
 from bot.service.app import App, ServingStages, opened
 from bot.service.progress import progress
-from bot.verbs.labels import SIDE, Summary, embed
+from bot.verbs.labels import SIDE, LabelSummary, embed
 from bot.verbs.likeness import Likeness, Vectors, folder_of
 from models.base import ImageRejected, Segmenter
 from models.images.decoder import decode
@@ -26,7 +26,7 @@ from storage.tables import AuthorRow, MediaRow, MediaState, PostHashtag, PostRow
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SearchQuery:
     """A search. `author` is NAME or PLATFORM/NAME: a user name, a former name or a user id."""
 
     text: str = ""
@@ -45,7 +45,7 @@ class Wanted:
 
 
 @dataclass(slots=True)
-class Found:
+class SearchResult:
     rows: list[dict[str, Any]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     without_vector: int = 0  # stored images that a search by image cannot find yet
@@ -59,10 +59,10 @@ class Rebuilt:
     unreadable: list[str]
 
 
-def find(settings: Settings, wanted: Wanted) -> Found:
+def find(settings: Settings, wanted: SearchQuery) -> SearchResult:
     """Raises UsageError for an unreadable image or an unknown author, NothingToDo if no stored
     image has a vector, ModelError."""
-    found = Found()
+    found = SearchResult()
     with opened(settings) as app:
         terms = search.parse(wanted.text)
         with app.database.read() as session:
@@ -105,7 +105,7 @@ def rebuild(settings: Settings) -> Rebuilt:
         with app.database.read() as session:
             tagged = labels.tagged_posts(session, app.optouts)
             seen = labels.embedded_names(session, segmenter.version)
-        summary = Summary(segmenter.version)
+        summary = LabelSummary(segmenter.version)
         embed(app, segmenter, tagged, seen, summary)
         likeness = _likeness(app, segmenter)
         likeness.clear()
@@ -132,7 +132,7 @@ def _embedding(segmenter: Segmenter, path: Path, settings: Settings) -> Vectors:
     return segmenter(image.pixels).embedding
 
 
-def _filters(session: Session, wanted: Wanted) -> Filters:
+def _filters(session: Session, wanted: SearchQuery) -> Filters:
     return Filters(
         hashtags=wanted.hashtags,
         author=_author(session, wanted) if wanted.author else None,
@@ -146,7 +146,7 @@ def _filters(session: Session, wanted: Wanted) -> Filters:
     )
 
 
-def _author(session: Session, wanted: Wanted) -> tuple[str, str]:
+def _author(session: Session, wanted: SearchQuery) -> tuple[str, str]:
     platform, _, name = wanted.author.rpartition("/")
     name = name.lstrip("@")
     known = session.exec(select(AuthorRow.platform).distinct()).all()

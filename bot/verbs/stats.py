@@ -21,7 +21,7 @@ from models.base import ImageRejected
 from models.images import codec, decoder
 from storage import stats
 from storage.blobs import BlobStore
-from storage.stats import Group, Sample
+from storage.stats import Group, SampleImage
 
 HASHTAGS = 20  # the most frequent ones
 FITS, EXAMPLES = 12, 6  # images of each kind
@@ -48,8 +48,8 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    sample: Sample
+class SheetPicture:
+    sample: SampleImage
     src: str  # a data URI; empty if the image cannot be shown
 
 
@@ -59,7 +59,7 @@ class Sheet:
 
     title: str
     note: str
-    pictures: list[Picture]
+    pictures: list[SheetPicture]
 
 
 def collect(settings: Settings) -> Stats:
@@ -129,8 +129,10 @@ def bars(labels: Sequence[str], counts: Sequence[int]) -> list[Bar]:
 
 
 def _sheets(database: Any, originals: BlobStore, found: Stats) -> Iterator[Sheet]:
-    def sheet(title: str, note: str, samples: Sequence[Sample]) -> Sheet:
-        return Sheet(title, note, [Picture(s, _data_uri(originals, s.sha256)) for s in samples])
+    def sheet(title: str, note: str, samples: Sequence[SampleImage]) -> Sheet:
+        return Sheet(
+            title, note, [SheetPicture(s, _data_uri(originals, s.sha256)) for s in samples]
+        )
 
     with database.read() as session:
         worst = stats.fit_samples(session, FITS, best=False)

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from models.base import Image
-from models.dino.recipe import Recipe
+from models.dino.recipe import DinoRecipe
 from models.images.opacity import on_white
 from models.training.augment import blurred, greyed, jitter, random_crop, solarised, to_batch
 
@@ -91,7 +91,7 @@ def hide_blocks(rng: np.random.Generator, side: int) -> NDArray[np.bool_]:
 
 
 def draw(
-    images: list[Image], recipe: Recipe, step: int, rank: int = 0, processes: int = 1
+    images: list[Image], recipe: DinoRecipe, step: int, rank: int = 0, processes: int = 1
 ) -> Batch:
     """The share of process `rank` in the batch of `step`.
 
@@ -130,7 +130,7 @@ class Steps(Dataset[Batch]):
     """Batch by step."""
 
     images: list[Image]
-    recipe: Recipe
+    recipe: DinoRecipe
     rank: int
     processes: int
 

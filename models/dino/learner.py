@@ -17,7 +17,7 @@ from models.dino.collapse import spread
 from models.dino.crops import Batch
 from models.dino.loss import DinoLoss, PatchLoss, koleo
 from models.dino.model import Model, Said, parameter_groups
-from models.dino.recipe import Recipe
+from models.dino.recipe import DinoRecipe
 from models.dino.vit import ViT
 from models.training.loop import Ema, cosine
 
@@ -39,7 +39,7 @@ class Learner:
 
     def __init__(
         self,
-        recipe: Recipe,
+        recipe: DinoRecipe,
         device: torch.device | None = None,
         *,
         bfloat16: bool = False,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.dino.head import Head
-from models.dino.recipe import Recipe
+from models.dino.recipe import DinoRecipe
 from models.dino.vit import ViT
 from models.training.loop import read_checkpoint
 
@@ -23,7 +23,7 @@ class Said(NamedTuple):
 
 
 class Model(nn.Module):
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: DinoRecipe) -> None:
         super().__init__()
         self.vit = ViT(recipe.shape)
         self.head = self._head(recipe)
@@ -33,7 +33,7 @@ class Model(nn.Module):
                 self.patch_head = self._head(recipe)
 
     @staticmethod
-    def _head(recipe: Recipe) -> Head:
+    def _head(recipe: DinoRecipe) -> Head:
         return Head(
             recipe.width, recipe.outputs, recipe.hidden, recipe.bottleneck, recipe.head_norm
         )
@@ -74,7 +74,7 @@ def load_teacher(checkpoint: Path) -> ViT:
     """
     stored = read_checkpoint(checkpoint)
     try:
-        vit = ViT(Recipe.read(stored["recipe"]).shape)
+        vit = ViT(DinoRecipe.read(stored["recipe"]).shape)
         state = stored["parts"]["teacher"]
         vit.load_state_dict({k[4:]: v for k, v in state.items() if k.startswith("vit.")})
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:

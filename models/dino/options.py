@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from models.dino.recipe import SIZES, Recipe
+from models.dino.recipe import SIZES, DinoRecipe
 from models.dino.start import fingerprint, load_start
 
 
@@ -18,7 +18,7 @@ from models.dino.start import fingerprint, load_start
 class Options:
     photos: list[Path]
     out: Path
-    recipe: Recipe
+    recipe: DinoRecipe
     start: Path | None
     grid: int | None
     resume: Path | None
@@ -38,7 +38,7 @@ def parse(arguments: Sequence[str] | None, description: str | None) -> Options:
     """ValueError and WeightsError for options that do not fit each other."""
     given = vars(_parser(description).parse_args(arguments))
     size, precision, start = given.pop("size"), given.pop("precision"), given["start"]
-    asked = {f.name: given.pop(f.name) for f in fields(Recipe) if f.metadata}
+    asked = {f.name: given.pop(f.name) for f in fields(DinoRecipe) if f.metadata}
     chosen = {name: value for name, value in asked.items() if value is not None}
     shape = dict(zip(("width", "depth", "heads"), SIZES[size or "light"], strict=True))
     if start is not None:
@@ -55,7 +55,7 @@ def parse(arguments: Sequence[str] | None, description: str | None) -> Options:
         low, high = values["decay"]
         values["decay"] = (low, high)
     bfloat16 = given["device"] == "cuda" if precision == "auto" else precision == "bfloat16"
-    return Options(recipe=Recipe(**values), grid=chosen.get("grid"), bfloat16=bfloat16, **given)
+    return Options(recipe=DinoRecipe(**values), grid=chosen.get("grid"), bfloat16=bfloat16, **given)
 
 
 def _parser(description: str | None) -> argparse.ArgumentParser:
@@ -101,7 +101,7 @@ def _add_machine(group: argparse._ArgumentGroup) -> None:
 
 def _add_recipe(group: argparse._ArgumentGroup) -> None:
     """Without a default of their own: what was asked for must be told from what was not."""
-    for option in fields(Recipe):
+    for option in fields(DinoRecipe):
         if not option.metadata:
             continue
         default = option.default

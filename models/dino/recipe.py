@@ -21,7 +21,7 @@ def option(default: Any, text: str, *choices: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class DinoRecipe:
     """Whatever decides which weights come out. ValueError for what cannot work."""
 
     steps: int = option(900, "optimiser steps")
@@ -96,7 +96,7 @@ class Recipe:
         return (self.global_side // self.patch) ** 2
 
     @classmethod
-    def read(cls, stored: Mapping[str, Any]) -> Recipe:
+    def read(cls, stored: Mapping[str, Any]) -> DinoRecipe:
         """From a checkpoint; what an older version did not store had today's default.
 
         ValueError for a recipe of something else.

@@ -27,7 +27,7 @@ from models.dino.crops import Steps, batches, demand_variety, load_photos
 from models.dino.curves import draw_curves, read_log
 from models.dino.learner import Learner
 from models.dino.options import Options, parse
-from models.dino.recipe import Recipe
+from models.dino.recipe import DinoRecipe
 from models.dino.select import Selection, read_selection
 from models.dino.start import load_start
 from models.dino.vit import ViT
@@ -39,7 +39,7 @@ from models.training.loop import (
     save_checkpoint,
 )
 
-__all__ = ["Machine", "Recipe", "Rhythm", "ViT", "load_photos", "main", "photo_paths", "train"]
+__all__ = ["DinoRecipe", "Machine", "Rhythm", "ViT", "load_photos", "main", "photo_paths", "train"]
 
 CURVES_EVERY = 30.0  # seconds
 
@@ -63,7 +63,7 @@ class Rhythm:
 
 def train(
     images: list[Image],
-    recipe: Recipe,
+    recipe: DinoRecipe,
     out: Path,
     *,
     machine: Machine | None = None,
@@ -112,7 +112,7 @@ def go_on(learner: Learner, checkpoint: Path) -> int:
     if state is None:
         return 0
     try:
-        state["recipe"] = asdict(Recipe.read(state["recipe"]))
+        state["recipe"] = asdict(DinoRecipe.read(state["recipe"]))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{checkpoint}: {error}") from error
     return load_checkpoint(checkpoint, learner.parts(), asdict(learner.recipe), state)

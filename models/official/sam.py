@@ -19,7 +19,7 @@ from segment_anything.modeling import (
 )
 from torch import Tensor, nn
 
-from models.base import Answer, Image, Probability, Prompt, WeightsError
+from models.base import Image, Probability, Prompt, PromptedMask, WeightsError
 from models.official.pickled import DEVICE, read
 from models.segment.guided import stretch
 from models.serving.packs import Weights
@@ -40,11 +40,11 @@ class SamPrompter:
         self._path, self._runtime = weights.path, runtime
         self._key = (weights.path, weights.sha256)
 
-    def __call__(self, image: Image, prompt: Prompt) -> list[Answer]:
+    def __call__(self, image: Image, prompt: Prompt) -> list[PromptedMask]:
         """Raises WeightsError, and ValueError for a prompt that is empty or outside."""
         height, width = image.shape[:2]
         prompt.check(width, height)
-        answers: list[Answer] = self._runtime.call(
+        answers: list[PromptedMask] = self._runtime.call(
             self._key, self._load, lambda predictor: ask(predictor, image, prompt)
         )
         return answers
@@ -54,7 +54,7 @@ class SamPrompter:
         return SamPredictor(load(self._path).to(DEVICE))
 
 
-def ask(predictor: SamPredictor, image: Image, prompt: Prompt) -> list[Answer]:
+def ask(predictor: SamPredictor, image: Image, prompt: Prompt) -> list[PromptedMask]:
     """The network takes a square of fixed size, so larger images are reduced first."""
     height, width = image.shape[:2]
     factor = min(1.0, predictor.model.image_encoder.img_size / max(height, width))
@@ -72,7 +72,7 @@ def ask(predictor: SamPredictor, image: Image, prompt: Prompt) -> list[Answer]:
     )
     predictor.reset_image()
     return [
-        Answer(stretch(sigmoid(logits[i]), (width, height)), float(quality[i]))
+        PromptedMask(stretch(sigmoid(logits[i]), (width, height)), float(quality[i]))
         for i in np.argsort(-quality)
     ]
 

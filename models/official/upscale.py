@@ -34,7 +34,7 @@ from models.superres.tiles import Tiles, to_image, to_input, up_to
 _Result = TypeVar("_Result")
 
 
-class Network(NamedTuple):
+class Loaded(NamedTuple):
     """A network that spandrel loaded, with the facts that tiling needs."""
 
     descriptor: ImageModelDescriptor
@@ -49,7 +49,7 @@ class Network(NamedTuple):
         return out
 
 
-def load(path: Path, threads: int) -> Network:
+def load(path: Path, threads: int) -> Loaded:
     """Raises WeightsError for a pickle with more than weights, or without an RGB upscaler."""
     state = canonicalize_state_dict(read(path))
     try:
@@ -67,7 +67,7 @@ def load(path: Path, threads: int) -> Network:
     found.eval()
     size = found.size_requirements
     fold = math.lcm(max(1, size.multiple_of), int(getattr(found.model, "window_size", 1)))
-    return Network(found, found.scale, fold, up_to(size.minimum, fold))
+    return Loaded(found, found.scale, fold, up_to(size.minimum, fold))
 
 
 class OfficialUpscaler(Tiles):
@@ -85,7 +85,7 @@ class OfficialUpscaler(Tiles):
         scale, fold, least = self._call(lambda network: network[1:4])
         super().__init__(scale, up_to(tile, fold), up_to(pad, fold), fold, least)
 
-    def _call(self, use: Callable[[Network], _Result]) -> _Result:
+    def _call(self, use: Callable[[Loaded], _Result]) -> _Result:
         return self._runtime.call(self._key, lambda: load(self._path, self._runtime.threads), use)
 
     def _spans(self, length: int) -> Iterator[tuple[slice, slice]]:

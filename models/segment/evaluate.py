@@ -30,7 +30,7 @@ BORDERS = ("left", "right", "top", "bottom")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SetFigures:
     what: str
     pictures: int
     mean: float
@@ -41,7 +41,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    ious: list[Row]
+    ious: list[SetFigures]
     empty_masks: float  # share of pictures with an object that got an empty mask
     false_positives: float  # share of objectless pictures that got a mask
     objectless: int
@@ -66,10 +66,10 @@ def centre_box(item: Labelled) -> Mask:
     return box
 
 
-def row(what: str, values: list[float]) -> Row:
+def row(what: str, values: list[float]) -> SetFigures:
     array = np.array(values, np.float64)
     figures = (float(array.mean()), float(np.median(array)), *interval(array))
-    return Row(what, len(values), *(round(figure, 4) for figure in figures))
+    return SetFigures(what, len(values), *(round(figure, 4) for figure in figures))
 
 
 def off_centre(items: Iterable[Labelled]) -> Iterator[Labelled]:

@@ -40,7 +40,7 @@ SETTLING = 8  # batches
 
 
 @dataclass(frozen=True)
-class Recipe:
+class SegmentRecipe:
     steps: int = 2500
     batch: int = 16
     side: int = 128
@@ -52,7 +52,7 @@ class Recipe:
     seed: int = 0
 
 
-def draw_batch(pool: Pool, recipe: Recipe, step: int) -> tuple[Tensor, Tensor]:
+def draw_batch(pool: Pool, recipe: SegmentRecipe, step: int) -> tuple[Tensor, Tensor]:
     """Pictures (B, 3, side, side) in [0, 1] and masks (B, 1, side, side) in {0, 1}."""
     rng = np.random.default_rng((recipe.seed, step))
     pairs = [draw(pool, rng, recipe.side) for _ in range(recipe.batch)]
@@ -71,7 +71,7 @@ def mask_loss(logits: Tensor, wanted: Tensor) -> Tensor:
 
 def train(
     pool: Pool,
-    recipe: Recipe,
+    recipe: SegmentRecipe,
     out: Path,
     *,
     start: SegmentNet | None = None,
@@ -147,16 +147,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--backbone", type=Path, help="checkpoint of models.dino.train")
     parser.add_argument("--start", type=Path, help="checkpoint of this module, or segment.onnx")
-    parser.add_argument("--steps", type=int, default=Recipe.steps)
-    parser.add_argument("--side", type=int, default=Recipe.side)
-    parser.add_argument("--rate", type=float, default=Recipe.rate)
-    parser.add_argument("--vit-rate", type=float, default=Recipe.vit_rate)
+    parser.add_argument("--steps", type=int, default=SegmentRecipe.steps)
+    parser.add_argument("--side", type=int, default=SegmentRecipe.side)
+    parser.add_argument("--rate", type=float, default=SegmentRecipe.rate)
+    parser.add_argument("--vit-rate", type=float, default=SegmentRecipe.vit_rate)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(1)
-    recipe = Recipe(
+    recipe = SegmentRecipe(
         steps=arguments.steps, side=arguments.side, rate=arguments.rate,
         vit_rate=arguments.vit_rate, seed=arguments.seed,
     )  # fmt: skip

@@ -33,7 +33,7 @@ Plane = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ScaleFigures:
     set: str
     scale: int
     input: str
@@ -91,7 +91,7 @@ def references(folder: Path, scale: int) -> list[Image]:
     return images
 
 
-def compare(folder: Path, upscaler: Upscaler, reduce: str) -> Row:
+def compare(folder: Path, upscaler: Upscaler, reduce: str) -> ScaleFigures:
     scale = upscaler.scale
     figures = []
     images = references(folder, scale)
@@ -107,10 +107,10 @@ def compare(folder: Path, upscaler: Upscaler, reduce: str) -> Row:
             (psnr(plain, wanted), psnr(ours, wanted), ssim(plain, wanted), ssim(ours, wanted))
         )
     means = [round(float(value), 4) for value in np.mean(figures, axis=0)]
-    return Row(folder.name, scale, reduce, len(images), *means)
+    return ScaleFigures(folder.name, scale, reduce, len(images), *means)
 
 
-def table(rows: list[Row]) -> str:
+def table(rows: list[ScaleFigures]) -> str:
     lines = [
         "| set | scale | input | images | bicubic dB | ours dB | gain | bicubic SSIM | ours SSIM |",
         "|---|---|---|---|---|---|---|---|---|",

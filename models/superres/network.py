@@ -13,16 +13,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
 
-class Shape(NamedTuple):
+class CompactShape(NamedTuple):
     features: int
     depth: int  # hidden convolutions
     fold: int  # H and W must be multiples of it
 
 
-SHAPES = {4: Shape(48, 8, 1), 2: Shape(48, 7, 2)}  # by scale; chosen by measured speed
+SHAPES = {
+    4: CompactShape(48, 8, 1),
+    2: CompactShape(48, 7, 2),
+}  # by scale; chosen by measured speed
 
 
-def shape_of(scale: int, depth: int | None = None) -> Shape:
+def shape_of(scale: int, depth: int | None = None) -> CompactShape:
     """The usual shape of a scale, or the same with another depth."""
     return SHAPES[scale] if depth is None else SHAPES[scale]._replace(depth=depth)
 
@@ -30,7 +33,7 @@ def shape_of(scale: int, depth: int | None = None) -> Shape:
 class Compact(nn.Module):
     """(B, 3, H, W) float in [0, 1] → (B, 3, H·scale, W·scale) float, about [0, 1], not clipped."""
 
-    def __init__(self, scale: int, shape: Shape | None = None) -> None:
+    def __init__(self, scale: int, shape: CompactShape | None = None) -> None:
         super().__init__()
         self.scale = scale
         self.shape = shape or SHAPES[scale]

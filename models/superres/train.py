@@ -39,7 +39,7 @@ from models.training.loop import (
 
 
 @dataclass(frozen=True)
-class Recipe:
+class SuperresRecipe:
     scale: int
     steps: int = 6000
     batch: int = 16
@@ -71,7 +71,7 @@ def load_targets(paths: Iterable[Path], smallest: int) -> list[Image]:
     return images
 
 
-def draw_batch(images: list[Image], recipe: Recipe, step: int) -> tuple[Tensor, Tensor]:
+def draw_batch(images: list[Image], recipe: SuperresRecipe, step: int) -> tuple[Tensor, Tensor]:
     """(B, 3, patch, patch) inputs and (B, 3, patch·scale, patch·scale) targets in [0, 1]."""
     rng = np.random.default_rng((recipe.seed, step))
     side = recipe.patch * recipe.scale
@@ -98,7 +98,7 @@ def charbonnier(got: Tensor, wanted: Tensor, knee: float) -> Tensor:
 
 def train(
     images: list[Image],
-    recipe: Recipe,
+    recipe: SuperresRecipe,
     out: Path,
     *,
     start: Compact | None = None,
@@ -140,17 +140,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--patch", type=int, default=32)
-    parser.add_argument("--clean", type=float, default=Recipe.clean)
+    parser.add_argument("--clean", type=float, default=SuperresRecipe.clean)
     parser.add_argument("--harsh", action="store_true")
     parser.add_argument("--depth", type=int)
     parser.add_argument("--start", type=Path)
-    parser.add_argument("--rate", type=float, default=Recipe.rate)
-    parser.add_argument("--knee", type=float, default=Recipe.knee)
+    parser.add_argument("--rate", type=float, default=SuperresRecipe.rate)
+    parser.add_argument("--knee", type=float, default=SuperresRecipe.knee)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    recipe = Recipe(
+    recipe = SuperresRecipe(
         arguments.scale, steps=arguments.steps, patch=arguments.patch, seed=arguments.seed,
         clean=arguments.clean, depth=arguments.depth, rate=arguments.rate, knee=arguments.knee,
         harsh=arguments.harsh, start=_sha256(arguments.start),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.dino.recipe import Recipe as Distillation
-from models.segment.train import Recipe as Tuning
+from models.dino.recipe import DinoRecipe
+from models.segment.train import SegmentRecipe
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Budget:
     def grid(self) -> int:
         return round(self.side * self.look) // self.patch
 
-    def distillation(self, seed: int) -> Distillation:
-        return Distillation(
+    def distillation(self, seed: int) -> DinoRecipe:
+        return DinoRecipe(
             steps=self.steps, batch=self.batch, global_side=self.side,
             local_side=self.side // 2, locals=self.locals, rate=7e-4,
             warmup=max(1, self.steps // 10), frozen_prototypes=self.steps // 10, seed=seed,
@@ -47,8 +47,8 @@ class Budget:
             grid=self.side // self.patch,
         )  # fmt: skip
 
-    def tuning(self, seed: int) -> Tuning:
-        return Tuning(
+    def tuning(self, seed: int) -> SegmentRecipe:
+        return SegmentRecipe(
             steps=self.tune_steps, batch=self.tune_batch, side=self.side,
             warmup=max(1, self.tune_steps // 15), momentum=0.99, seed=seed,
         )  # fmt: skip

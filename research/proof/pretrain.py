@@ -18,19 +18,19 @@ from torch.nn import functional as F  # noqa: N812
 from models.base import Image
 from models.dino.crops import draw
 from models.dino.model import load_teacher, parameter_groups
-from models.dino.recipe import Recipe
+from models.dino.recipe import DinoRecipe
 from models.dino.train import train as distil
 from models.dino.vit import ViT
 from models.training.loop import Progress, cosine, load_checkpoint, read_checkpoint, save_checkpoint
 
 
-def untrained(recipe: Recipe) -> ViT:
+def untrained(recipe: DinoRecipe) -> ViT:
     """The weights that the other arms start from."""
     torch.manual_seed(recipe.seed)
     return ViT(recipe.shape).eval()
 
 
-def distilled(images: list[Image], recipe: Recipe, out: Path) -> ViT:
+def distilled(images: list[Image], recipe: DinoRecipe, out: Path) -> ViT:
     """DINO on the images: what `out`/last.pt holds once it has all its steps."""
     if not finished(out, recipe.steps):
         distil(images, recipe, out)
@@ -47,7 +47,7 @@ class Supervised(nn.Module):
 
     targets: Tensor
 
-    def __init__(self, recipe: Recipe, tags: Sequence[tuple[str, ...]]) -> None:
+    def __init__(self, recipe: DinoRecipe, tags: Sequence[tuple[str, ...]]) -> None:
         super().__init__()
         names = sorted({tag for own in tags for tag in own})
         if not names:
@@ -68,7 +68,7 @@ class Supervised(nn.Module):
 def supervised(
     images: list[Image],
     tags: Sequence[tuple[str, ...]],
-    recipe: Recipe,
+    recipe: DinoRecipe,
     out: Path,
     *,
     save_every: int = 50,
@@ -104,6 +104,6 @@ def supervised(
     return model.vit.eval()
 
 
-def drawn(count: int, recipe: Recipe, step: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def drawn(count: int, recipe: DinoRecipe, step: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Which photos `draw` takes in a step."""
     return np.random.default_rng((recipe.seed, step)).integers(count, size=recipe.batch)

@@ -25,7 +25,7 @@ from bot.core.errors import (
     TargetPrivate,
     Unavailable,
 )
-from bot.core.events import Page, Post, Verdict
+from bot.core.events import Page, Post, Presence
 from bot.platforms import registry
 from bot.platforms.base import Streaming
 from bot.platforms.memory.network import Fault
@@ -229,13 +229,13 @@ def test_every_write_is_made_once_and_found_again(way: tuple[Subject, str]) -> N
     for kind in planned(on, mode):
         step = written(kind, source, f"once{kind.name}{source.post_id}", outputs)
         before = on.made(kind.name)
-        assert on.platform.find(step, since).verdict is Verdict.ABSENT
+        assert on.platform.find(step, since).verdict is Presence.ABSENT
         receipt = on.platform.send(step)
         assert receipt.remote_id
         assert on.made(kind.name) == before + 1
         if kind.visible:
             reading = on.platform.find(step, since)
-            assert reading.verdict is Verdict.APPLIED
+            assert reading.verdict is Presence.APPLIED
             assert reading.receipt is not None
             assert reading.receipt.remote_id == receipt.remote_id
         outputs |= receipt.outputs
@@ -270,7 +270,7 @@ def test_a_lost_answer_is_settled_by_reading(way: tuple[Subject, str], applied: 
         assert on.made(kind.name) == before + applied
         reading = on.platform.find(step, since)
         there = applied and kind.visible
-        assert reading.verdict is (Verdict.APPLIED if there else Verdict.ABSENT)
+        assert reading.verdict is (Presence.APPLIED if there else Presence.ABSENT)
         receipt = reading.receipt if there else on.platform.send(step)
         assert receipt is not None
         outputs |= receipt.outputs

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.core.errors import OutcomeUnknown, RateLimited, TargetGone, Unavailable
-from bot.core.events import Post, Verdict
+from bot.core.events import Post, Presence
 from bot.platforms.instagram.adapter import InstagramPlatform
 from bot.platforms.instagram.kinds import Mode, StepKind
 from bot.platforms.sandbox import reading, shapes
@@ -54,12 +54,12 @@ def test_found_when_it_was_applied_and_not_before(
     sandbox: Sandbox, platform: InstagramPlatform, source: Post, kind: StepKind
 ) -> None:
     planned, since = ready(platform, kind, source), datetime.now(UTC)
-    assert platform.find(planned, since).verdict is Verdict.ABSENT
+    assert platform.find(planned, since).verdict is Presence.ABSENT
     sandbox.faults.add("drop", write=kind.value, after=True)
     with pytest.raises(OutcomeUnknown):
         platform.send(planned)
     found = platform.find(planned, since)
-    assert found.verdict is Verdict.APPLIED
+    assert found.verdict is Presence.APPLIED
     write = sandbox.journal.writes(kind.value)[-1]
     assert receipt_id(found.receipt) in (write["ids"].get("pk"), write["ids"].get("item_id"))
     assert applied(sandbox, kind) == 1
@@ -82,7 +82,7 @@ def test_a_write_dropped_before_it_was_applied_is_absent(
     sandbox.faults.add("drop", write=kind.value)
     with pytest.raises(OutcomeUnknown):
         platform.send(planned)
-    assert platform.find(planned, since).verdict is Verdict.ABSENT
+    assert platform.find(planned, since).verdict is Presence.ABSENT
     assert applied(sandbox, kind) == 0
 
 
@@ -99,7 +99,7 @@ def test_a_failed_reading_says_nothing(
 
 def test_uploads_may_always_be_repeated(platform: InstagramPlatform, source: Post) -> None:
     for kind in (StepKind.UPLOAD, StepKind.DM_UPLOAD):
-        assert platform.find(step(kind, source), datetime.now(UTC)).verdict is Verdict.ABSENT
+        assert platform.find(step(kind, source), datetime.now(UTC)).verdict is Presence.ABSENT
 
 
 def test_an_earlier_reply_is_not_taken_for_this_one(
@@ -112,9 +112,9 @@ def test_an_earlier_reply_is_not_taken_for_this_one(
     later = datetime.now(UTC)
     for kind in (StepKind.POST, StepKind.STORY, StepKind.DM_TEXT, StepKind.DM_PHOTO):
         wanted = step(kind, source, "mine", inputs={"upload_id": "1"})
-        assert platform.find(wanted, later).verdict is Verdict.ABSENT, kind
+        assert platform.find(wanted, later).verdict is Presence.ABSENT, kind
     sandbox.world.comment(source.post_id, "ana", step(StepKind.COMMENT, source).text)
-    assert platform.find(step(StepKind.COMMENT, source), later).verdict is Verdict.ABSENT
+    assert platform.find(step(StepKind.COMMENT, source), later).verdict is Presence.ABSENT
 
 
 def test_clocks_that_differ_hide_no_reply(
@@ -125,7 +125,7 @@ def test_clocks_that_differ_hide_no_reply(
         planned = ready(platform, kind, source, f"skew-{kind}")
         platform.send(planned)
         ahead = datetime.now(UTC) + timedelta(hours=3)
-        assert platform.find(planned, ahead).verdict is Verdict.APPLIED, kind
+        assert platform.find(planned, ahead).verdict is Presence.APPLIED, kind
 
 
 def test_pages_are_read_back_to_the_write(
@@ -147,7 +147,7 @@ def test_pages_are_read_back_to_the_write(
     ):
         assert platform.find(step(kind, source), since).receipt == receipt
         missing = replace(step(kind, source, "t2"), text="absent", source_url="https://no.where/")
-        assert platform.find(missing, since).verdict is Verdict.ABSENT
+        assert platform.find(missing, since).verdict is Presence.ABSENT
 
 
 def test_an_end_that_is_not_stated_is_no_end(
@@ -167,7 +167,7 @@ def test_an_end_that_is_not_stated_is_no_end(
             platform.find(step(kind, source), since)
     monkeypatch.setattr(reading, "ok", lambda **f: ok(**(f | {"comment_count": 9})))
     read = platform.find(step(StepKind.COMMENT, source), since)
-    assert read.verdict is Verdict.UNKNOWN
+    assert read.verdict is Presence.UNKNOWN
     assert "of 9" in read.detail
 
 
@@ -194,12 +194,12 @@ def test_a_message_without_context_is_known_by_time_and_text(
     since = datetime.now(UTC)
     text = step(StepKind.DM_TEXT, source)
     platform.send(text)
-    assert platform.find(text, since).verdict is Verdict.APPLIED
-    assert platform.find(replace(text, text="else"), since).verdict is Verdict.ABSENT
+    assert platform.find(text, since).verdict is Presence.APPLIED
+    assert platform.find(replace(text, text="else"), since).verdict is Presence.ABSENT
     photo = ready(platform, StepKind.DM_PHOTO, source)
-    assert platform.find(photo, since).verdict is Verdict.ABSENT
+    assert platform.find(photo, since).verdict is Presence.ABSENT
     platform.send(photo)
-    assert platform.find(photo, since).verdict is Verdict.APPLIED
+    assert platform.find(photo, since).verdict is Presence.APPLIED
 
 
 def test_a_story_older_than_a_day_cannot_be_judged(
@@ -207,7 +207,7 @@ def test_a_story_older_than_a_day_cannot_be_judged(
 ) -> None:
     planned = step(StepKind.STORY, source, inputs={"upload_id": "1"})
     since = datetime.now(UTC) - timedelta(hours=25)
-    assert platform.find(planned, since).verdict is Verdict.UNKNOWN
+    assert platform.find(planned, since).verdict is Presence.UNKNOWN
 
 
 def test_a_source_that_is_gone_proves_nothing(

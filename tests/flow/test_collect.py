@@ -11,9 +11,9 @@ from sqlmodel import select
 from bot.core.errors import RateLimited, Unavailable
 from bot.core.events import TrackKind
 from bot.dataset.filters import parse_filter
-from bot.flow.backfill import Collector, Summary, Want
+from bot.flow.backfill import Collector, CollectSummary, Want
 from bot.flow.trigger import Watch
-from storage.tables import Collection, Comment, PostRow, PostTrack, Reply
+from storage.tables import Collection, CommentRow, PostRow, PostTrack, Reply
 from tests.flow.kit import Flow
 
 PAGE = 27  # posts of one page of a hashtag
@@ -37,7 +37,7 @@ def collector(flow: Flow, want: Want | None = None, **more: Any) -> Collector:
     )
 
 
-def collect(flow: Flow, want: Want | None = None, **more: Any) -> Summary:
+def collect(flow: Flow, want: Want | None = None, **more: Any) -> CollectSummary:
     run = collector(flow, want, **more)
     for _ in run.run():
         pass
@@ -169,7 +169,7 @@ def test_comments_on_request_once(flow: Flow) -> None:
         flow.optouts.add(session, "instagram", gone, flow.clock())
     assert collect(flow, Want(comments=25)).comments == 24
     with flow.database.read() as session:
-        rows = session.exec(select(Comment)).all()
+        rows = session.exec(select(CommentRow)).all()
     assert len({row.comment_id for row in rows}) == 24
     assert gone not in {row.author_id for row in rows}
     assert all(row.text.startswith("word ") for row in rows)

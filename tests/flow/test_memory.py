@@ -26,7 +26,7 @@ from bot.flow.trigger import Us, Watch
 from bot.learn.photos import Runs
 from bot.platforms import registry
 from bot.platforms.memory.adapter import MemoryPlatform
-from bot.platforms.memory.network import Entry, Fault, Network
+from bot.platforms.memory.network import Fault, JournalEntry, Network
 from bot.platforms.memory.ways import CANVAS, TEXT
 from bot.platforms.pacing import LedgerPacer
 from storage import cursors, outbox, retractions
@@ -68,7 +68,7 @@ class OnMemory:
             self.database, self.artifacts, self.optouts, self.platform, self.clock
         )
 
-    def asks(self, name: str = "ana") -> Entry:
+    def asks(self, name: str = "ana") -> JournalEntry:
         return self.network.publish(name, "#sunset #tintme", (jpeg((400, 300)),))
 
     def poll(self) -> None:
@@ -259,5 +259,5 @@ def test_who_is_forgotten_loses_our_reply(on: OnMemory, fault: Fault | None) -> 
     assert on.network.replies(post.entry_id) == []
 
 
-def key(entry: Entry) -> str:
+def key(entry: JournalEntry) -> str:
     return entry.entry_id.rpartition("/")[2]

@@ -15,7 +15,7 @@ from bot.core.captions import one_hashtag
 from bot.core.clock import utc_now
 from bot.core.errors import NothingToDo, StorageError, UsageError
 from bot.core.text import hashtag
-from bot.dataset.export.card import Summary, card
+from bot.dataset.export.card import ExportSummary, card
 from bot.dataset.export.coco import Coco
 from bot.dataset.export.croissant import RECORDS, describe
 from bot.dataset.export.examples import (
@@ -47,7 +47,7 @@ SPLITS = "80/10/10"
 SMALLEST = 16  # px
 
 
-class Writer(Protocol):
+class FormatWriter(Protocol):
     def add(self, example: Example) -> dict[str, Any] | None:
         """Write one image. Returns its line for records.jsonl; None: the format cannot hold it."""
 
@@ -58,7 +58,7 @@ class Writer(Protocol):
         """Finish. Returns the files that hold more than one image, for croissant.json."""
 
 
-FORMATS: dict[str, Callable[[Path, Plan], Writer]] = {
+FORMATS: dict[str, Callable[[Path, Plan], FormatWriter]] = {
     "imagefolder": ImageFolder,
     "parquet": Parquet,
     "webdataset": WebDataset,
@@ -74,7 +74,7 @@ _GLOBS = {  # what `datasets` loads by the card's head
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ExportOptions:
     format: str
     out: Path
     masks: bool = False  # compute the masks that are missing
@@ -100,7 +100,7 @@ class Result:
         return asdict(self)
 
 
-def export(settings: Settings, name: str, options: Options) -> Result:
+def export(settings: Settings, name: str, options: ExportOptions) -> Result:
     """Write the snapshot DATASET/NAME, or the newest of DATASET. Makes the first one if needed.
 
     Raises UsageError, NothingToDo, StorageError (of an original, or of the disk), ModelError. After
@@ -117,7 +117,7 @@ def export(settings: Settings, name: str, options: Options) -> Result:
         return write(app, snapshot, options)
 
 
-def write(app: App, snapshot: Snapshot, options: Options) -> Result:
+def write(app: App, snapshot: Snapshot, options: ExportOptions) -> Result:
     began = time.perf_counter()
     kinds = _KINDS.get(options.format, ANY)
     plan = _plan(snapshot, options, kinds.of(suffixes(app, snapshot)) if kinds.one else kinds)
@@ -136,7 +136,7 @@ def write(app: App, snapshot: Snapshot, options: Options) -> Result:
     with whole_folder(options.out, replace=options.replace, commit=commit) as folder:
         writer = FORMATS[options.format](folder, plan)
         records = Hashed(folder / RECORDS)
-        summary = Summary()
+        summary = ExportSummary()
         try:
             for example in progress(examples, "images", total=snapshot.items):
                 values = writer.add(example)
@@ -176,7 +176,7 @@ def _snapshot(app: App, settings: Settings, name: str) -> Snapshot:
     return wanted(app, name)
 
 
-def _plan(snapshot: Snapshot, options: Options, kinds: Kinds) -> Plan:
+def _plan(snapshot: Snapshot, options: ExportOptions, kinds: Kinds) -> Plan:
     query = snapshot.query
     asked = [*query.get("any_hashtags", []), *query.get("all_hashtags", [])]
     return Plan(
@@ -205,7 +205,7 @@ def _classes(written: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _describe(
-    folder: Path, plan: Plan, kind: str, summary: Summary, files: dict[str, tuple[str, int]]
+    folder: Path, plan: Plan, kind: str, summary: ExportSummary, files: dict[str, tuple[str, int]]
 ) -> None:
     glob = _GLOBS.get(kind, "")
     names = [name for name in plan.facts["splits"] if summary.splits[name]]
@@ -217,7 +217,7 @@ def _describe(
 
 
 def _record(
-    app: App, snapshot: Snapshot, options: Options, result: Result, examples: Examples
+    app: App, snapshot: Snapshot, options: ExportOptions, result: Result, examples: Examples
 ) -> None:
     """Record the export before the folder appears, so that `forget` can list every export.
 

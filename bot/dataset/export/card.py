@@ -23,7 +23,7 @@ COUNTED = 100_000  # different hashtags that are counted: memory stays bounded
 
 
 @dataclass(slots=True)
-class Summary:
+class ExportSummary:
     """Counts of what was written."""
 
     items: int = 0
@@ -60,7 +60,7 @@ class Summary:
             self.last = max(self.last, taken)
 
 
-def card(plan: Plan, kind: str, summary: Summary, splits: dict[str, str]) -> str:
+def card(plan: Plan, kind: str, summary: ExportSummary, splits: dict[str, str]) -> str:
     """Markdown. `splits`: split → the glob of its files, for formats that `datasets` can load."""
     name = f"{plan.dataset}/{plan.snapshot}"
     return "\n".join(
@@ -126,7 +126,7 @@ def _features(plan: Plan) -> list[str]:
     return [*lines, *(f"    - {{name: {name}, {kind}}}" for name, kind in columns)]
 
 
-def _contents(plan: Plan, summary: Summary) -> list[str]:
+def _contents(plan: Plan, summary: ExportSummary) -> list[str]:
     splits = ", ".join(f"{name} {count}" for name, count in sorted(summary.splits.items()))
     small, large = (f"{width}×{height}" for width, height in (summary.smallest, summary.largest))
     lines = ["## What is in it", "", f"- images: {splits}; {summary.bytes} bytes"]
@@ -162,7 +162,7 @@ def _columns(plan: Plan) -> list[str]:
     ]
 
 
-def _models(plan: Plan, summary: Summary) -> list[tuple[str, list[str]]]:
+def _models(plan: Plan, summary: ExportSummary) -> list[tuple[str, list[str]]]:
     """For masks: the networks of the written masks, which may differ from the snapshot."""
     models = {what: found for what, found in plan.facts["models"].items() if what != "mask"}
     if summary.networks:

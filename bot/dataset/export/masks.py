@@ -11,7 +11,7 @@ import PIL.Image
 
 from bot.core.clock import utc_now
 from bot.core.errors import StorageError
-from bot.dataset.export.runs import Runs
+from bot.dataset.export.runs import RunLengths
 from bot.service.app import App
 from models.base import Image, Mask, Segmenter
 from models.images.codec import png_mask
@@ -29,8 +29,8 @@ class Drawn:
     version: str
 
     @cached_property
-    def runs(self) -> Runs:
-        return Runs.of(self.mask)
+    def runs(self) -> RunLengths:
+        return RunLengths.of(self.mask)
 
     def fitted(self, width: int, height: int) -> Drawn:
         """At another size."""

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.dataset.export.runs import Runs
+from bot.dataset.export.runs import RunLengths
 
 TOLERANCE = 1.0  # px that a polygon may differ from the outline of its mask
 
 
-def polygons(runs: Runs) -> list[list[float]]:
+def polygons(runs: RunLengths) -> list[list[float]]:
     """Outlines [x0, y0, x1, y1, …] in pixels, one for each part of the mask; holes are filled.
 
     Coordinates are of pixel edges: (0, 0) is the upper left corner of the first pixel. Pixels that
@@ -79,7 +79,7 @@ def _gap(one: NDArray[np.complex128], other: NDArray[np.complex128]) -> tuple[fl
     return float(away[first, second]), first, second
 
 
-def _following(runs: Runs) -> NDArray[np.int64]:
+def _following(runs: RunLengths) -> NDArray[np.int64]:
     """Both ends of a run are edges of the outline, one pixel wide: which edge comes after which.
 
     With the inside to the right, upper ends are walked from left to right, lower ones back. On a
@@ -116,7 +116,7 @@ def _rings(following: list[int]) -> list[list[int]]:
 
 
 def _middles(
-    runs: Runs, following: NDArray[np.int64], rings: list[list[int]]
+    runs: RunLengths, following: NDArray[np.int64], rings: list[list[int]]
 ) -> tuple[NDArray[np.complex128], NDArray[np.int64]]:
     """Points x + yi, the middles of the outline's pixel edges, ring after ring, each ring closed by
     its first point; and where each begins, with the end of the last.
@@ -178,7 +178,7 @@ def _distances(
     return np.where(np.repeat(ring, sizes), abs(from_first), away) if ring.any() else away
 
 
-def _exact(runs: Runs, ring: list[int]) -> NDArray[np.complex128]:
+def _exact(runs: RunLengths, ring: list[int]) -> NDArray[np.complex128]:
     """The corners of the pixels around it, where it turns."""
     edges = np.array(ring)
     x, y, lower = runs.x[edges], runs.y[edges], edges % 2

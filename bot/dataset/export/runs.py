@@ -12,7 +12,7 @@ from models.base import Mask
 
 
 @dataclass(frozen=True, slots=True)
-class Runs:
+class RunLengths:
     """Where each column of a mask enters and leaves the object, from the left column on.
 
     `x`, `y`: (2 N,) for N runs; run i is the pixels `y[2 i]` ≤ row < `y[2 i + 1]` of column
@@ -26,7 +26,7 @@ class Runs:
     y: NDArray[np.int64]
 
     @classmethod
-    def of(cls, mask: Mask) -> Runs:
+    def of(cls, mask: Mask) -> RunLengths:
         """Of (height, width) bool, at least one pixel."""
         height, width = mask.shape
         rows, columns = np.divmod(np.flatnonzero(mask[1:] != mask[:-1]), width)

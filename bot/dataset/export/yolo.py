@@ -13,7 +13,7 @@ from typing import Any
 from bot.dataset.export.examples import Example, Plan
 from bot.dataset.export.files import shut, yaml_text
 from bot.dataset.export.outlines import joined, polygons
-from bot.dataset.export.runs import Runs
+from bot.dataset.export.runs import RunLengths
 from bot.dataset.splits import NAMES
 
 
@@ -58,7 +58,7 @@ class Yolo:
     def abort(self) -> None:
         shut(self._lines)
 
-    def _label(self, example: Example, runs: Runs) -> str:
+    def _label(self, example: Example, runs: RunLengths) -> str:
         size = (example.width, example.height)
         outline = joined(polygons(runs))
         points = [f"{min(max(v / size[i % 2], 0), 1):.6f}" for i, v in enumerate(outline)]

@@ -16,7 +16,7 @@ from bot.core.errors import NothingToDo, UsageError
 from bot.core.events import Post
 from bot.dataset.importing.files import Unusable, parse, read, read_json, shown, walk
 from bot.dataset.importing.files import opened as opened_file
-from bot.dataset.importing.posts import IMAGES, Part, exported, gallery_dl, instaloader, merged
+from bot.dataset.importing.posts import IMAGES, Sidecar, exported, gallery_dl, instaloader, merged
 from bot.service.app import App, opened
 from bot.service.progress import progress
 from models.base import ImageRejected
@@ -37,7 +37,7 @@ _Ref = tuple[Path, int]  # a sidecar, or a line of metadata.jsonl by its place i
 
 
 @dataclass(slots=True)
-class Report:
+class ImportReport:
     """What was imported by this run; a second run imports nothing new."""
 
     posts: int = 0
@@ -62,7 +62,7 @@ class Report:
         return asdict(self)
 
 
-def take(settings: Settings, path: Path, into: str) -> Report:
+def take(settings: Settings, path: Path, into: str) -> ImportReport:
     """Store the posts of a folder. A bad file never makes this fail; it becomes a problem.
 
     Raises UsageError if it is not a folder, StorageError, and NothingToDo if nothing was imported
@@ -80,17 +80,17 @@ class _Import:
         self._app = app
         self._root = root
         self._into = into
-        self._report = Report()
+        self._report = ImportReport()
         self._kinds: Counter[str] = Counter()  # files that bring nothing by themselves
 
-    def run(self) -> Report:
+    def run(self) -> ImportReport:
         posts: dict[tuple[str, str], list[_Ref]] = {}
         for ref in self._refs():
             if (part := self._part(ref)) is not None:
                 self._kinds[IMAGE] -= len(part.files)
                 self._kinds[ALONE] += not part.files
                 posts.setdefault((part.post.platform, part.post.post_id), []).append(ref)
-        batch: list[Part] = []
+        batch: list[Sidecar] = []
         for refs in progress(list(posts.values()), "posts"):
             parts = [part for ref in refs if (part := self._part(ref)) is not None]
             if parts:
@@ -131,7 +131,7 @@ class _Import:
         except Unusable as error:
             self._problem(path, str(error))
 
-    def _part(self, ref: _Ref) -> Part | None:
+    def _part(self, ref: _Ref) -> Sidecar | None:
         path, start = ref
         try:
             if start >= 0:
@@ -148,7 +148,7 @@ class _Import:
         self._kinds[NO_POST] += part is None
         return part
 
-    def _store(self, batch: list[Part]) -> None:
+    def _store(self, batch: list[Sidecar]) -> None:
         """Read what is missing, then all of it in one transaction."""
         with self._app.database.read() as session:
             gone = self._opted_out(session, batch)
@@ -181,7 +181,7 @@ class _Import:
             self._report.images += len(images)
         dataset.found_by(session, row, f"import:{self._into}", self._into, "imported", now)
 
-    def _images(self, part: Part, have: set[int]) -> list[Fetched]:
+    def _images(self, part: Sidecar, have: set[int]) -> list[Fetched]:
         found = []
         for media in part.post.media:
             path = part.files[media.index]
@@ -205,7 +205,7 @@ class _Import:
             )
         return found
 
-    def _stored(self, session: Session, part: Part) -> set[int]:
+    def _stored(self, session: Session, part: Sidecar) -> set[int]:
         """The images of a post that are stored."""
         known = dataset.known(session, part.post.platform, [part.post.post_id])
         statement = select(MediaRow.index).where(
@@ -213,7 +213,7 @@ class _Import:
         )
         return set(session.exec(statement))
 
-    def _opted_out(self, session: Session, batch: list[Part]) -> set[tuple[str, str]]:
+    def _opted_out(self, session: Session, batch: list[Sidecar]) -> set[tuple[str, str]]:
         """Posts that were forgotten, or whose author was: by user id and by pseudonym."""
         gone = set()
         for platform in {part.post.platform for part in batch}:
@@ -230,7 +230,7 @@ class _Import:
         self._report.problems.append((shown(path, self._root), why))
 
     @staticmethod
-    def _key(part: Part) -> tuple[str, str]:
+    def _key(part: Sidecar) -> tuple[str, str]:
         return part.post.platform, part.post.post_id
 
 

@@ -42,7 +42,7 @@ _PLATFORM = re.compile(r"[a-z0-9_.-]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Sidecar:
     """The content of one sidecar: a post, or one image of it."""
 
     post: Post
@@ -50,7 +50,7 @@ class Part:
     hashes: Mapping[int, str] = field(default_factory=dict)  # what its bytes must be
 
 
-def gallery_dl(path: Path, data: dict[str, Any]) -> Part:
+def gallery_dl(path: Path, data: dict[str, Any]) -> Sidecar:
     """FILE.jpg.json or FILE.json beside FILE.jpg: one image of a post. Raises Unusable."""
     if "category" not in data or "post_id" not in data:
         raise Unusable("not a sidecar of gallery-dl or instaloader")
@@ -82,10 +82,10 @@ def gallery_dl(path: Path, data: dict[str, Any]) -> Part:
         pinned=bool(data.get("pinned")),
         raw={"gallery-dl": {str(index): data}},
     )
-    return Part(post, {index: image} if image else {})
+    return Sidecar(post, {index: image} if image else {})
 
 
-def instaloader(path: Path, data: dict[str, Any]) -> Part | None:
+def instaloader(path: Path, data: dict[str, Any]) -> Sidecar | None:
     """FILE.json or FILE.json.xz beside FILE.jpg, or FILE_1.jpg … None if it is not a post.
 
     Raises Unusable.
@@ -130,10 +130,10 @@ def instaloader(path: Path, data: dict[str, Any]) -> Part | None:
         pinned=bool(node.get("pinned_for_users")),
         raw={"instaloader": data},
     )
-    return Part(post, files)
+    return Sidecar(post, files)
 
 
-def exported(root: Path, path: Path, data: dict[str, Any]) -> Part:
+def exported(root: Path, path: Path, data: dict[str, Any]) -> Sidecar:
     """A line of metadata.jsonl of `tagecho export --format imagefolder`. Raises Unusable."""
     platform = data.get("platform")
     if not isinstance(platform, str) or not _PLATFORM.fullmatch(platform):
@@ -163,7 +163,7 @@ def exported(root: Path, path: Path, data: dict[str, Any]) -> Part:
     )
     digest = data.get("sha256")
     hashes = {index: digest} if isinstance(digest, str) else {}
-    return Part(post, {index: inside(root, path.parent, data.get("file_name"))}, hashes)
+    return Sidecar(post, {index: inside(root, path.parent, data.get("file_name"))}, hashes)
 
 
 def _hides(node: Mapping[str, Any], phone: Mapping[str, Any], flag: str) -> bool:
@@ -171,7 +171,7 @@ def _hides(node: Mapping[str, Any], phone: Mapping[str, Any], flag: str) -> bool
     return bool(node.get(flag) or phone.get(flag))
 
 
-def merged(parts: list[Part]) -> Part:
+def merged(parts: list[Sidecar]) -> Sidecar:
     """One post, joined from the parts of several sidecars."""
     first = parts[0].post
     raw: dict[str, dict[str, Any]] = {}
@@ -191,7 +191,7 @@ def merged(parts: list[Part]) -> Part:
         **{name: getattr(first, name) for name in Post.__dataclass_fields__}
         | {"media": ordered, "raw": raw, "usertags": tuple(tags)}
     )
-    return Part(post, files, hashes)
+    return Sidecar(post, files, hashes)
 
 
 def _post(

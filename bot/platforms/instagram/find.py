@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from bot.core.events import Reading, Receipt, Step, Verdict
+from bot.core.events import Presence, Reading, Receipt, Step
 from bot.platforms.instagram.kinds import StepKind
 from bot.platforms.instagram.parse import Malformed, caption_of, moment
 from bot.platforms.instagram.read import own_feed
@@ -138,7 +138,7 @@ class Finder:
             return comment_receipt(item, step) if same else None
 
         reading = self._search("comments", fetch, match, lambda _item: False)
-        if reading.verdict is Verdict.ABSENT and seen < stated:
+        if reading.verdict is Presence.ABSENT and seen < stated:
             return _unknown(f"only {seen} of {stated} comments are shown")
         return reading
 
@@ -161,7 +161,7 @@ class Finder:
             receipt, past, more, following = self._session.call("read", what, page)
             count += more
             if receipt:
-                return Reading(Verdict.APPLIED, receipt)
+                return Reading(Presence.APPLIED, receipt)
             if past or not following:
                 return _absent(f"not among {count} items of {what}")
             if following == cursor:
@@ -219,8 +219,8 @@ def _clock_ahead(response: Any) -> timedelta:
 
 
 def _absent(detail: str) -> Reading:
-    return Reading(Verdict.ABSENT, detail=detail)
+    return Reading(Presence.ABSENT, detail=detail)
 
 
 def _unknown(detail: str) -> Reading:
-    return Reading(Verdict.UNKNOWN, detail=detail)
+    return Reading(Presence.UNKNOWN, detail=detail)

@@ -17,13 +17,13 @@ from bot.core.events import (
     Media,
     Page,
     Post,
+    Presence,
     Reading,
     Receipt,
     Step,
-    Verdict,
 )
 from bot.platforms.base import Pacer
-from bot.platforms.memory.network import Entry, Network
+from bot.platforms.memory.network import JournalEntry, Network
 from bot.platforms.memory.ways import CANVAS, TEXT, WAYS
 
 T = TypeVar("T")
@@ -140,8 +140,8 @@ class MemoryPlatform:
         def request() -> Reading:
             for one in self._network.shown():
                 if one.entry_id == wanted:
-                    return Reading(Verdict.APPLIED, _receipt(one))
-            return Reading(Verdict.ABSENT, detail="no entry has its key")
+                    return Reading(Presence.APPLIED, _receipt(one))
+            return Reading(Presence.ABSENT, detail="no entry has its key")
 
         return self._call("read", request)
 
@@ -179,7 +179,7 @@ class MemoryPlatform:
         shown = (one for one in self._network.shown() if not one.reply_to)
         return [self._as_post(one) for one in shown if one.author.user_id != me]
 
-    def _as_post(self, entry: Entry) -> Post:
+    def _as_post(self, entry: JournalEntry) -> Post:
         urls = (f"memory:{entry.entry_id}#{index}" for index in range(len(entry.images)))
         return Post(
             platform=self.name,
@@ -215,13 +215,13 @@ def key_of(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()[:13]
 
 
-def url_of(entry: Entry) -> str:
+def url_of(entry: JournalEntry) -> str:
     """`https://SERVER/@NAME/KEY`."""
     name, _, server = entry.author.username.partition("@")
     return f"https://{server}/@{name}/{entry.entry_id.rpartition('/')[2]}"
 
 
-def _receipt(entry: Entry) -> Receipt:
+def _receipt(entry: JournalEntry) -> Receipt:
     return Receipt(entry.entry_id, url_of(entry))
 
 

@@ -56,7 +56,7 @@ _ERRORS: dict[Fault, TagechoError] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class JournalEntry:
     """Something that somebody published. Gone entries stay in the record, without being shown."""
 
     entry_id: str  # "at://DID/post/KEY"
@@ -76,7 +76,7 @@ class Network:
     server: str
     clock: Clock = utc_now
     per_page: int = 20
-    entries: list[Entry] = field(default_factory=list)  # in the order they came
+    entries: list[JournalEntry] = field(default_factory=list)  # in the order they came
     people: dict[str, Author] = field(default_factory=dict)  # by user id
     requests: list[str] = field(default_factory=list)  # the action of each, in order
     _faults: dict[str, list[Fault]] = field(default_factory=dict)
@@ -104,7 +104,7 @@ class Network:
         key: str = "",
         alt_text: str = "",
         reply_to: str = "",
-    ) -> Entry:
+    ) -> JournalEntry:
         """The entry, or the one that is there under the same key. Raises TargetGone for a reply to
         what is not there."""
         with self._lock:
@@ -115,11 +115,11 @@ class Network:
                 return known
             if reply_to:
                 self.entry(reply_to)
-            made = Entry(entry_id, person, text, self.clock(), images, alt_text, reply_to)
+            made = JournalEntry(entry_id, person, text, self.clock(), images, alt_text, reply_to)
             self.entries.append(made)
             return made
 
-    def entry(self, entry_id: str) -> Entry:
+    def entry(self, entry_id: str) -> JournalEntry:
         """Raises TargetGone."""
         with self._lock:
             for one in self.entries:
@@ -127,7 +127,7 @@ class Network:
                     return replace(one, author=self.people[one.author.user_id])
         raise TargetGone(f"{entry_id}: no such entry")
 
-    def shown(self) -> list[Entry]:
+    def shown(self) -> list[JournalEntry]:
         """What is not gone, in the order it came, with its authors as they are named now."""
         with self._lock:
             return [
@@ -136,7 +136,7 @@ class Network:
                 if not one.gone
             ]
 
-    def replies(self, entry_id: str) -> list[Entry]:
+    def replies(self, entry_id: str) -> list[JournalEntry]:
         return [one for one in self.shown() if one.reply_to == entry_id]
 
     def remove(self, entry_id: str) -> None:

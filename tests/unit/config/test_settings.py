@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bot.config import Settings, Track, changes, load, parse
+from bot.config import Settings, TrackSettings, changes, load, parse
 from bot.config.settings import SECTIONS
 from bot.core.errors import ConfigError
 from bot.core.events import TrackKind
@@ -719,8 +719,8 @@ def test_what_changed(tmp_path: Path) -> None:
 
 
 def test_a_track_key_stays_when_the_rest_changes() -> None:
-    one = Track.model_validate({"account": "main", "hashtag": "#Sunset", "dataset": "x"})
-    two = Track.model_validate({"account": "main", "hashtag": "sunset", "every": "1h"})
+    one = TrackSettings.model_validate({"account": "main", "hashtag": "#Sunset", "dataset": "x"})
+    two = TrackSettings.model_validate({"account": "main", "hashtag": "sunset", "every": "1h"})
     assert one.key == two.key
 
 

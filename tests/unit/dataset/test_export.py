@@ -24,7 +24,7 @@ from bot.config import Settings
 from bot.core.errors import NothingToDo, StorageError, UsageError
 from bot.dataset import export as exporting
 from bot.dataset import snapshots as frozen
-from bot.dataset.export import FORMATS, Options, Result, export, webdataset
+from bot.dataset.export import FORMATS, ExportOptions, Result, export, webdataset
 from bot.dataset.export.imagefolder import ImageFolder
 from bot.flow.forget import forget
 from bot.service.app import opened
@@ -71,7 +71,7 @@ def stored(template: Path, settings: Settings) -> Settings:
 
 
 def run(settings: Settings, out: Path, kind: str = "imagefolder", **options: Any) -> Result:
-    return export(settings, NAME, Options(kind, out, **options))
+    return export(settings, NAME, ExportOptions(kind, out, **options))
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -262,7 +262,7 @@ def test_yolo_needs_masks_and_leaves_out_what_has_none(stored: Settings, tmp_pat
     with opened(stored) as app:
         put(app, "x", "u1", ("none",))
     with pytest.raises(UsageError, match="--masks"):
-        export(stored, "bare", Options("yolo", tmp_path / "no"))
+        export(stored, "bare", ExportOptions("yolo", tmp_path / "no"))
     assert not (tmp_path / "no").exists()
 
 
@@ -493,7 +493,7 @@ def test_memory_does_not_grow_with_the_dataset(many: Settings, tmp_path: Path, k
     peaks = {}
     for name, count in (("few", 200), ("many", 2000)):
         tracemalloc.start()
-        assert export(many, name, Options(kind, tmp_path / name)).items == count
+        assert export(many, name, ExportOptions(kind, tmp_path / name)).items == count
         peaks[name] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peaks["many"] < peaks["few"] + 30_000_000
@@ -523,12 +523,12 @@ def test_words_that_are_wrong(stored: Settings, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="at least 16"):
         run(stored, tmp_path / "out", size=3)
     with pytest.raises(UsageError, match="no snapshot"):
-        export(stored, f"{NAME}/7", Options("coco", tmp_path / "out"))
+        export(stored, f"{NAME}/7", ExportOptions("coco", tmp_path / "out"))
     with pytest.raises(UsageError, match="no dataset"):
-        export(stored, "nothing", Options("coco", tmp_path / "out"))
+        export(stored, "nothing", ExportOptions("coco", tmp_path / "out"))
     datasets.create(stored, "empty", {"any_hashtags": ["none"]}, replace=False)
     with pytest.raises(NothingToDo):
-        export(stored, "empty", Options("coco", tmp_path / "out"))
+        export(stored, "empty", ExportOptions("coco", tmp_path / "out"))
     assert beside(tmp_path) == set()
 
 

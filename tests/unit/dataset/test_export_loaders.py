@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from bot.dataset import snapshots as frozen
-from bot.dataset.export import FORMATS, Options, export
+from bot.dataset.export import FORMATS, ExportOptions, export
 from bot.service.app import opened
 from bot.verbs import datasets as names
 from models.images.codec import png_mask
@@ -51,7 +51,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names.create(settings, "h", {"any_hashtags": ["hoodie", "red"]}, replace=False)
     frozen.freeze(settings, "h", "", {"train": 0.6, "val": 0.2, "test": 0.2}, 0)
     for kind in FORMATS:
-        export(settings, "h", Options(kind, folder / kind, fields="default,caption"))
+        export(settings, "h", ExportOptions(kind, folder / kind, fields="default,caption"))
     return folder
 
 
@@ -226,7 +226,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names.create(settings, "m", {"any_hashtags": ["fun🎉"]}, replace=False)
     frozen.freeze(settings, "m", "", {"train": 0.5, "val": 0.25, "test": 0.25}, 0)
     for kind in FORMATS:
-        export(settings, "m", Options(kind, folder / kind, fields="default,caption"))
+        export(settings, "m", ExportOptions(kind, folder / kind, fields="default,caption"))
     return folder
 
 

@@ -15,7 +15,7 @@ from scipy.ndimage import binary_fill_holes, gaussian_filter, label
 
 from bot.dataset.export.masks import Drawn
 from bot.dataset.export.outlines import TOLERANCE, polygons
-from bot.dataset.export.runs import Runs
+from bot.dataset.export.runs import RunLengths
 from models.base import Mask
 from models.images.codec import decode, png_mask
 
@@ -44,7 +44,7 @@ def having(*places: tuple[slice, slice], holes: tuple[tuple[slice, slice], ...] 
 
 
 def outlines(mask: Mask) -> list[list[float]]:
-    return polygons(Runs.of(mask))
+    return polygons(RunLengths.of(mask))
 
 
 def drawn(found: list[list[float]], mask: Mask) -> Mask:
@@ -65,7 +65,7 @@ def corners(polygon: list[float]) -> set[tuple[float, float]]:
 @hypothesis_settings(max_examples=100)
 @given(SMALL)
 def test_run_lengths_are_those_of_pycocotools(mask: Mask) -> None:
-    runs = Runs.of(mask)
+    runs = RunLengths.of(mask)
     theirs = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
     assert runs.rle == {"size": list(theirs["size"]), "counts": theirs["counts"].decode()}
     assert (coco.decode(runs.rle) == mask).all()
@@ -102,7 +102,7 @@ def near(parts: Any, x: float, y: float) -> set[int]:
 @pytest.mark.parametrize(("height", "width"), [(480, 640), (301, 97)])
 def test_polygons_and_run_lengths_of_photo_sized_masks(height: int, width: int) -> None:
     mask = blob(3, height, width)
-    assert (coco.decode(Runs.of(mask).rle) == mask).all()
+    assert (coco.decode(RunLengths.of(mask).rle) == mask).all()
     assert likeness(mask) > 0.97
 
 
@@ -128,7 +128,7 @@ def test_several_objects_each_with_its_outline() -> None:
     right = [(10, 5, 40, 25), (60, 5, 100, 25), (30, 50, 90, 80)]
     assert np.abs(np.subtract(boxes, right)).max() <= TOLERANCE
     assert likeness(mask) > 0.97
-    runs = Runs.of(mask)
+    runs = RunLengths.of(mask)
     assert runs.box == (10, 5, 90, 75)
     assert runs.area == mask.sum()
 
@@ -148,7 +148,7 @@ def test_holes_are_filled_and_what_lies_in_them_is_a_part() -> None:
     assert likeness(mask) > 0.98
     mask[island] = True
     assert len(outlines(mask)) == 2
-    runs = Runs.of(mask)
+    runs = RunLengths.of(mask)
     assert (coco.decode(runs.rle) == mask).all()
     assert runs.area == 70 * 100 - 50 * 80 + 10 * 20
 
@@ -170,16 +170,16 @@ def test_a_single_pixel_is_a_polygon(where: tuple[int, int]) -> None:
     (one,) = outlines(mask)
     assert corners(one) == set(itertools.product((column, column + 1), (row, row + 1)))
     assert len(one) == 8
-    assert Runs.of(mask).box == (column, row, 1, 1)
-    assert Runs.of(mask).area == 1
+    assert RunLengths.of(mask).box == (column, row, 1, 1)
+    assert RunLengths.of(mask).area == 1
 
 
 def test_nothing_and_everything() -> None:
-    nothing = Runs.of(BLANK)
+    nothing = RunLengths.of(BLANK)
     assert polygons(nothing) == []
     assert nothing.area == 0
     assert not coco.decode(nothing.rle).any()
-    full = Runs.of(np.ones((90, 120), dtype=np.bool_))
+    full = RunLengths.of(np.ones((90, 120), dtype=np.bool_))
     assert (full.box, full.area) == ((0, 0, 120, 90), 90 * 120)
     assert coco.decode(full.rle).all()
     (one,) = polygons(full)

@@ -19,7 +19,7 @@ from sqlmodel import select
 
 from bot.config import Settings
 from bot.core.errors import NothingToDo, UsageError
-from bot.dataset.export import Options, export
+from bot.dataset.export import ExportOptions, export
 from bot.dataset.export.fields import DEFAULT
 from bot.dataset.importing import files, posts, take
 from bot.flow.forget import forget, forget_post
@@ -327,7 +327,7 @@ def exported(settings: Settings, out: Path, fields: str = DEFAULT) -> Path:
         for n in range(6):
             put(app, f"p{n}", f"u{n % 3}", ("hoodie", "red"), caption="a #hoodie")
     datasets.create(settings, "h", {"any_hashtags": ["hoodie"]}, replace=False)
-    export(settings, "h", Options("imagefolder", out, fields=fields))
+    export(settings, "h", ExportOptions("imagefolder", out, fields=fields))
     return out
 
 

@@ -22,7 +22,7 @@ from bot.flow.forget import forget
 from bot.service.app import opened
 from bot.verbs import datasets
 from storage import snapshots
-from storage.datasets import Found
+from storage.datasets import FoundImage
 from storage.tables import MediaRow, PostRow, Snapshot, SnapshotItem
 from tests.datasets import fit, judge, mask, picture, put, settings_at
 
@@ -262,11 +262,11 @@ def test_an_author_keeps_the_split_in_later_snapshots(settings: Settings) -> Non
 
 
 @st.composite
-def streams(draw: st.DrawFn) -> list[Found]:
+def streams(draw: st.DrawFn) -> list[FoundImage]:
     rows = draw(
         st.lists(st.tuples(st.integers(0, 8), st.integers(0, 12), st.integers(0, 12)), max_size=40)
     )
-    return [Found(n, f"sha{c}", "instagram", f"u{a}", g) for n, (a, g, c) in enumerate(rows)]
+    return [FoundImage(n, f"sha{c}", "instagram", f"u{a}", g) for n, (a, g, c) in enumerate(rows)]
 
 
 _past = st.dictionaries(
@@ -277,7 +277,9 @@ _past = st.dictionaries(
 
 @hypothesis_settings(max_examples=60)
 @given(streams(), _past, st.integers(0, 3))
-def test_nothing_leaks(images: list[Found], past: dict[tuple[str, str], str], seed: int) -> None:
+def test_nothing_leaks(
+    images: list[FoundImage], past: dict[tuple[str, str], str], seed: int
+) -> None:
     made = split(images, SHARES, b"key", seed, past)
     where: dict[Any, set[str]] = defaultdict(set)
     for image, name in zip(images, made.of_image, strict=True):
@@ -294,7 +296,7 @@ def test_nothing_leaks(images: list[Found], past: dict[tuple[str, str], str], se
 
 
 def test_shares_are_kept_about() -> None:
-    people = [Found(n, f"s{n}", "instagram", f"u{n}", n) for n in range(4000)]
+    people = [FoundImage(n, f"s{n}", "instagram", f"u{n}", n) for n in range(4000)]
     made = split(people, ratios("80/10/10"), b"key", 0, {})
     share = {name: made.of_image.count(name) / 4000 for name in SHARES}
     assert share["train"] == pytest.approx(0.8, abs=0.03)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot.flow import gate
-from bot.flow.gate import Answer, Brakes, Facts, Go, Hold, Stop, ask, ask_between_writes
+from bot.flow.gate import Answer, Brakes, Go, Hold, ReplyFacts, Stop, ask, ask_between_writes
 from bot.flow.policy import Policy
 from bot.flow.quiet_hours import QuietHours
 from storage.tables import ReplyState as S
@@ -19,7 +19,7 @@ from storage.tables import ReplyState as S
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
 SOON = NOON + gate.RETRY_HOLD
-FINE = Facts(
+FINE = ReplyFacts(
     now=NOON, paused=False, opted_out=False, half_out=False, approved=True,
     expires_at=NOON + timedelta(hours=1), sent_today=0, sent_to_author_today=0,
 )  # fmt: skip

@@ -16,9 +16,9 @@ from bot.learn import photos
 from bot.learn.hashtags import telling
 from bot.learn.photos import POSTS, START, Layout
 from bot.learn.process import Turn
-from bot.learn.training import IN_SERVICE, SCRATCH, Recipe, commands
+from bot.learn.training import IN_SERVICE, SCRATCH, LearningRecipe, commands
 from storage.blobs import BlobStore
-from storage.learning import Picture
+from storage.learning import TrainingPicture
 from tests.learning import people
 
 KNOWN, HELD_OUT = people(3, out=False), people(3, out=True)
@@ -32,7 +32,7 @@ def laid_out(tmp_path: Path, posts: list[tuple[str, tuple[str, ...]]]) -> Layout
         file = io.BytesIO()
         Pil.fromarray(rng.integers(0, 255, (32, 32, 3), np.uint8)).save(file, "PNG")
         sha256 = store.put(file.getvalue())
-        pictures.append(Picture(sha256, number, f"instagram/{user}", hashtags))
+        pictures.append(TrainingPicture(sha256, number, f"instagram/{user}", hashtags))
     turn = Turn(lambda: 0, 60, lambda _text: None)
     run = tmp_path / "runs" / "1"
     return photos.lay_out(pictures, store, run, turn, lambda _text: None, max_pixels=10**6)
@@ -69,7 +69,7 @@ def test_without_several_hashtags_or_people_there_is_nothing_to_choose_by(tmp_pa
     for name, posts in {"tag": one_tag, "person": one_person, "none": [(KNOWN[0], ())] * 4}.items():
         layout = laid_out(tmp_path / name, posts)
         assert not (layout.folder / POSTS).exists(), name
-        assert "--posts" not in commands("dino", layout.folder, Recipe())[0][1]
+        assert "--posts" not in commands("dino", layout.folder, LearningRecipe())[0][1]
 
 
 def test_what_is_of_somebody_who_left_goes_from_the_list_as_well(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_dino_reads_what_was_written(tmp_path: Path) -> None:
 
 def options(stage: str, folder: Path) -> dict[str, str]:
     """Of the only command of a stage; each option with the value after it."""
-    ((_, arguments),) = commands(stage, folder, Recipe())
+    ((_, arguments),) = commands(stage, folder, LearningRecipe())
     return dict(itertools.pairwise(arguments))
 
 
@@ -132,15 +132,15 @@ def test_from_scratch_and_without_hashtags(tmp_path: Path) -> None:
 
 
 def test_from_a_network_it_learns_more_slowly(tmp_path: Path) -> None:
-    from models.dino.recipe import Recipe as Dino
+    from models.dino.recipe import DinoRecipe
 
     start = tmp_path / START
     start.touch()
     assert options("start", tmp_path)["--network"] == str(start)
     for stage in ("dino", "head"):
         assert options(stage, tmp_path)["--start"] == str(start)
-        assert float(options(stage, tmp_path)["--rate"]) < Dino().rate
-    assert float(options("head", tmp_path)["--vit-rate"]) < Dino().rate
+        assert float(options(stage, tmp_path)["--rate"]) < DinoRecipe().rate
+    assert float(options("head", tmp_path)["--vit-rate"]) < DinoRecipe().rate
 
 
 def test_the_head_takes_the_best_backbone(tmp_path: Path) -> None:
@@ -153,12 +153,12 @@ def test_the_head_takes_the_best_backbone(tmp_path: Path) -> None:
 
 
 def test_a_recipe_of_an_older_run_began_from_nothing() -> None:
-    recipe = Recipe(dino_steps=3)
+    recipe = LearningRecipe(dino_steps=3)
     assert recipe.start == IN_SERVICE
-    assert Recipe.of(recipe.as_dict()) == recipe
+    assert LearningRecipe.of(recipe.as_dict()) == recipe
     older = recipe.as_dict()
     del older["start"]
-    assert Recipe.of(older).start == SCRATCH
+    assert LearningRecipe.of(older).start == SCRATCH
 
 
 def test_nothing_of_a_start_stays(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from models.dino.collapse import Collapsed, CollapseWatch, spread  # noqa: E402
 from models.dino.head import Head  # noqa: E402
 from models.dino.loss import DinoLoss  # noqa: E402
 from models.dino.model import load_teacher  # noqa: E402
-from models.dino.recipe import SIZES, Recipe  # noqa: E402
+from models.dino.recipe import SIZES, DinoRecipe  # noqa: E402
 from models.dino.select import embed  # noqa: E402
 from models.dino.vit import Shape, ViT, bicubic  # noqa: E402
 from tests.dino import TINY, photos, plain_photos  # noqa: E402
@@ -197,5 +197,5 @@ def test_a_recipe_that_cannot_work_is_refused(changes: dict[str, object], word: 
 
 
 def test_every_field_of_a_recipe_survives_its_checkpoint() -> None:
-    recipe = Recipe(width=24, heads=3, ibot=1.0, koleo=0.1, centring="sinkhorn", start="ab12")
-    assert Recipe.read(asdict(recipe)) == recipe
+    recipe = DinoRecipe(width=24, heads=3, ibot=1.0, koleo=0.1, centring="sinkhorn", start="ab12")
+    assert DinoRecipe.read(asdict(recipe)) == recipe

@@ -23,7 +23,7 @@ import torch.distributed as dist  # noqa: E402
 from models.dino import train as dino  # noqa: E402
 from models.dino.crops import Batch, draw  # noqa: E402
 from models.dino.learner import Learner  # noqa: E402
-from models.dino.recipe import Recipe  # noqa: E402
+from models.dino.recipe import DinoRecipe  # noqa: E402
 from tests.dino import TINY, photos  # noqa: E402
 
 pytestmark = [
@@ -48,7 +48,7 @@ def exact() -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
 
 
-def learned(recipe: Recipe, rank: int = 0, processes: int = 1) -> dict[str, torch.Tensor]:
+def learned(recipe: DinoRecipe, rank: int = 0, processes: int = 1) -> dict[str, torch.Tensor]:
     """Gradients of the first batch; student, teacher and centres after two steps."""
     learner = Learner(recipe)
 
@@ -70,7 +70,7 @@ def learned(recipe: Recipe, rank: int = 0, processes: int = 1) -> dict[str, torc
     return found
 
 
-def member(recipe: Recipe, rank: int, folder: Path) -> None:
+def member(recipe: DinoRecipe, rank: int, folder: Path) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     torch.save(learned(recipe, rank, 2), folder / f"{rank}.pt")
     dist.destroy_process_group()

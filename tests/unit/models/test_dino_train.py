@@ -30,7 +30,7 @@ from models.dino.learner import Learner  # noqa: E402
 from models.dino.loss import DinoLoss  # noqa: E402
 from models.dino.model import load_teacher  # noqa: E402
 from models.dino.options import parse  # noqa: E402
-from models.dino.recipe import Recipe  # noqa: E402
+from models.dino.recipe import DinoRecipe  # noqa: E402
 from models.dino.select import Selection, Tagged, ncut_iou, read_posts, read_selection  # noqa: E402
 from models.dino.vit import Shape, ViT  # noqa: E402
 from models.metrics.labelled import Labelled  # noqa: E402
@@ -74,11 +74,11 @@ def same(one: ViT, other: ViT) -> bool:
     return all(torch.equal(x, other.state_dict()[name]) for name, x in one.state_dict().items())
 
 
-def victim(recipe: Recipe, out: Path, last: int) -> None:
+def victim(recipe: DinoRecipe, out: Path, last: int) -> None:
     """Trains up to a step, and never ends: it is killed somewhere on the way."""
     whole = crops.draw
 
-    def slow(images: list[np.ndarray], recipe: Recipe, step: int, *share: int) -> crops.Batch:
+    def slow(images: list[np.ndarray], recipe: DinoRecipe, step: int, *share: int) -> crops.Batch:
         if step == last:
             threading.Event().wait()
         return whole(images, recipe, step, *share)
@@ -224,7 +224,7 @@ def test_the_command_trains_selects_and_draws(folder: Path) -> None:
 
 def test_sizes_and_starts_of_the_command_line(folder: Path, tmp_path: Path) -> None:
     few = ["--photos", str(folder), "--out", str(tmp_path / "out")]
-    assert parse(few, None).recipe == Recipe()
+    assert parse(few, None).recipe == DinoRecipe()
     small = parse([*few, "--size", "small", "--patch", "8"], None).recipe
     assert (small.width, small.depth, small.heads, small.patch) == (384, 12, 6, 8)
     dino.main(options(folder))

@@ -14,7 +14,7 @@ from PIL import Image as Pil
 from bot.config import Settings
 from bot.core.errors import UsageError
 from bot.verbs import images
-from models.base import Answer, Image, Mask, Prompt, Segmentation, WeightsError
+from models.base import Image, Mask, Prompt, PromptedMask, Segmentation, WeightsError
 from models.segment.refined import Refined, iou, prompt_of
 from models.serving.packs import load_refiner, load_segmenter
 from models.serving.runtime import Runtime
@@ -50,10 +50,10 @@ class Answers:
     version = "answers-1"
 
     def __init__(self, *answers: tuple[Mask, float]) -> None:
-        self.answers = [Answer(mask.astype(np.float32), quality) for mask, quality in answers]
+        self.answers = [PromptedMask(mask.astype(np.float32), quality) for mask, quality in answers]
         self.asked: list[Prompt] = []
 
-    def __call__(self, image: Image, prompt: Prompt) -> list[Answer]:
+    def __call__(self, image: Image, prompt: Prompt) -> list[PromptedMask]:
         self.asked.append(prompt)
         return self.answers
 

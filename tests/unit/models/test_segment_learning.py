@@ -188,7 +188,7 @@ def test_export_equals_torch_and_serves(tmp_path: Path) -> None:
 def test_the_command_exports_at_the_side_it_was_trained_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = learning.Recipe(steps=1, batch=2, side=48)
+    recipe = learning.SegmentRecipe(steps=1, batch=2, side=48)
     learning.train(pool(), recipe, tmp_path / "run")
     arguments = ["export", "--checkpoint", str(tmp_path / "run/last.pt"), "--to", str(tmp_path)]
     monkeypatch.setattr("sys.argv", arguments)
@@ -197,7 +197,7 @@ def test_the_command_exports_at_the_side_it_was_trained_at(
 
 
 def test_resumed_equals_uninterrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = learning.Recipe(steps=4, batch=2, side=32, warmup=1)
+    recipe = learning.SegmentRecipe(steps=4, batch=2, side=32, warmup=1)
     whole = learning.train(pool(), recipe, tmp_path / "whole")
     draw_batch = learning.draw_batch
 
@@ -215,7 +215,7 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_training_finds_discs(tmp_path: Path) -> None:
-    recipe = learning.Recipe(steps=40, batch=8, side=32, warmup=3, momentum=0.9, rate=3e-3)
+    recipe = learning.SegmentRecipe(steps=40, batch=8, side=32, warmup=3, momentum=0.9, rate=3e-3)
     start = SegmentNet(Shape(width=24, depth=1, heads=3))
     network = learning.train(pool(), recipe, tmp_path, start=start)
     images, wanted = learning.draw_batch(pool(), recipe, 10_000)
@@ -227,6 +227,6 @@ def test_training_finds_discs(tmp_path: Path) -> None:
 def test_a_backbone_is_taken_over(tmp_path: Path) -> None:
     torch.manual_seed(5)
     backbone = SegmentNet().vit
-    recipe = learning.Recipe(steps=1, batch=2, side=32, rate=0.0, vit_rate=0.0)
+    recipe = learning.SegmentRecipe(steps=1, batch=2, side=32, rate=0.0, vit_rate=0.0)
     network = learning.train(pool(), recipe, tmp_path, backbone=backbone)
     assert torch.equal(network.vit.positions, backbone.positions)

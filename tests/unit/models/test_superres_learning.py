@@ -26,9 +26,9 @@ from models.superres.degrade import (  # noqa: E402
     shrink,
 )
 from models.superres.export import export_network, load_network  # noqa: E402
-from models.superres.network import Compact, Shape  # noqa: E402
+from models.superres.network import Compact, CompactShape  # noqa: E402
 from models.superres.start import started  # noqa: E402
-from models.superres.train import Recipe, draw_batch, load_targets, train  # noqa: E402
+from models.superres.train import SuperresRecipe, draw_batch, load_targets, train  # noqa: E402
 from models.superres.upscaler import TiledUpscaler  # noqa: E402
 from models.training.loop import photo_paths  # noqa: E402
 
@@ -54,7 +54,7 @@ def test_shape_and_start(scale: int) -> None:
 @pytest.mark.parametrize("scale", [2, 4])
 def test_reach_is_what_the_network_sees(scale: int) -> None:
     torch.manual_seed(1)
-    network = Compact(scale, Shape(8, 2, 2 if scale == 2 else 1)).eval()
+    network = Compact(scale, CompactShape(8, 2, 2 if scale == 2 else 1)).eval()
     torch.nn.init.normal_(network.body[-1].weight)
     x = torch.rand(1, 3, 64, 64)
     nudged = x.clone()
@@ -68,7 +68,7 @@ def test_reach_is_what_the_network_sees(scale: int) -> None:
 
 @pytest.mark.parametrize("scale", [2, 4])
 def test_export_equals_torch_and_serves(tmp_path: Path, scale: int) -> None:
-    network = Compact(scale, Shape(8, 2, 2 if scale == 2 else 1))
+    network = Compact(scale, CompactShape(8, 2, 2 if scale == 2 else 1))
     torch.nn.init.normal_(network.body[-1].weight, std=0.05)
     path = tmp_path / f"superres-x{scale}.onnx"
     assert export_network(network, path) <= 1e-3
@@ -90,7 +90,7 @@ def test_an_export_that_differs_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
-    recipe = Recipe(scale=2, steps=6, batch=2, patch=16, warmup=2)
+    recipe = SuperresRecipe(scale=2, steps=6, batch=2, patch=16, warmup=2)
     whole = train(photos(), recipe, tmp_path / "whole")
     part = tmp_path / "part"
     stopper = Stop(3)
@@ -113,7 +113,7 @@ def test_a_foreign_checkpoint_is_refused(tmp_path: Path, content: bytes | None) 
     else:
         path.write_bytes(content)
     with pytest.raises(ValueError, match=r"last\.pt"):
-        train(photos(), Recipe(scale=2, steps=1, batch=1, patch=16), tmp_path)
+        train(photos(), SuperresRecipe(scale=2, steps=1, batch=1, patch=16), tmp_path)
 
 
 def test_no_usable_photo_is_an_error(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ class Stop:
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
-    recipe = Recipe(scale=2, steps=250, batch=4, patch=16, warmup=5, rate=2e-3)
+    recipe = SuperresRecipe(scale=2, steps=250, batch=4, patch=16, warmup=5, rate=2e-3)
     inputs, targets = draw_batch(photos(), recipe, 10_000)
     network = train(photos(), recipe, tmp_path)
     with torch.no_grad():
@@ -154,7 +154,7 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
 
 
 def test_batches_depend_on_seed_and_step_only() -> None:
-    recipe = Recipe(scale=4, batch=2, patch=16)
+    recipe = SuperresRecipe(scale=4, batch=2, patch=16)
     first, again = draw_batch(photos(), recipe, 5), draw_batch(photos(), recipe, 5)
     assert torch.equal(first[0], again[0])
     assert torch.equal(first[1], again[1])
@@ -194,13 +194,13 @@ def test_a_harsh_recipe_draws_worse_inputs() -> None:
         return float(np.mean([np.abs(one.astype(int) - 128).mean() for one in small]))
 
     assert harm(HARSH) > 1.5 * harm(USUAL)
-    recipe = Recipe(scale=4, batch=8, patch=16, clean=0.0)
+    recipe = SuperresRecipe(scale=4, batch=8, patch=16, clean=0.0)
     usual, _ = draw_batch(photos(), recipe, 0)
     harsh, _ = draw_batch(photos(), replace(recipe, harsh=True), 0)
     assert not torch.equal(usual, harsh)
 
 
-def exported(folder: Path, shape: Shape | None = None) -> tuple[Compact, Path]:
+def exported(folder: Path, shape: CompactShape | None = None) -> tuple[Compact, Path]:
     torch.manual_seed(2)
     network = Compact(4, shape)
     torch.nn.init.normal_(network.body[-1].weight, std=0.05)
@@ -221,17 +221,17 @@ def test_a_network_starts_as_an_exported_one_does(tmp_path: Path, depth: int | N
 
 
 def test_a_start_of_another_kind_is_refused(tmp_path: Path) -> None:
-    _, deep = exported(tmp_path, Shape(48, 9, 1))
+    _, deep = exported(tmp_path, CompactShape(48, 9, 1))
     with pytest.raises(ValueError, match="10 layers, more than 9"):
         started(deep, 4)
-    _, narrow = exported(tmp_path, Shape(8, 2, 1))
+    _, narrow = exported(tmp_path, CompactShape(8, 2, 1))
     with pytest.raises(ValueError, match="another width or scale"):
         started(narrow, 4)
 
 
 def test_training_goes_on_from_a_start(tmp_path: Path) -> None:
     _, path = exported(tmp_path)
-    recipe = Recipe(scale=4, steps=1, batch=1, patch=16, rate=1e-9, start="its hash")
+    recipe = SuperresRecipe(scale=4, steps=1, batch=1, patch=16, rate=1e-9, start="its hash")
     trained = train(photos(), recipe, tmp_path / "run", start=started(path, 4))
     wanted = started(path, 4).state_dict()
     for name, value in trained.state_dict().items():

@@ -14,14 +14,13 @@ torch = pytest.importorskip("torch", reason="needs the [learn] extra (torch)")
 pytest.importorskip("cv2", reason="needs the [learn] extra (opencv)")
 
 from models.base import Segmentation  # noqa: E402
-from models.dino.recipe import Recipe as Distillation  # noqa: E402
+from models.dino.recipe import DinoRecipe  # noqa: E402
 from models.dino.vit import Shape, ViT  # noqa: E402
 from models.metrics.labelled import Labelled  # noqa: E402
 from models.metrics.masks import iou  # noqa: E402
 from models.segment.evaluate import selection, split_names  # noqa: E402
 from models.segment.samples import Pool, Sample, background_strips  # noqa: E402
-from models.segment.train import Recipe as Tuning  # noqa: E402
-from models.segment.train import train  # noqa: E402
+from models.segment.train import SegmentRecipe, train  # noqa: E402
 from models.serving.packs import EMBEDDED  # noqa: E402
 from research.proof import masks as proof_masks  # noqa: E402
 from research.proof import pretrain as pretraining  # noqa: E402
@@ -288,7 +287,7 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     assert done == ["one", "two", "two", "three"]
 
 
-RECIPE = Distillation(
+RECIPE = DinoRecipe(
     steps=24, batch=8, global_side=16, local_side=8, locals=1, width=16, depth=1, heads=2, patch=8,
     grid=2, warmup=1, frozen_prototypes=0, outputs=16, hidden=16, bottleneck=8, rate=5e-3,
 )  # fmt: skip
@@ -309,7 +308,7 @@ def test_the_supervised_arm_learns_its_tags_and_goes_on(tmp_path: Path) -> None:
     draw = pretraining.draw
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
 
-        def killed(images: list[np.ndarray], recipe: Distillation, step: int) -> object:
+        def killed(images: list[np.ndarray], recipe: DinoRecipe, step: int) -> object:
             if step == 7:
                 raise KeyboardInterrupt
             return draw(images, recipe, step)
@@ -399,7 +398,7 @@ def test_the_unet_is_of_the_same_size_and_learns(tmp_path: Path) -> None:
     assert embedding.shape == (2, 160)
     samples = [Sample(*drawing(seed, 48, 40)) for seed in range(4)]
     pool = Pool([samples], [1.0], [b for s in samples for b in background_strips(s)])
-    recipe = Tuning(steps=25, batch=8, side=32, warmup=2, momentum=0.9, rate=4e-3)
+    recipe = SegmentRecipe(steps=25, batch=8, side=32, warmup=2, momentum=0.9, rate=4e-3)
     torch.manual_seed(0)
     trained = train(pool, recipe, tmp_path, start=UNet((8, 12, 16, 24)))
     predict = predictor(trained, 32)

@@ -8,7 +8,7 @@ from sqlmodel import select
 
 from storage import clock, outbox
 from storage.database import Database
-from storage.tables import Breaker, Bucket, Reply, Retraction, TrackState
+from storage.tables import BreakerRow, Bucket, Reply, Retraction, TrackState
 from tests.databases import NOW, database, database_url, open_database, queue_reply
 
 __all__ = ["database", "database_url", "open_database"]
@@ -25,7 +25,7 @@ def stored(database: Database) -> None:
         minute = THEN + timedelta(minutes=1)
         session.add(TrackState(track="t", last_attempt=THEN, last_ok=THEN, last_new=THEN))
         session.add(Bucket(account="main", action="read", tokens=1, updated=THEN))
-        session.add(Breaker(account="main", action="read", open_until=minute, failures=1))
+        session.add(BreakerRow(account="main", action="read", open_until=minute, failures=1))
         session.add(
             Retraction(
                 platform="instagram", account="main", kind="post", remote_id="1",
@@ -36,7 +36,7 @@ def stored(database: Database) -> None:
 
 def waits(database: Database) -> set[datetime]:
     with database.read() as session:
-        columns = (Reply.not_before, Retraction.not_before, Breaker.open_until)
+        columns = (Reply.not_before, Retraction.not_before, BreakerRow.open_until)
         return {at for column in columns for at in session.exec(select(column)) if at}
 
 
@@ -68,7 +68,7 @@ def test_what_waits_for_long_waits_as_long(database: Database) -> None:
     """A pause of a day, made by a clock six hours ahead, is a day from then, not from now."""
     with database.write() as session:
         day = THEN + timedelta(days=1)
-        session.add(Breaker(account="main", action="dm", open_until=day, failures=1))
+        session.add(BreakerRow(account="main", action="dm", open_until=day, failures=1))
         session.add(TrackState(track="t", last_attempt=THEN))
         clock.set_back(session, NOW, AHEAD)
     assert waits(database) == {NOW + timedelta(days=1)}

@@ -20,7 +20,7 @@ from storage.tables import (
     AuthorName,
     AuthorRow,
     BlobRow,
-    Comment,
+    CommentRow,
     Export,
     LearningAuthor,
     LearningRun,
@@ -229,13 +229,13 @@ def test_comments_snapshots_and_learning(database: Database) -> None:
     with database.write() as session:
         gone = add(session, "p1", ANN, OWN)
         other = add(session, "p2", BOB, SHARED)
-        said = Comment(
+        said = CommentRow(
             platform="instagram", comment_id="c1", post=other, author_id="u1", username="ann",
             text="nice", created_at=NOW, first_seen=NOW,
         )  # fmt: skip
         theirs = said.model_copy(update={"comment_id": "c2", "author_id": "u2"})
         under = said.model_copy(update={"comment_id": "c3", "author_id": "u3", "post": gone})
-        session.add_all([said, Comment(**theirs.model_dump()), Comment(**under.model_dump())])
+        session.add_all([said, CommentRow(**theirs.model_dump()), CommentRow(**under.model_dump())])
         snapshot = Snapshot(
             dataset="d", name="1", query={"authors": ["instagram/ann"]}, facts={},
             manifest_sha256="x", items=2, created=NOW,
@@ -265,7 +265,7 @@ def test_comments_snapshots_and_learning(database: Database) -> None:
         number = run.id
     removed = forget(database)
     assert (removed.counts["comments"], removed.counts["queries"]) == (1, 1)
-    assert [row.comment_id for row in everything(database, Comment)] == ["c2"]
+    assert [row.comment_id for row in everything(database, CommentRow)] == ["c2"]
     first, second = sorted(everything(database, SnapshotItem), key=lambda item: item.seq)
     assert (first.media, first.sha256, first.record, first.digest) == (None, "", {}, "kept")
     assert (second.sha256, second.record) == (SHARED, {"caption": "words"})

@@ -22,8 +22,7 @@ from skimage import data as photos
 from sqlmodel import SQLModel, col, select
 
 from bot.config import Settings
-from bot.config.settings import Curation as CurationSettings
-from bot.config.settings import Data
+from bot.config.settings import CurationSettings, Data
 from bot.config.values import Threshold
 from bot.core.errors import NothingToDo
 from bot.core.events import Author, Media
@@ -96,7 +95,7 @@ def verdicts(settings: Settings) -> dict[tuple[int, str], Verdict]:
 
 def originals(settings: Settings) -> dict[int, int | None]:
     with opened(settings) as app, app.database.read() as session:
-        return dict(session.exec(select(Curation.media, Curation.original)).all())
+        return dict(session.exec(select(Curation.media, CurationSettings.original)).all())
 
 
 def everything(settings: Settings) -> dict[str, list[Any]]:
@@ -140,7 +139,7 @@ def test_each_check_has_its_verdict_with_score_and_reason(settings: Settings) ->
     assert summary.images == summary.measured == 7
     assert sum(summary.verdicts.values()) == len(found)
     with opened(settings) as app, app.database.read() as session:
-        row = session.get_one(Curation, good)
+        row = session.get_one(CurationSettings, good)
         assert {"sharpness", "brightness", "information", "side", "duplicate"} <= set(row.scores)
         assert session.get_one(MediaRow, dark).state == MediaState.STORED
 

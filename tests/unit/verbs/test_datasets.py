@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from bot.config import Settings
-from bot.config.settings import Track
+from bot.config.settings import TrackSettings
 from bot.core.errors import TagechoError, UsageError
 from bot.core.events import MediaKind
 from bot.platforms.instagram.settings import InstagramAccount as Account
@@ -136,7 +136,10 @@ def test_whatever_stands_in_the_database_is_a_query_or_a_clear_error(value: Any)
 
 def test_datasets_by_name(settings: Settings) -> None:
     account = Account(platform="instagram", username="bot")
-    tracks = [Track(account="main", hashtag="dawn"), Track(account="main", hashtag="hoodie")]
+    tracks = [
+        TrackSettings(account="main", hashtag="dawn"),
+        TrackSettings(account="main", hashtag="hoodie"),
+    ]
     settings = settings.model_copy(update={"accounts": {"main": account}, "tracks": tuple(tracks)})
     with opened(settings) as app:
         put(app, "a", into="hoodie")

@@ -12,10 +12,10 @@ import yaml
 from bot.config import load
 from bot.core.captions import hashtags
 from bot.core.errors import ConfigError, UsageError
-from bot.dataset.export import Options, export
+from bot.dataset.export import ExportOptions, export
 from bot.service.app import App, opened
 from bot.verbs.datasets import create
-from bot.verbs.search import Wanted, find
+from bot.verbs.search import SearchQuery, find
 from bot.verbs.suggest import suggest
 from storage import datasets, queries
 from tests.databases import NOW
@@ -39,8 +39,8 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 @pytest.mark.parametrize("written", SPELLINGS)
 def test_search_finds_the_same_with_and_without_label_fit(app: App, written: str) -> None:
-    plain = find(app.settings, Wanted(hashtags=(written,))).rows
-    fitting = find(app.settings, Wanted(hashtags=(written,), fit=0.5)).rows
+    plain = find(app.settings, SearchQuery(hashtags=(written,))).rows
+    fitting = find(app.settings, SearchQuery(hashtags=(written,), fit=0.5)).rows
     assert len(plain) == len(fitting) == 3
     assert all(CAFE in row["hashtags"] for row in plain)
 
@@ -49,9 +49,9 @@ def test_a_hashtag_is_not_one_that_only_looks_like_it(app: App) -> None:
     put(app, "s1", "u8", hashtags("#straße"), caption="#straße")
     put(app, "s2", "u9", hashtags("#STRASSE"), caption="#STRASSE")
     for written in ("straße", "strasse"):
-        [row] = find(app.settings, Wanted(hashtags=(written,))).rows
+        [row] = find(app.settings, SearchQuery(hashtags=(written,))).rows
         assert row["hashtags"] == [written]
-    assert len(find(app.settings, Wanted(text="strasse")).rows) == 2, "as words they are one"
+    assert len(find(app.settings, SearchQuery(text="strasse")).rows) == 2, "as words they are one"
 
 
 @pytest.mark.parametrize("written", SPELLINGS)
@@ -69,7 +69,7 @@ def test_classes_of_objects(app: App, tmp_path: Path, written: str) -> None:
     with app.database.write() as session:
         datasets.put(session, "d", queries.parse({}), NOW)
     out = tmp_path / "out"
-    export(app.settings, "d", Options("yolo", out, classes=(written,)))
+    export(app.settings, "d", ExportOptions("yolo", out, classes=(written,)))
     names = yaml.safe_load((out / "data.yaml").read_text())["names"]
     assert names[0] == CAFE
     labels = [path.read_text().split()[0] for path in sorted(out.glob("labels/*/*.txt"))]
@@ -78,7 +78,7 @@ def test_classes_of_objects(app: App, tmp_path: Path, written: str) -> None:
 
 def test_a_class_that_no_photo_can_have_is_refused(app: App, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r'--classes: "fun!" is not a hashtag: .!.'):
-        export(app.settings, "d", Options("yolo", tmp_path / "out", classes=("fun!",)))
+        export(app.settings, "d", ExportOptions("yolo", tmp_path / "out", classes=("fun!",)))
 
 
 def test_a_query_that_can_never_match_is_refused(app: App) -> None:

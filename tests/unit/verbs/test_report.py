@@ -19,7 +19,7 @@ import PIL.Image
 import pytest
 
 from bot.core.errors import StorageError
-from bot.verbs.report import THUMBNAIL, Change, ReplyRow, write_page
+from bot.verbs.report import THUMBNAIL, ReplyRow, StateChange, write_page
 from models.images.codec import encode_jpeg, png_mask
 from tests.waiting import PATIENCE
 
@@ -138,7 +138,7 @@ def test_hostile_text_is_only_text(tmp_path: Path) -> None:
             post_url=HOSTILE,
             published_url=HOSTILE,
             before=photo(),
-            history=(Change(NOON, HOSTILE, HOSTILE, HOSTILE),),
+            history=(StateChange(NOON, HOSTILE, HOSTILE, HOSTILE),),
         ),
         title=HOSTILE,
     )
@@ -228,7 +228,9 @@ def test_a_page_without_replies(tmp_path: Path) -> None:
 
 def test_times_are_shown_in_utc(tmp_path: Path) -> None:
     summer = NOON.astimezone(timezone(timedelta(hours=2)))
-    page = written(tmp_path, row(taken_at=summer, history=(Change(summer, "queued", "daemon"),)))
+    page = written(
+        tmp_path, row(taken_at=summer, history=(StateChange(summer, "queued", "daemon"),))
+    )
     texts = [e.text for e in page.all("time")[1:]]
     assert texts == ["2026-05-09 12:00:00 UTC"] * 3
     assert page.one("summary").text == "History: 1 change"

@@ -26,7 +26,7 @@ from bot.core.errors import NothingToDo, UsageError
 from bot.service.app import ServingStages, opened
 from bot.verbs import likeness
 from bot.verbs.likeness import Likeness, prune
-from bot.verbs.search import Wanted, find, rebuild
+from bot.verbs.search import SearchQuery, find, rebuild
 from models.base import Image
 from models.resemblance import Space, nonsense
 from storage import dataset, labels, search
@@ -251,11 +251,11 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def test_a_photo_finds_itself_and_noise_finds_nothing(photos: Settings, tmp_path: Path) -> None:
     for name in ("astronaut3", "coffee0", "chelsea5", "rocket2"):
         path = as_file(crops()[name], tmp_path / "query.png")
-        found = find(photos, Wanted(image=path, limit=3))
+        found = find(photos, SearchQuery(image=path, limit=3))
         assert found.remarks == []
         assert found.rows[0]["url"].endswith(f"/{name}/")
         assert found.rows[0]["score"] > 0.99
-        only = find(photos, Wanted(image=path, hashtags=("coffee",), limit=3)).rows
+        only = find(photos, SearchQuery(image=path, hashtags=("coffee",), limit=3)).rows
         assert {row["hashtags"][0] for row in only} <= {"coffee"}
     random = np.random.default_rng(99)
     noise = [
@@ -267,7 +267,7 @@ def test_a_photo_finds_itself_and_noise_finds_nothing(photos: Settings, tmp_path
     ]
     for n, picture in enumerate(noise):
         path = as_file(picture.astype(np.uint8), tmp_path / "noise.png")
-        assert find(photos, Wanted(image=path)).rows == [], n
+        assert find(photos, SearchQuery(image=path)).rows == [], n
 
 
 def test_without_the_pictures_of_nothing_noise_would_be_found(photos: Settings) -> None:
@@ -325,5 +325,5 @@ def test_the_verb(
 
 def test_an_author_must_be_known(photos: Settings) -> None:
     with pytest.raises(UsageError, match="no collected person"):
-        find(photos, Wanted(author="instagram/zoe"))
-    assert len(find(photos, Wanted(author="instagram/@ann", limit=50)).rows) == 24
+        find(photos, SearchQuery(author="instagram/zoe"))
+    assert len(find(photos, SearchQuery(author="instagram/@ann", limit=50)).rows) == 24
