@@ -37,7 +37,7 @@ def _checks(names: str | tuple[str, ...]) -> str | tuple[str, ...]:
 def _person(text: str) -> str:
     platform, _, name = text.strip().partition("/")
     if not platform or not name or "/" in name:
-        raise ValueError(f"{text[:60]!r}: write PLATFORM/USER, as in instagram/somebody")
+        raise ValueError(f"{text[:60]!r}: write PLATFORM/USER")
     return f"{platform.lower()}/{username(name)}"
 
 

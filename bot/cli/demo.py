@@ -26,7 +26,7 @@ def demo(
     folder: Folder = Path("data/demo"),
     json: Json = False,
 ) -> None:
-    """Run the service against a loopback Instagram with people who post, and show its replies."""
+    """Run the service against a loopback network with people who post, and show its replies."""
     from bot.verbs.demo import demo as start
 
     _stop_on_sigterm()
@@ -41,7 +41,7 @@ def rehearse(
     approve: Annotated[bool, typer.Option("--approve", help="Approve every reply.")] = False,
     json: Json = False,
 ) -> None:
-    """Run your own configuration against the loopback Instagram. Nothing reaches the real one."""
+    """Run your own configuration against a loopback network. Nothing reaches the real one."""
     from bot.verbs.demo import rehearse as start
 
     load(config)

@@ -16,7 +16,7 @@ def forget(
         str | None,
         typer.Argument(
             help="A person: PLATFORM/USER, with the user name or the user id. A post: its "
-            "address, instagram/p/SHORTCODE or PLATFORM:post:ID."
+            "address, or PLATFORM:post:ID."
         ),
     ] = None,
     status: Annotated[

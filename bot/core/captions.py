@@ -9,7 +9,11 @@ from bot.core import text as normal
 
 # Possessive, so that a long caption cannot make it go back over the same text again and again.
 _URL = re.compile(r"(?:https?://|www\.)\S+|(?<![\w.-])[\w-]++\.[\w.-]++/\S*", re.IGNORECASE)
-_NAME = re.compile(r"(?<![A-Za-z0-9_.@/])[@＠]([A-Za-z0-9_][A-Za-z0-9._]{0,29})(?![A-Za-z0-9_@])")
+# A server follows where names are given by servers: @ana@example.org
+_SERVER = r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,8}[A-Za-z]{2,63}"
+_NAME = re.compile(
+    rf"(?<![A-Za-z0-9_.@/])[@＠]([A-Za-z0-9_][A-Za-z0-9._]{{0,29}}(?:{_SERVER})?)(?![A-Za-z0-9_@])"
+)
 _JOINERS = "\u200c\u200d"  # Persian and Indic words and emoji are written with them
 _KEYCAP = "\u20e3"  # the frame around a figure
 _FIGURE = re.compile("[0-9]\ufe0f?\\Z")
@@ -26,8 +30,8 @@ _EMOJI = re.compile(
 def hashtags(caption: str) -> tuple[str, ...]:
     """Hashtags in order of appearance, each once, in their normal form.
 
-    A tag is a run of letters, digits, underscores, marks and emoji of any script, as Instagram
-    links them (`#fun🎉` is one). '#' inside a word, a URL or the emoji #️⃣ starts none, but
+    A tag is a run of letters, digits, underscores, marks and emoji of any script
+    (`#fun🎉` is one). '#' inside a word, a URL or the emoji #️⃣ starts none, but
     '#one#two' are two, and so does one right after a word of a script that is written without
     spaces.
     """
@@ -59,7 +63,10 @@ def one_hashtag(text: str) -> str:
 
 
 def mentions(caption: str) -> tuple[str, ...]:
-    """User names after '@', in order, each once: lower case. Addresses of e-mail are none."""
+    """User names after '@', in order, each once, lower case, with their server where one is named.
+
+    Addresses of e-mail are none.
+    """
     text = _URL.sub(" ", caption)
     names = (match.group(1).rstrip(".").lower() for match in _NAME.finditer(text))
     return tuple(dict.fromkeys(names))

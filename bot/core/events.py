@@ -11,7 +11,7 @@ from typing import Any
 
 class MediaKind(StrEnum):
     PHOTO = "photo"
-    COVER = "cover"  # the cover image of a video or reel
+    COVER = "cover"  # the cover image of a video
 
 
 class TrackKind(StrEnum):

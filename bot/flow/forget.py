@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -48,7 +48,9 @@ class Stores(Protocol):
     def optouts(self) -> OptOuts: ...
 
 
-def forget(stores: Stores, platform: str, name: str) -> dict[str, Any]:
+def forget(
+    stores: Stores, platform: str, name: str, is_id: Callable[[str], bool] = str.isdigit
+) -> dict[str, Any]:
     """Remove everything of this user (name, former name or user id), and leave a tombstone.
 
     Returns counts of what was removed, and the snapshots, exports and models that had something of
@@ -59,12 +61,12 @@ def forget(stores: Stores, platform: str, name: str) -> dict[str, Any]:
         user_id = dataset.find_author(session, platform, name) or _commenter(
             session, platform, name
         )
-        if user_id is None and name.isdigit():
+        if user_id is None and is_id(name):
             user_id = name  # never collected, but the id is enough to keep them out
         if user_id is None:
             raise NothingToDo(
                 f"nobody on {platform} was collected as {name!r}; "
-                "with the numeric user id they are kept out all the same"
+                "with the user id they are kept out all the same"
             )
         stores.optouts.add(session, platform, user_id, now)
         # An export may name their posts and hide who they are, under a key that is no more.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bot.platforms.account import Account
 from bot.platforms.base import Pacer, Platform
+from bot.platforms.spelling import Spelling
 from bot.platforms.ways import Ways
 from bot.schema.values import Rate
 
@@ -43,6 +44,7 @@ class Descriptor:
     build: Callable[[Opening], Platform]  # sends nothing
     actions: Mapping[str, Rate | None]  # each class of requests with its limit; None: no limit
     ways: Ways
+    spelling: Spelling
     streams: bool = False  # its clients are `bot.platforms.base.Streaming`
     credentials: tuple[str, ...] = ()  # what its answers call secrets, to mask in logs
     sdk: Package | None = None

@@ -1,7 +1,7 @@
 """Pacing: token buckets, circuit breakers, and the retry policy of reads.
 
 Both are kept in a `Ledger`, per (account, action class), so that a restart forgets nothing.
-Action classes: read, media, login, upload, publish, comment, dm, delete; `ACCOUNT` stands for all
+Action classes are read, media, login, delete and the platform's own; `ACCOUNT` stands for all
 of them.
 """
 

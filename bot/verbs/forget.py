@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from bot.config import Settings
@@ -12,7 +13,7 @@ from bot.flow import forget as flow
 from bot.platforms import registry
 from bot.service.app import App, opened
 from bot.verbs import likeness
-from bot.verbs.targets import INSTAGRAM, PersonTarget, parse
+from bot.verbs.targets import PersonTarget, parse
 from storage import dataset, retractions
 
 _LISTS = ("snapshots", "exports", "models")
@@ -41,16 +42,25 @@ def forget(settings: Settings, target: str) -> dict[str, Any]:
 
 
 def _forget_person(app: App, person: PersonTarget) -> dict[str, Any]:
-    """As the name is written, and else in lower case: Instagram's have no other, imported ones may.
+    """As the name is written, and else as its platform compares names: imported ones may differ.
 
     Raises NothingToDo.
     """
+    is_id = partial(_is_id, person.platform)
+    found = registry.find(person.platform)
     try:
-        return flow.forget(app, person.platform, person.name)
+        return flow.forget(app, person.platform, person.name, is_id)
     except NothingToDo:
-        if person.platform != INSTAGRAM or person.name == person.name.lower():
+        handle = found.spelling.handle(person.name) if found else person.name
+        if handle == person.name:
             raise
-        return flow.forget(app, person.platform, person.name.lower())
+        return flow.forget(app, person.platform, handle, is_id)
+
+
+def _is_id(platform: str, name: str) -> bool:
+    """Whether this can only be the id of a person; of a platform that we do not know, a number."""
+    found = registry.find(platform)
+    return found.spelling.is_user_id(name) if found else name.isdigit()
 
 
 def deletions(settings: Settings, *, retry: bool) -> list[dict[str, Any]]:
@@ -93,10 +103,10 @@ def _check_platform(app: App, platform: str, name: str = "") -> None:
 
     Raises UsageError.
     """
-    if name.isdigit():
+    if name and _is_id(platform, name):
         return
     with app.database.read() as session:
-        if platform not in registry.names() and not dataset.has_platform(session, platform):
+        if registry.find(platform) is None and not dataset.has_platform(session, platform):
             raise UsageError(
                 f"there is nobody of a platform {platform!r}: say PLATFORM/USER, for example "
                 f"{registry.names()[0]}/somebody"

@@ -1,4 +1,4 @@
-"""Whom or what a person means who asks to be forgotten."""
+"""Whom or what a person names who asks to be forgotten."""
 
 from __future__ import annotations
 
@@ -6,18 +6,10 @@ import re
 from dataclasses import dataclass
 
 from bot.core.errors import UsageError
+from bot.platforms import registry
 
-_LINK = re.compile(
-    r"(?:https?://)?(?:www\.)?instagram\.com/(?:[\w.]+/)?(?:p|reel|tv)/([\w-]+)/?(?:[?#].*)?",
-    re.ASCII,
-)
-_CODE = re.compile(r"([a-z]+)/(?:p|reel|tv)/([\w-]+)/?", re.ASCII)
-_ID = re.compile(r"([a-z]+):post:([\w.-]+)")
-_PERSON = re.compile(r"([a-z]+)/@?([^/\s]+)")
-_NUMBER = re.compile(r"(\d{1,20})(?:_\d+)?", re.ASCII)
-INSTAGRAM = "instagram"
-_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-_LETTERS = 11  # of a shortcode; what follows in a private account's links is no part of the id
+_ID = re.compile(r"([a-z]+):post:(\S{1,300})")
+_UNDER = re.compile(r"([a-z]+)/(\S+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,39 +25,40 @@ class PostTarget:
 
 
 def parse(text: str) -> PersonTarget | PostTarget:
-    """A person as PLATFORM/USER; a post as its address, PLATFORM/p/SHORTCODE or PLATFORM:post:ID.
+    """A person as PLATFORM/USER; a post as its address, with or without its host, or as
+    PLATFORM:post:ID.
 
     Raises UsageError.
     """
     text = text.strip()
-    if found := _LINK.fullmatch(text):
-        return PostTarget(INSTAGRAM, post_id(found[1]))
-    if found := _CODE.fullmatch(text):
-        if found[1] != INSTAGRAM:
-            raise UsageError(f"only instagram has shortcodes; name it as {found[1]}:post:ID")
-        return PostTarget(found[1], post_id(found[2]))
-    if found := _ID.fullmatch(text):
-        return PostTarget(found[1], _checked(found[1], found[2]))
-    if "://" not in text and (found := _PERSON.fullmatch(text)):
-        return PersonTarget(found[1], found[2])
+    if (found := _addressed(text)) is not None:
+        return found
+    if id_ := _ID.fullmatch(text):
+        return PostTarget(id_[1], _checked(id_[1], id_[2]))
+    under = _UNDER.fullmatch(text)
+    platform = registry.find(under[1]) if under else None
+    if under and platform and (post_id := platform.spelling.post(under[2])) is not None:
+        return PostTarget(under[1], post_id)
+    if under and "/" not in under[2].removeprefix("@"):
+        return PersonTarget(under[1], under[2].removeprefix("@"))
+    example = registry.descriptors()[0]
     raise UsageError(
-        "name a person as PLATFORM/USER, for example instagram/somebody, "
-        "and a post by its address, as instagram/p/SHORTCODE or as instagram:post:ID"
+        f"name a person as PLATFORM/USER, for example {example.name}/somebody, and a post by its "
+        f"address, as {example.spelling.example} or as {example.name}:post:ID"
     )
 
 
-def _checked(platform: str, remote_id: str) -> str:
-    """Instagram's is a number; an app may show its author's behind it."""
-    if platform != INSTAGRAM:
-        return remote_id
-    if not (found := _NUMBER.fullmatch(remote_id)):
-        raise UsageError(f"{remote_id!r} is no id of a post: name its number, or its address")
-    return found[1]
+def _addressed(text: str) -> PostTarget | None:
+    """A whole address: it says by itself which platform it is of."""
+    for platform in registry.every() if "/" in text and ("." in text or ":" in text) else ():
+        if (post_id := platform.spelling.post(text)) is not None:
+            return PostTarget(platform.name, post_id)
+    return None
 
 
-def post_id(shortcode: str) -> str:
-    """The number that a shortcode of Instagram spells: nothing has to be asked, or stored."""
-    number = 0
-    for letter in shortcode[:_LETTERS]:
-        number = number * 64 + _ALPHABET.index(letter)
-    return str(number)
+def _checked(platform: str, written: str) -> str:
+    found = registry.find(platform)
+    try:
+        return found.spelling.post_id(written) if found else written
+    except ValueError as error:
+        raise UsageError(str(error)) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.platforms.base import Platform
 from bot.platforms.descriptor import Descriptor, Opening
 from bot.platforms.memory.settings import MemoryAccount
+from bot.platforms.memory.spelling import SPELLING
 from bot.platforms.memory.ways import WAYS
 from bot.schema.values import parse_rate
 
@@ -34,5 +35,6 @@ PLATFORM = Descriptor(
         "delete": parse_rate("60/h"),
     },
     ways=WAYS,
+    spelling=SPELLING,
     streams=True,
 )

@@ -144,3 +144,18 @@ def test_long_captions_are_quick(piece: str) -> None:
     hashtags(caption)
     mentions(caption)
     assert time.thread_time() - started < 1.0  # a few milliseconds, unless something is quadratic
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("for @Ana@Example.ORG!", ("ana@example.org",)),
+        ("@ana@social.example.org. and @ben", ("ana@social.example.org", "ben")),
+        ("＠ana@example.org", ("ana@example.org",)),
+        ("mail ana@example.org", ()),
+        ("@ana@ben @ana@x @ana@-x.org", ()),
+        ("@ana@example.org@other.org", ()),
+    ],
+)
+def test_a_mention_keeps_its_server(caption: str, expected: tuple[str, ...]) -> None:
+    assert mentions(caption) == expected

@@ -31,6 +31,16 @@ def test_the_id_of_a_post() -> None:
     assert parse("other:post:a-1") == PostTarget("other", "a-1")
 
 
+def test_a_platform_whose_ids_are_no_numbers() -> None:
+    entry = "at://did:memory:ana/post/k1"
+    wanted = PostTarget("memory", entry)
+    assert parse(entry) == parse(f"memory:post:{entry}") == parse(f"memory/{entry}") == wanted
+    assert parse("memory/@ana@home.example") == PersonTarget("memory", "ana@home.example")
+    assert parse("memory/did:memory:ana") == PersonTarget("memory", "did:memory:ana")
+    with pytest.raises(UsageError, match="no id of an entry"):
+        parse("memory:post:17")
+
+
 @given(st.text(max_size=40))
 def test_anything_else_is_a_mistake_said(text: str) -> None:
     try:

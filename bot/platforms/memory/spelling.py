@@ -1,0 +1,27 @@
+"""Ids in memory: `did:memory:NAME` for a person, `at://DID/post/KEY` for what they publish."""
+
+from __future__ import annotations
+
+import re
+
+from bot.platforms.spelling import Spelling
+
+_ENTRY = re.compile(r"at://did:memory:[^/\s]+/post/\w+")
+
+
+def post_of(address: str) -> str | None:
+    """A page's address names its author as they are called now, so only the id itself will do."""
+    return address if _ENTRY.fullmatch(address) else None
+
+
+def post_id(written: str) -> str:
+    if not _ENTRY.fullmatch(written):
+        raise ValueError(f"{written!r} is no id of an entry: it begins with at://did:memory:")
+    return written
+
+
+def _is_did(name: str) -> bool:
+    return name.startswith("did:memory:")
+
+
+SPELLING = Spelling(post_of, post_id, _is_did, example="memory:post:at://did:memory:NAME/post/KEY")
