@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import Subquery, func
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, or_, select, update
 
@@ -156,6 +156,59 @@ def due(
     if account is not None:
         statement = statement.where(Reply.account == account)
     return list(session.exec(statement.order_by(col(Reply.id)).limit(limit)))
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many replies may be rendered ahead: in all, and to one author; `today` began then."""
+
+    total: int
+    per_author: int
+    today: datetime
+
+
+def next_to_render(session: Session, account: str, room: Room, now: datetime) -> Reply | None:
+    """The queued reply that may go out first; None when there is none, or no room for it.
+
+    Whoever has the fewest replies ready or sent today comes first, then who asked first.
+    """
+    used = _used(account, room.today)
+    if session.exec(select(func.coalesce(func.sum(used.c.used), 0))).one() >= room.total:
+        return None
+    taken = func.coalesce(used.c.used, 0)
+    statement = (
+        select(Reply)
+        .outerjoin(used, col(Reply.author_id) == used.c.author_id)
+        .where(*_queued(account, now), taken < room.per_author)
+        .order_by(taken, col(Reply.id))
+    )
+    return session.exec(statement.limit(1)).first()
+
+
+def hold_queued(session: Session, account: str, until: datetime, why: str, now: datetime) -> int:
+    """What is queued and due is looked at again then. How many there were."""
+    held = update(Reply).where(*_queued(account, now))
+    return int(session.exec(held.values(not_before=until, reason=why, updated=now)).rowcount)
+
+
+def _queued(account: str, now: datetime) -> tuple[Any, ...]:
+    return (
+        col(Reply.account) == account,
+        col(Reply.state) == S.QUEUED,
+        col(Reply.not_before) <= now,
+    )
+
+
+def _used(account: str, today: datetime) -> Subquery:
+    """By author: replies that are rendered and wait, or that count for today's caps."""
+    ready = col(Reply.state).in_((S.AWAITING_APPROVAL, S.APPROVED))
+    gone = col(Reply.state).in_(COUNTED) & (col(Reply.sending_at) >= today)
+    return (
+        select(col(Reply.author_id), func.count().label("used"))
+        .where(col(Reply.account) == account, or_(ready, gone))
+        .group_by(col(Reply.author_id))
+        .subquery()
+    )
 
 
 def sent_since(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,6 +37,8 @@ from storage.tables import (
 log = structlog.get_logger()
 MAX_ASPECT = 4.0  # longer images are shown letterboxed anyway; more pixels would only cost time
 _JPEG = b"\xff\xd8"  # how a file of it begins
+AHEAD_DAYS = 2  # of replies rendered before they may go out
+BEYOND_CAPS = timedelta(minutes=10)  # until what the caps leave no room for is looked at again
 WAIT_FOR_IMAGE = timedelta(seconds=10)
 
 
@@ -278,20 +280,29 @@ def _encoded(image: Image, canvas: Canvas, alt: str) -> bytes:
         raise NotRenderable(str(error)) from error
 
 
-def claim(database: Database, account: str, now_: Clock) -> Reply | None:
-    """Take the oldest queued reply of this account for rendering."""
+def claim(database: Database, account: str, policy: Policy, now: datetime) -> Reply | None:
+    """Take the queued reply of this account that may go out first, for rendering.
+
+    No more are rendered than the caps let out within AHEAD_DAYS: the rest stays queued.
+    """
     with database.write() as session:
-        for reply in outbox.due(session, ReplyState.QUEUED, now_(), account):
-            if outbox.move(
-                session,
-                reply.id or 0,
-                ReplyState.QUEUED,
-                ReplyState.RENDERING,
-                who="render",
-                now=now_(),
-            ):
-                return reply
-    return None
+        reply = outbox.next_to_render(session, account, _room(policy, now), now)
+        if reply is None:
+            held = outbox.hold_queued(session, account, now + BEYOND_CAPS, "beyond the caps", now)
+            if held:
+                log.info("replies left unrendered", account=account, replies=held)
+            return None
+        outbox.move(
+            session, reply.id or 0, ReplyState.QUEUED, ReplyState.RENDERING, who="render", now=now
+        )
+        return reply
+
+
+def _room(policy: Policy, now: datetime) -> outbox.Room:
+    """At least one, whatever the caps: a person may want to see it."""
+    total = max(1, AHEAD_DAYS * policy.per_day)
+    per_author = max(1, AHEAD_DAYS * policy.per_author_per_day)
+    return outbox.Room(total, per_author, policy.day(now)[0])
 
 
 def _bounded(image: Image, target: int, scale: int) -> Image:

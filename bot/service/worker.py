@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import threading
 import time
@@ -46,6 +48,7 @@ MAX_STORAGE_PAUSE = 5.0  # a look at the disk costs nobody anything
 LOGIN_PAUSE = Backoff(first=20.0, longest=300.0)
 RETRY_MEDIA_EVERY = 10.0
 MAX_RENDERS = 3
+RENDER_NICE = 10
 STORAGE_PAUSE = timedelta(seconds=30)
 
 
@@ -284,12 +287,18 @@ class RenderWorker(Worker):
         self._idle = idle
         self._broken_off = False  # something may have been left in `rendering`
 
+    def run(self) -> None:
+        """Listening and publishing come first. What the networks start in this thread inherits."""
+        with contextlib.suppress(OSError, AttributeError):  # no Linux
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), RENDER_NICE)
+        super().run()
+
     def work(self) -> bool:
         if self._broken_off:
             self._requeue()
         self._broken_off = True  # unless we come to one of the ends below
         for account in self._rules.now.accounts:
-            reply = claim(self._app.database, account, utc_now)
+            reply = claim(self._app.database, account, self._rules.now.policy, utc_now())
             if reply is not None:
                 self._render(reply)
                 self._broken_off = False

@@ -241,7 +241,7 @@ class Flow:
 
     def render(self) -> None:
         """What is queued, as the render worker does."""
-        while (reply := claim(self.database, "main", self.clock)) is not None:
+        while (reply := claim(self.database, "main", self.policy, self.clock())) is not None:
             state, why, columns = rendered_state(self.policy), "", None
             try:
                 columns = self.renderer.render(reply, self.policy)

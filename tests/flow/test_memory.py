@@ -87,7 +87,7 @@ class OnMemory:
             registry.ways,
             self.clock,
         )
-        while (reply := claim(self.database, "main", self.clock)) is not None:
+        while (reply := claim(self.database, "main", self.policy, self.clock())) is not None:
             columns = renderer.render(reply, self.watch.policy)
             assert columns is not None
             with self.database.write() as session:
