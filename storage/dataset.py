@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func
-from sqlmodel import Session, col, or_, select
+from sqlmodel import Session, col, select
 
 from bot.core import text
+from bot.core.errors import UsageError
 from bot.core.events import Author, Media, Post
 from storage import blobs, texts
 from storage.derived import MAX_NAME, derive, usertags
@@ -258,24 +259,74 @@ def settle_media(session: Session, media_id: int, image: Fetched, now: datetime)
         blobs.link(session, image.sha256, image.size, image.mime, now)
 
 
-def find_author(session: Session, platform: str, name: str) -> str | None:
-    """The user id behind a user id or a present or former user name (the latest bearer wins)."""
-    if session.get(AuthorRow, (platform, name)) is not None:
-        return name
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """A person who has, or had, a name; when we saw them by it."""
+
+    user_id: str
+    first_seen: datetime
+    last_seen: datetime
+    latest: bool  # whether it is the last name we saw of them
+
+    def __str__(self) -> str:
+        until = "" if self.latest else f" until {self.last_seen:%Y-%m-%d}"
+        return f"{self.user_id} (since {self.first_seen:%Y-%m-%d}{until})"
+
+
+def bearers(session: Session, platform: str, name: str) -> list[Bearer]:
+    """Everybody of whom something is stored under a user id or a present or former user name.
+
+    A name is found as it is written, else in any spelling. Who has it now comes first.
+    """
+    person = session.get(AuthorRow, (platform, name))
+    if person is not None:
+        return [Bearer(name, person.first_seen, person.last_seen, latest=True)]
     statement = (
-        select(AuthorName.user_id)
+        select(AuthorName, AuthorRow)
         .join(
             AuthorRow,
             (col(AuthorRow.platform) == col(AuthorName.platform))
             & (col(AuthorRow.user_id) == col(AuthorName.user_id)),
         )
-        .where(
-            AuthorName.platform == platform,
-            or_(AuthorName.username == name, AuthorRow.username == name),
-        )
-        .order_by((col(AuthorRow.username) == name).desc(), col(AuthorRow.last_seen).desc())
+        .where(AuthorName.platform == platform, AuthorName.normal == text.username(name))
+        .order_by((col(AuthorRow.username) == col(AuthorName.username)).desc())
+        .order_by(col(AuthorRow.last_seen).desc())
     )
-    return session.exec(statement).first()
+    rows = list(session.exec(statement))
+    found: dict[str, Bearer] = {}
+    for known, author in [row for row in rows if row[0].username == name] or rows:
+        latest = author.username == known.username
+        bearer = Bearer(author.user_id, known.first_seen, known.last_seen, latest)
+        found.setdefault(author.user_id, bearer)
+    return list(found.values())
+
+
+def find_author(session: Session, platform: str, name: str) -> str | None:
+    """The user id behind a user id or a present or former user name (the latest bearer wins)."""
+    return next((one.user_id for one in bearers(session, platform, name)), None)
+
+
+def one_author(session: Session, platform: str, name: str) -> str | None:
+    """The same, where it matters that nobody else is meant: a name that changed hands is refused.
+
+    Raises UsageError with the ids of all who had it.
+    """
+    found = bearers(session, platform, name)
+    if len(found) > 1:
+        people = ", ".join(map(str, found))
+        raise UsageError(
+            f"{platform}/{name} is the name of {len(found)} people: {people}; "
+            f"say which by id, as in {platform}/{found[0].user_id}"
+        )
+    return found[0].user_id if found else None
+
+
+def names_of(session: Session, platform: str, user_id: str) -> frozenset[str]:
+    """Every name we saw of a person, in the normal form."""
+    statement = select(AuthorName.normal).where(
+        AuthorName.platform == platform, AuthorName.user_id == user_id
+    )
+    return frozenset(session.exec(statement))
 
 
 def has_platform(session: Session, platform: str) -> bool:

@@ -318,6 +318,7 @@ class TrackState(SQLModel, table=True):
     polls: int = 0
     found: int = 0
     last_gap: datetime | None = Field(default=None, sa_type=UtcDateTime)  # posts may be missing
+    user_id: str = ""  # of a profile: whom it follows, whoever has the name; "" until it is known
 
 
 class Gap(SQLModel, table=True):

@@ -72,6 +72,21 @@ def track_remove(
     say(f"removed {target} from {config}")
 
 
+@app.command("accept")
+def track_accept(
+    target: Annotated[str, typer.Argument(help="'@profile'.")], config: Config = CONFIG
+) -> None:
+    """Follow the person who has this name now, after it changed hands."""
+    from bot.core.events import TrackKind
+    from bot.verbs.tracks import accept
+
+    kind, name = target_of(target)
+    if kind is not TrackKind.PROFILE:
+        raise UsageError(f"{target!r}: only a profile changes hands; write '@name'")
+    for key in accept(prepare(config), name):
+        say(f"{key} follows who is {target} now")
+
+
 def target_of(text: str) -> tuple[TrackKind, str]:
     if text.startswith("#"):
         return TrackKind.HASHTAG, text[1:]

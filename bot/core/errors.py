@@ -103,6 +103,10 @@ class TargetGone(Refused):
     """The post or person is deleted, archived or never existed."""
 
 
+class NameTaken(Refused):
+    """The name of a profile belongs to another person than before."""
+
+
 class TargetPrivate(Refused):
     pass
 

@@ -90,6 +90,7 @@ class Page:
     posts: tuple[Post, ...]
     cursor: str | None = None  # None: there is no further page
     aside: tuple[Post, ...] = ()  # found elsewhere: they do not show how far the listing has come
+    owner: str = ""  # of a profile: the user id that its name stands for; "" where it is not said
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ import structlog
 from sqlmodel import Session, col, select
 
 from bot.core.clock import utc_now
-from bot.core.errors import NothingToDo
+from bot.core.errors import NothingToDo, UsageError
+from bot.core.text import username
 from bot.flow.policy import Deleted
 from storage import dataset, outbox
 from storage import forget as removal
@@ -54,13 +55,12 @@ def forget(
     """Remove everything of this user (name, former name or user id), and leave a tombstone.
 
     Returns counts of what was removed, and the snapshots, exports and models that had something of
-    it. Raises NothingToDo for somebody we never saw under that name.
+    it. Raises NothingToDo for somebody we never saw under that name, UsageError for a name that
+    several people had.
     """
     now = utc_now()
     with stores.database.write() as session:
-        user_id = dataset.find_author(session, platform, name) or _commenter(
-            session, platform, name
-        )
+        user_id = _whom(session, platform, name)
         if user_id is None and is_id(name):
             user_id = name  # never collected, but the id is enough to keep them out
         if user_id is None:
@@ -138,10 +138,25 @@ def _done(stores: Stores, removed: Removed, what: str, platform: str) -> dict[st
     return {**removed.counts, **removed.contained.as_dict()}
 
 
-def _commenter(session: Session, platform: str, name: str) -> str | None:
-    """Of whom nothing was collected but a comment."""
+def _whom(session: Session, platform: str, name: str) -> str | None:
+    """The user id; also of somebody of whom nothing was collected but a comment.
+
+    Raises UsageError when several people are known under the name.
+    """
+    user_id = dataset.one_author(session, platform, name)
+    if user_id == name:
+        return user_id
+    spellings = (name, username(name))
     statement = select(CommentRow.author_id).where(
         CommentRow.platform == platform,
-        (CommentRow.username == name) | (CommentRow.author_id == name),
+        col(CommentRow.username).in_(spellings) | (CommentRow.author_id == name),
     )
-    return session.exec(statement.order_by(col(CommentRow.created_at).desc())).first()
+    people = sorted({*session.exec(statement), *([user_id] if user_id else [])})
+    if name in people:
+        return name
+    if len(people) > 1:
+        raise UsageError(
+            f"{platform}/{name} is the name of {len(people)} people: {', '.join(people)}; "
+            f"say which by id, as in {platform}/{people[0]}"
+        )
+    return people[0] if people else None

@@ -201,7 +201,8 @@ class Ingest:
         one that replies. The unique key of `replies` keeps it at one.
         """
         now, track, post = self._clock(), watch.track, stored.post
-        trigger = decide(post, watch, opted_out=False, now=now)
+        known_as = dataset.names_of(session, post.platform, post.author.user_id)
+        trigger = decide(post, watch, opted_out=False, now=now, known_as=known_as)
         decision = trigger.kind if isinstance(trigger, Trigger) else trigger.reason
         dataset.found_by(session, stored.row, track.key, track.dataset, decision, now)
         if not isinstance(trigger, Trigger):

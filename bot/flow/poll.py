@@ -12,7 +12,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from bot.core.clock import Clock, utc_now
-from bot.core.errors import NetworkError, RateLimited, StorageError, TargetGone
+from bot.core.errors import NameTaken, NetworkError, RateLimited, StorageError, TargetGone
 from bot.core.events import Page, Post, TrackKind
 from bot.flow.forget import Files, gone_at_source
 from bot.flow.ingest import Ingest, Taken
@@ -114,6 +114,8 @@ class Poller:
         while True:
             page = reader(platform, track)(cursor)
             self._ingest.alive()
+            if cursor is None and page.owner:
+                self._check_owner(track, page.owner)
             before = len(posts)
             posts.update((post.post_id, post) for post in page.posts)
             aside.update((post.post_id, post) for post in page.aside)
@@ -124,6 +126,18 @@ class Poller:
             if len(posts) >= limit or empty == EMPTY_PAGES:
                 return list((posts | aside).values()), page.cursor
             cursor = page.cursor
+
+    def _check_owner(self, track: Track, owner: str) -> None:
+        """A profile's track follows a person. Raises NameTaken when somebody else has the name."""
+        with self._database.write() as session:
+            state = _state(session, track.key)
+            state.user_id = state.user_id or owner
+            followed = state.user_id
+        if followed != owner:
+            raise NameTaken(
+                f"@{track.name} is user {owner} now and was user {followed}: nothing is stored; "
+                f"`tagecho track accept @{track.name}` follows the new one"
+            )
 
     def _verify_vanished(self, platform: Platform, watch: Watch, posts: list[Post]) -> None:
         """Stored posts that a profile's listing should show and does not: deleted?"""

@@ -104,7 +104,15 @@ class Publisher:
             out = self._channel.opted_out(session, post.author, reply.source_post)
             if reply.post is not None and not out:
                 dataset.see(session, reply.post, post, self._channel.clock())
-            why = still_wanted(post, reply.trigger, track, policy, self._us, opted_out=out)
+            why = still_wanted(
+                post,
+                reply.trigger,
+                track,
+                policy,
+                self._us,
+                opted_out=out,
+                known_as=dataset.names_of(session, post.platform, post.author.user_id),
+            )
             if why is not None:
                 self._channel.move(session, reply, S.APPROVED, S.CANCELLED, why)
         return post.author if why is None else None

@@ -52,13 +52,23 @@ class Watch:
     us: Us
 
 
-def decide(post: Post, watch: Watch, *, opted_out: bool, now: datetime) -> Trigger | NoTrigger:
-    """The rules in the order an operator would ask them; each has a test that reads the network."""
+def decide(
+    post: Post,
+    watch: Watch,
+    *,
+    opted_out: bool,
+    now: datetime,
+    known_as: frozenset[str] = frozenset(),
+) -> Trigger | NoTrigger:
+    """The rules in the order an operator would ask them; each has a test that reads the network.
+
+    `known_as`: every name we saw of the author, in the normal form.
+    """
     policy, us = watch.policy, watch.us
     asked = _asked(post, watch.track, policy, us.me)
     if asked is None:
         return NoTrigger("nothing in it asks for a reply")
-    refusal = _refusal(post, policy, us, opted_out=opted_out)
+    refusal = _refusal(post, policy, us, known_as, opted_out=opted_out)
     if refusal is not None:
         return NoTrigger(refusal)
     if now - post.taken_at > policy.max_age:
@@ -69,14 +79,21 @@ def decide(post: Post, watch: Watch, *, opted_out: bool, now: datetime) -> Trigg
 
 
 def still_wanted(
-    post: Post, trigger: str, track: Track | None, policy: Policy, us: Us, *, opted_out: bool
+    post: Post,
+    trigger: str,
+    track: Track | None,
+    policy: Policy,
+    us: Us,
+    *,
+    opted_out: bool,
+    known_as: frozenset[str] = frozenset(),
 ) -> str | None:
     """Before sending, on the fresh post: why the reply is no longer wanted, or None.
 
     Age is not asked again: the trigger was young when it was seen, and approvals expire on their
     own. A `track` trigger is the operator's word: no sign in the post, but one on the track.
     """
-    refusal = _refusal(post, policy, us, opted_out=opted_out)
+    refusal = _refusal(post, policy, us, known_as, opted_out=opted_out)
     if refusal is not None:
         return refusal
     if track is None:
@@ -115,13 +132,16 @@ def _asked(post: Post, track: Track, policy: Policy, me: Author) -> Trigger | No
     return None
 
 
-def _refusal(post: Post, policy: Policy, us: Us, *, opted_out: bool) -> str | None:
+def _refusal(
+    post: Post, policy: Policy, us: Us, known_as: frozenset[str], *, opted_out: bool
+) -> str | None:
     author = post.author
     if not policy.enabled:
         return "replies are switched off"
     if author.user_id in {us.me.user_id, *us.ours} or username(author.username) in us.names:
         return "our own post"
-    if author.user_id in policy.ignore or username(author.username) in policy.ignore:
+    # Who had an ignored name and renamed is still the one that was meant; who took it may be.
+    if policy.ignore & {author.user_id, username(author.username), *known_as}:
         return "on the ignore list"
     if looks_automated(author):
         return "a bot"

@@ -99,6 +99,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
         with opened(settings) as app, app.database.read() as session:
             deletions = retractions.states(session)
             times = _times(session)
+            names = _names(session)
             app.database.verify(outbox.VITAL)
     except StorageError as error:
         yield Finding("database", False, str(error), error.exit_code)
@@ -107,6 +108,20 @@ def _database(settings: Settings) -> Iterator[Finding]:
     yield Finding("database", True, f"{kind}, schema up to date")
     yield _deletions(deletions)
     yield times
+    yield names
+
+
+def _names(session: Session) -> Finding:
+    """Whether a profile that is tracked belongs to another person now."""
+    from sqlmodel import col, select  # noqa: PLC0415
+
+    from bot.core.errors import NameTaken  # noqa: PLC0415
+    from storage.tables import TrackState  # noqa: PLC0415
+
+    taken = select(TrackState).where(col(TrackState.error).startswith(NameTaken.__name__))
+    found = [f"{state.track}: {state.error}" for state in session.exec(taken)]
+    text = "; ".join(found) or "every tracked profile is whose it was"
+    return Finding("names", not found, text, NameTaken.exit_code)
 
 
 def _times(session: Session) -> Finding:

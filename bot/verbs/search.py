@@ -151,7 +151,7 @@ def _author(session: Session, wanted: SearchQuery) -> tuple[str, str]:
     name = name.lstrip("@")
     known = session.exec(select(AuthorRow.platform).distinct()).all()
     for one in [platform or wanted.platform] if platform or wanted.platform else sorted(known):
-        if user_id := dataset.find_author(session, one, name):
+        if user_id := dataset.one_author(session, one, name):
             return one, user_id
     raise UsageError(f"no collected person has the name {wanted.author!r}")
 

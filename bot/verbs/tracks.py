@@ -6,6 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from bot.config import Settings
+from bot.core import text
+from bot.core.errors import NameTaken, NothingToDo
+from bot.core.events import TrackKind
 from bot.service.app import opened, tracks_of
 from storage import gaps
 from storage.tables import Gap, Health, TrackState
@@ -39,10 +42,31 @@ def _health(state: TrackState | None, open_gaps: list[Gap]) -> str:
     if state is None:
         return Health.NEW
     if state.health == Health.FAILING:
-        return f"failing since {state.failing_since:%Y-%m-%d %H:%M} UTC"
+        since = f"failing since {state.failing_since:%Y-%m-%d %H:%M} UTC"
+        return f"{since} ({state.error})" if state.error.startswith(NameTaken.__name__) else since
     notes = [state.error] if state.error else []
     notes += [_missing(gap) for gap in open_gaps]
     return f"{state.health} ({'; '.join(notes)})" if notes else state.health
+
+
+def accept(settings: Settings, username: str) -> list[str]:
+    """From now on, the tracks of this profile follow whoever has its name. Returns their keys.
+
+    Raises NothingToDo when there is no such track.
+    """
+    name = text.username(username)
+    keys = [
+        key
+        for key, track in tracks_of(settings).items()
+        if track.kind is TrackKind.PROFILE and track.name == name
+    ]
+    if not keys:
+        raise NothingToDo(f"no track follows @{name}")
+    with opened(settings) as app, app.database.write() as session:
+        for key in keys:
+            if (state := session.get(TrackState, key)) is not None:
+                state.user_id, state.error = "", ""
+    return keys
 
 
 def _missing(gap: Gap) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from bot.core.errors import LoginRequired
+from bot.core.errors import LoginRequired, UsageError
 from bot.core.events import Receipt, Step, TrackKind
 from bot.flow.fetch import Limits
 from bot.flow.forget import forget, forget_post, gone_at_source
@@ -410,3 +410,25 @@ def test_noticed_when_a_comment_in_doubt_is_looked_for(flow: Flow, really: bool)
     assert deleted_posts(flow) == ([] if really else [False])
     retract(flow)
     assert len(deleted(flow)) == really
+
+
+def test_a_name_of_two_people_forgets_nobody_until_an_id_is_said(flow: Flow) -> None:
+    flow.track()
+    first = flow.post("ana", "#sunset one")
+    flow.poll()
+    followed = first.user_pk
+    flow.box.world.rename("ana", "ana.new")
+    flow.person("ana")
+    taker = flow.box.world.user("ana").pk
+    flow.post("ana", "#sunset two")
+    flow.poll()
+    with pytest.raises(UsageError) as told:
+        forget(flow, "instagram", "ana")
+    assert followed in str(told.value) and taker in str(told.value)
+    with flow.database.read() as session:
+        assert len(session.exec(select(PostRow)).all()) == 2
+        assert session.exec(select(OptOut)).all() == []
+    assert forget(flow, "instagram", followed)["posts"] == 1
+    with flow.database.read() as session:
+        assert [row.author_id for row in session.exec(select(PostRow))] == [taker]
+    assert forget(flow, "instagram", "ana")["posts"] == 1, "now it is one person's name"

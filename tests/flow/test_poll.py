@@ -12,7 +12,14 @@ import pytest
 from sqlalchemy import event
 from sqlmodel import col, select
 
-from bot.core.errors import StorageError, TagechoError, TargetGone, TargetPrivate, Unavailable
+from bot.core.errors import (
+    NameTaken,
+    StorageError,
+    TagechoError,
+    TargetGone,
+    TargetPrivate,
+    Unavailable,
+)
 from bot.core.events import Media, Page, TrackKind
 from bot.flow.forget import forget
 from bot.flow.policy import Track
@@ -501,6 +508,40 @@ def test_a_profile_that_deleted_everything(flow: Flow) -> None:
         flow.box.world.delete(post.pk)
     flow.poll()
     assert all(row(flow, post).deleted_at for post in posts)
+
+
+def test_a_name_that_changes_hands_stops_its_track_until_somebody_says_so(flow: Flow) -> None:
+    track = flow.track("ana", TrackKind.PROFILE)
+    first = flow.post("ana", "mine")
+    flow.poll()
+    followed = health(flow, track).user_id
+    flow.box.world.rename("ana", "ana.new")
+    flow.person("ana")
+    other = flow.post("ana", "somebody else's")
+    with pytest.raises(NameTaken, match=f"@ana is user \\d+ now and was user {followed}"):
+        flow.poll()
+    assert stored(flow, track) == ids([first]), "nothing of the other one"
+    state = health(flow, track)
+    assert (state.health, state.user_id) == ("failing", followed)
+    assert "track accept @ana" in state.error
+    with flow.database.write() as session:  # as `tagecho track accept` does
+        session.get_one(TrackState, track.key).user_id = ""
+    flow.poll()
+    assert stored(flow, track) == ids([first, other])
+    assert health(flow, track).health == "ok"
+
+
+def test_who_was_ignored_by_name_is_ignored_under_the_next_one(flow: Flow) -> None:
+    flow.using(ignore=frozenset({"ana"}))
+    flow.track("ana", TrackKind.PROFILE, reply="tint")
+    flow.post("ana", "one")
+    flow.poll()
+    flow.box.world.rename("ana", "ana.new")
+    renamed = flow.track("ana.new", TrackKind.PROFILE, reply="tint")
+    flow.post("ana.new", "two")
+    flow.poll(renamed)
+    with flow.database.read() as session:
+        assert set(session.exec(select(PostTrack.decision))) == {"on the ignore list"}
 
 
 def test_a_renamed_author_is_the_same_person(flow: Flow) -> None:

@@ -115,7 +115,7 @@ class Reader:
             answer = own_feed(client, user_id, max_id)
             following = _max_id(answer)
             cursor = f"{user_id}:{following}" if following else None
-            return Page(posts_from(answer["items"]), cursor), not answer["items"]
+            return Page(posts_from(answer["items"]), cursor, owner=user_id), not answer["items"]
 
         return self._session.call("read", what, request)
 

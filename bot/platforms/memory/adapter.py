@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -59,9 +60,12 @@ class MemoryPlatform:
                 raise TargetGone(f"{handle}: nobody of that name")
             if person.is_private:
                 raise TargetPrivate(f"{handle}: private")
+            owner.append(person.user_id)
             return [post for post in self._posts() if post.author.user_id == person.user_id]
 
-        return self._listed(posts, cursor)
+        owner: list[str] = []
+        page = self._listed(posts, cursor)
+        return replace(page, owner=owner[-1])
 
     def mentions(self, cursor: str | None = None) -> Page:
         me = self._here()

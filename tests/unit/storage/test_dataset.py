@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlmodel import Session, col, select
 
+from bot.core.errors import UsageError
 from bot.core.events import Author, Media, Place, Post, UserTag
 from storage import dataset
 from storage.database import Database
@@ -376,3 +377,24 @@ def test_counts(database: Database) -> None:
     with database.read() as session:
         expected = {"posts": 2, "images_stored": 1, "images_pending": 1}
         assert dataset.counts(session) == expected
+
+
+def test_a_name_of_two_people_is_refused_with_their_ids_and_dates(database: Database) -> None:
+    day = timedelta(days=1)
+    with database.write() as session:
+        dataset.see_author(session, Author("instagram", "11", "ana"), NOW)
+        dataset.see_author(session, Author("instagram", "11", "ana"), NOW + day)
+        dataset.see_author(session, Author("instagram", "11", "ana.new"), NOW + 2 * day)
+        assert dataset.one_author(session, "instagram", "ana") == "11", "a former name"
+        dataset.see_author(session, Author("instagram", "22", "ana"), NOW + 3 * day)
+    with database.read() as session:
+        with pytest.raises(UsageError) as told:
+            dataset.one_author(session, "instagram", "ANA")
+        assert "2 people: 22 (since 2026-03-04), 11 (since 2026-03-01 until 2026-03-02)" in str(
+            told.value
+        )
+        for user_id in ("11", "22"):
+            assert dataset.one_author(session, "instagram", user_id) == user_id
+        assert dataset.one_author(session, "instagram", "ana.new") == "11"
+        assert dataset.one_author(session, "instagram", "nobody") is None
+        assert dataset.names_of(session, "instagram", "11") == {"ana", "ana.new"}
