@@ -810,3 +810,50 @@ reply = "tnit"
     assert ':8: tracks[0].evry: unknown key (did you mean "every"?)' in message
     assert ':6: tracks[0].account: "mian" is not under [accounts]' in message
     assert ':9: tracks[0].reply: "tnit" is not one of' in message
+
+
+# --- more than one platform ---
+
+
+MEMORY = '[accounts.side]\nplatform = "memory"\nusername = "imagebot"\n'
+
+
+def test_an_account_has_the_keys_of_its_platform() -> None:
+    text = ACCOUNT + MEMORY + 'server = "other.example"\n'
+    accounts = parse(text, Path("config.toml"), {"TAGECHO_ACCOUNTS__SIDE__TOKEN": SECRET}).accounts
+    assert accounts["side"].handle == "imagebot@other.example"
+    assert accounts["main"].handle == "imagebot"
+    assert SECRET not in repr(accounts)
+    assert complaints(f"{ACCOUNT}{MEMORY}proxy = 'http://127.0.0.1:1'") == [
+        "config.toml:7: accounts.side.proxy: unknown key"
+    ]
+    assert complaints(f"{ACCOUNT}server = 'x.example'") == [
+        "config.toml:4: accounts.main.server: unknown key"
+    ]
+    assert complaints(f"{ACCOUNT}{MEMORY}token = '{SECRET}'") == [
+        "config.toml:7: accounts.side.token: no secrets in this file; "
+        "set TAGECHO_ACCOUNTS__SIDE__TOKEN or TAGECHO_ACCOUNTS__SIDE__TOKEN_FILE"
+    ]
+
+
+def test_one_name_on_two_servers_is_two_accounts() -> None:
+    text = MEMORY + MEMORY.replace("side", "third") + 'server = "other.example"\n'
+    assert len(parse(text, Path("config.toml"), {}).accounts) == 2
+    assert complaints(MEMORY + MEMORY.replace("side", "third")) == [
+        "config.toml:6: accounts.third.username: is the username of accounts.side too"
+    ]
+
+
+def test_each_platform_has_one_of_the_ways() -> None:
+    assert complaints(f"{ACCOUNT}{MEMORY}[replies]\nmode = 'dm'\n") == [
+        "config.toml:4: accounts.side: its platform has none of the ways of [replies]; "
+        "add one of reply"
+    ]
+    both = f"{ACCOUNT}{MEMORY}[replies]\nmode = 'dm'\nfallback = ['reply']\n"
+    assert parse(both, Path("config.toml"), {}).replies.fallback == ("reply",)
+    assert complaints(f"{MEMORY}[replies]\nmode = 'story'\n") == [
+        'config.toml:5: replies.mode: "story" is not one of reply'
+    ]
+    assert registry.ways("memory", ("dm", "reply"))[0].name == "reply"
+    assert [mode.name for mode in registry.ways("instagram", ("dm", "reply"))] == ["dm"]
+    assert [mode.name for mode in registry.ways("instagram", ("",))] == ["post"]
