@@ -27,7 +27,7 @@ def demo(
     json: Json = False,
 ) -> None:
     """Run the service against a loopback network with people who post, and show its replies."""
-    from bot.verbs.demo import demo as start
+    from bot.verbs.demo.demonstration import demo as start
 
     _stop_on_sigterm()
     start(folder, seconds=seconds, rate=rate, as_json=json)
@@ -42,7 +42,7 @@ def rehearse(
     json: Json = False,
 ) -> None:
     """Run your own configuration against a loopback network. Nothing reaches the real one."""
-    from bot.verbs.demo import rehearse as start
+    from bot.verbs.demo.rehearsal import rehearse as start
 
     load(config)
     _stop_on_sigterm()

@@ -12,7 +12,7 @@ import pytest
 
 from bot.config import load
 from bot.core.errors import AccountLocked, UsageError
-from bot.verbs.demo import _contained, _fresh
+from bot.verbs.demo.folder import contained, fresh
 
 pytestmark = pytest.mark.slow
 
@@ -53,17 +53,17 @@ def test_a_rehearsal_never_opens_the_real_database(tmp_path: Path) -> None:
 def test_a_second_one_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     """It used to delete the data of the one that runs."""
     folder = tmp_path / "demo"
-    with _fresh(folder):
+    with fresh(folder):
         (folder / "data").mkdir()
         (folder / "data" / "file").touch()
-        with pytest.raises(AccountLocked, match="in use by another"), _fresh(folder):
+        with pytest.raises(AccountLocked, match="in use by another"), fresh(folder):
             pass
         assert (folder / "data" / "file").exists()
-    with _fresh(folder):
+    with fresh(folder):
         assert not (folder / "data").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "file").touch()
-    with pytest.raises(UsageError, match="holds something else"), _fresh(tmp_path / "mine"):
+    with pytest.raises(UsageError, match="holds something else"), fresh(tmp_path / "mine"):
         pass
     assert (tmp_path / "mine" / "file").exists()
 
@@ -73,4 +73,4 @@ def test_a_database_outside_of_its_folder_is_refused(tmp_path: Path, url: str) -
     (tmp_path / "config.toml").write_text(CONFIG)
     settings = load(tmp_path / "config.toml", {"TAGECHO_DATA__URL": url})
     with pytest.raises(UsageError, match="must lie in"):
-        _contained(settings, tmp_path)
+        contained(settings, tmp_path)

@@ -1,0 +1,75 @@
+"""The loopback network in a process of its own, and what leads an account to it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from bot.core.errors import NetworkError
+from bot.verbs.demo.children import end, end_with_us
+
+
+@dataclass(frozen=True, slots=True)
+class Loopback:
+    """The sandbox in its own process."""
+
+    process: subprocess.Popen[str]
+    addresses: Mapping[str, Any]
+
+    def ask(self, order: str, **body: Any) -> dict[str, Any]:
+        """GET without a body, POST with one. Raises NetworkError."""
+        data = json.dumps(body).encode() if body else None
+        url = self.addresses["control"] + order
+        try:
+            with urllib.request.urlopen(url, data, timeout=10) as answer:  # noqa: S310 - loopback
+                result: dict[str, Any] = json.load(answer)
+                return result
+        except OSError as error:
+            raise NetworkError(f"the loopback network does not answer: {error}") from error
+
+
+@contextlib.contextmanager
+def loopback(folder: Path, rate: float, options: list[str]) -> Iterator[Loopback]:
+    command = [sys.executable, "-m", "bot.platforms.sandbox", "--json"]
+    command += ["--dir", str(folder / "network"), "--rate", str(rate), *options]
+    process = subprocess.Popen(  # noqa: S603 - our own module
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=end_with_us,  # noqa: PLW1509 - one system call, and we have no threads
+    )
+    try:
+        line = _first_line(process.stdout)
+        if not line:
+            raise NetworkError("the loopback network did not start")
+        yield Loopback(process, json.loads(line))
+    finally:
+        end(process)
+
+
+def _first_line(stream: IO[str] | None) -> str:
+    return stream.readline() if stream is not None else ""
+
+
+def account_variables(prefix: str, network: Loopback) -> dict[str, str]:
+    """The keys that lead to this network, as the environment has them."""
+    return {
+        prefix + key.upper(): value if isinstance(value, str) else ",".join(value)
+        for key, value in network.addresses["account"].items()
+    }
+
+
+def secret_variables(names: list[str], network: Loopback) -> dict[str, str]:
+    return {
+        f"TAGECHO_ACCOUNTS__{name.upper()}__{key.upper()}": value
+        for name in names
+        for key, value in network.addresses["secrets"].items()
+    }

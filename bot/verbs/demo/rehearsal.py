@@ -1,0 +1,74 @@
+"""`tagecho rehearse`: the operator's own file on the loopback network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bot import config
+from bot.config import Settings
+from bot.core.errors import UsageError
+from bot.platforms import registry
+from bot.platforms.account import Account
+from bot.schema.values import format_duration
+from bot.verbs.demo.folder import fresh
+from bot.verbs.demo.loopback import account_variables, loopback, secret_variables
+from bot.verbs.demo.run import Script, show
+
+
+def rehearse(
+    path: Path,
+    folder: Path,
+    *,
+    seconds: float | None,
+    rate: float,
+    approve: bool,
+    as_json: bool,
+) -> None:
+    """The operator's own file: only addresses, secrets and the data folder are replaced.
+
+    `approve` plays the person who approves; without it, replies wait as they would.
+    """
+    folder = folder.resolve()
+    settings = config.load(path)
+    names = list(settings.accounts)
+    if len(names) != 1:
+        raise UsageError("a rehearsal plays one account: give a file that has exactly one")
+    with fresh(folder), loopback(folder, rate, _cast(settings, names[0])) as network:
+        if (here := settings.accounts[names[0]].platform) != network.addresses["platform"]:
+            raise UsageError(f"there is no loopback network of {here}")
+        name = f"TAGECHO_ACCOUNTS__{names[0].upper()}__"
+        environ = secret_variables(names, network) | {
+            **account_variables(name, network),
+            "TAGECHO_DATA__DIR": str(folder / "data"),
+            "TAGECHO_DATA__URL": "",
+            "TAGECHO_HEALTH__LISTEN": "",
+        }
+        if approve:
+            environ["TAGECHO_REPLIES__APPROVAL"] = "false"
+        waits = settings.replies.approval and not approve
+        note = f"a rehearsal of {path}" + (
+            "; replies wait for approval, as they would (--approve plays that person)"
+            if waits
+            else ""
+        )
+        rare = sorted({t.every for t in settings.tracks if seconds and t.every.seconds >= seconds})
+        if rare:
+            note += f"; what is looked at every {format_duration(rare[0])} is looked at only once"
+        script = Script(path, note, environ, dropped=("TAGECHO_ACCOUNTS__", "TAGECHO_DATA__"))
+        show(network, script, folder, seconds, as_json=as_json)
+
+
+def _cast(settings: Settings, account: str) -> list[str]:
+    """The people and hashtags the operator's file speaks of, as options of the sandbox."""
+    options = ["--bot", settings.accounts[account].username]
+    for track in settings.tracks:
+        options += [f"--{track.kind}", track.name]
+    if settings.replies.opt_in_hashtags:
+        options += ["--opt-in", settings.replies.opt_in_hashtags[0]]
+    return options + _secret_options(settings.accounts[account])
+
+
+def _secret_options(account: Account) -> list[str]:
+    """The network makes up such secrets as the operator has; theirs stay untouched."""
+    named = [name for name in registry.secret_names() if getattr(account, name, None) is not None]
+    return [word for name in named for word in ("--secret", name)]
