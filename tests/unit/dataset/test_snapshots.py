@@ -216,7 +216,7 @@ def test_an_edited_caption_is_frozen_as_edited(settings: Settings) -> None:
 
     with opened(settings) as app:
         put(app, "p1", caption="with my phone number")
-        post = make_post("p1", caption="without")
+        post = make_post("p1", caption="without", hashtags=("hoodie",))
         with app.database.write() as session:
             row = session.exec(select(PostRow)).one()
             post = replace(post, author=replace(post.author, user_id=row.author_id))
