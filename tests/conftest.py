@@ -2,26 +2,32 @@
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 import structlog
-from hypothesis import HealthCheck, settings
 
+from tests.command import tagecho
 from tests.databases import database, database_url, open_database, postgres_server
 from tests.sandbox import no_foreign_ca, raw_client, sandbox
+from tests.settings import empty_data, settings
 
 __all__ = [
     "database",
     "database_url",
+    "empty_data",
     "no_foreign_ca",
     "open_database",
     "postgres_server",
     "raw_client",
     "sandbox",
+    "settings",
+    "tagecho",
 ]
 
 # No example is judged by how long it takes: that says how busy the machine is.
-settings.register_profile("tagecho", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("tagecho")
+PATIENT = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("tagecho", deadline=None, suppress_health_check=PATIENT)
+hypothesis.settings.load_profile("tagecho")
 
 
 @pytest.fixture(autouse=True)

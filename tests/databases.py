@@ -25,7 +25,7 @@ import pytest
 from sqlalchemy import URL, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from bot.core.events import Author, Media, Post
 from storage import outbox
@@ -143,6 +143,11 @@ def make_post(post_id: str = "p1", **changes: Any) -> Post:
         media=(Media(0, f"https://media.example/{post_id}.jpg"),),
     )
     return replace(post, **changes)
+
+
+def rows(database: Database, table: type[Any]) -> list[Any]:
+    with database.read() as session:
+        return list(session.exec(select(table)))
 
 
 def queue_reply(session: Session, source_post: str = "p1", **changes: Any) -> int | None:

@@ -134,3 +134,24 @@ def mask(
                 created=NOW,
             )
         )
+
+
+def add_image(
+    app: App, name: str, data: bytes, days: int = 0, tags: tuple[str, ...] = ("sunset",)
+) -> int:
+    """One post of one image; its media id."""
+    with Pil.open(io.BytesIO(data)) as image:
+        size = image.size
+    item = Media(0, f"https://m/{name}")
+    post = make_post(
+        name,
+        author=Author("instagram", f"u-{name}", name),
+        hashtags=tags,
+        media=(item,),
+        taken_at=NOW + timedelta(days=days),
+    )
+    sha256 = app.originals.put(data)
+    fetched = Fetched(item, MediaState.STORED, sha256, len(data), "image/jpeg", *size)
+    with app.database.write() as session:
+        row = dataset.add(session, post, [fetched], NOW)
+        return session.exec(select(MediaRow.id).where(MediaRow.post == row)).one() or 0

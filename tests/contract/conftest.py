@@ -10,6 +10,7 @@ import pytest
 
 from bot.platforms.instagram.adapter import InstagramPlatform
 from bot.platforms.sandbox.server import Sandbox
+from bot.platforms.sandbox.things import Post
 from tests.contract.instagram_kit import OpenPacer, account
 from tests.waiting import PATIENCE
 
@@ -43,3 +44,10 @@ def platform(
         made.login()
         yield made
         box.faults.clear()
+
+
+@pytest.fixture
+def source(sandbox: Sandbox) -> Post:
+    """A post of ana's that asks, as the network has it."""
+    sandbox.world.add_user("ana")
+    return sandbox.world.add_post("ana", "@imagebot please")

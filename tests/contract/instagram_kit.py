@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import requests
-from PIL import Image
 
 from bot.core.events import Author, Post, Receipt, Step
 from bot.platforms.instagram.adapter import InstagramPlatform
@@ -17,6 +15,7 @@ from bot.platforms.instagram.kinds import StepKind
 from bot.platforms.pacing import LedgerPacer
 from bot.platforms.sandbox.server import Sandbox
 from tests.ledger import MemoryLedger
+from tests.pictures import plain_jpeg
 from tests.waiting import PATIENCE, eventually
 
 RATES = dict.fromkeys(("read", "media", "login", "upload", "publish", "comment", "dm", "delete"))
@@ -76,12 +75,6 @@ def account(box: Sandbox, **changes: Any) -> Iterator[InstagramPlatform]:
         platform.close()
 
 
-def jpeg(size: tuple[int, int] = (320, 320)) -> bytes:
-    out = io.BytesIO()
-    Image.new("RGB", size, (40, 90, 160)).save(out, "JPEG")
-    return out.getvalue()
-
-
 def step(kind: StepKind, source: Post, token: str = "t1", **changes: Any) -> Step:
     values: dict[str, Any] = {
         "source_post_id": source.post_id,
@@ -89,10 +82,17 @@ def step(kind: StepKind, source: Post, token: str = "t1", **changes: Any) -> Ste
         "author": source.author,
         "text": f"made for you: {source.url}",
         "alt_text": "a generated image",
-        "image": jpeg() if kind in (StepKind.UPLOAD, StepKind.DM_UPLOAD) else None,
+        "image": plain_jpeg((320, 320)) if kind in (StepKind.UPLOAD, StepKind.DM_UPLOAD) else None,
         "size": (320, 320),
     }
     return Step(kind, token, **(values | changes))
+
+
+def new_source(box: Sandbox, platform: InstagramPlatform) -> Post:
+    """A post of somebody we never met: there is no thread yet."""
+    name = f"fresh.{len(box.world.people)}"
+    box.world.add_user(name)
+    return platform.post(str(box.world.add_post(name, "look").pk))
 
 
 def ready(platform: InstagramPlatform, kind: StepKind, source: Post, token: str = "t1") -> Step:

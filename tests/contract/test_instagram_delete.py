@@ -12,7 +12,7 @@ from bot.core.events import Post
 from bot.platforms.instagram.adapter import InstagramPlatform
 from bot.platforms.instagram.kinds import Remote, StepKind
 from bot.platforms.sandbox.server import Sandbox
-from tests.contract.instagram_kit import OpenPacer, ready, settled
+from tests.contract.instagram_kit import OpenPacer, new_source, ready, settled
 from tests.contract.test_instagram_errors import ROWS
 
 KINDS = {
@@ -40,10 +40,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def source(box: Sandbox, platform: InstagramPlatform) -> Post:
-    """Of somebody we never met."""
-    name = f"fresh.{len(box.world.people)}"
-    box.world.add_user(name)
-    return platform.post(str(box.world.add_post(name, "look").pk))
+    return new_source(box, platform)
 
 
 def published(platform: InstagramPlatform, kind: StepKind, source: Post, token: str = "t") -> str:

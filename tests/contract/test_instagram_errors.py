@@ -37,6 +37,7 @@ from tests.contract.instagram_kit import (
     OpenPacer,
     account,
     applied,
+    new_source,
     ready,
     sent,
     settled,
@@ -83,13 +84,6 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 @pytest.fixture
 def source(box: Sandbox, platform: InstagramPlatform) -> Post:
     return new_source(box, platform)
-
-
-def new_source(box: Sandbox, platform: InstagramPlatform) -> Post:
-    """A post of somebody we never met: there is no thread yet."""
-    name = f"fresh.{len(box.world.people)}"
-    box.world.add_user(name)
-    return platform.post(str(box.world.add_post(name, "look").pk))
 
 
 def check_silence(box: Sandbox, error: BaseException) -> None:

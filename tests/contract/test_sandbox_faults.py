@@ -51,12 +51,6 @@ def test_every_fault_has_a_test() -> None:
     assert set(FELT) | ELSEWHERE == set(KINDS)
 
 
-@pytest.fixture
-def source(sandbox: Sandbox) -> Post:
-    sandbox.world.add_user("ana")
-    return sandbox.world.add_post("ana", "@imagebot please")
-
-
 @pytest.mark.parametrize(("kind", "error"), FELT.items())
 def test_fault_becomes_the_error_the_client_knows(
     sandbox: Sandbox, raw_client: Client, kind: str, error: type[Exception]

@@ -20,12 +20,6 @@ from tests.waiting import PATIENCE
 
 
 @pytest.fixture
-def source(sandbox: Sandbox) -> Post:
-    sandbox.world.add_user("ana")
-    return sandbox.world.add_post("ana", "@imagebot please")
-
-
-@pytest.fixture
 def photo(sandbox: Sandbox, tmp_path: Path) -> Path:
     path = tmp_path / "reply.jpg"
     path.write_bytes(sandbox.gallery.read("p/4/reply"))

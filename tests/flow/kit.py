@@ -6,7 +6,6 @@ was published is asked of the network's journal, never of our own database.
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image as Pil
 
 from bot.core.errors import TagechoError
 from bot.core.events import TrackKind
@@ -44,6 +42,7 @@ from storage.database import Database
 from storage.ledger import DatabaseLedger
 from storage.optouts import OptOuts
 from storage.tables import Reply, ReplyState, ReplyStep
+from tests.pictures import plain_jpeg
 from tests.waiting import PATIENCE
 
 S = ReplyState
@@ -224,6 +223,10 @@ class Flow:
         lines = self.box.journal.writes(kind, actor=self.box.username)
         return [line for line in lines if line["kind"] != "login"]
 
+    def pages(self) -> int:
+        """How often a page of posts was asked for."""
+        return len(self.box.journal.requests("/sections/"))
+
     # the flow
 
     def track(
@@ -369,14 +372,8 @@ def plain_picture(box: Sandbox) -> Picture:
     """Large enough to need no super-resolution, and quick to encode."""
     path = box.directory / "uploads" / "plain.jpg"
     if not path.exists():
-        path.write_bytes(jpeg((1080, 1080)))
+        path.write_bytes(plain_jpeg((1080, 1080)))
     return Picture("u/plain", 1080, 1080)
-
-
-def jpeg(size: tuple[int, int], color: tuple[int, int, int] = (40, 90, 160)) -> bytes:
-    out = io.BytesIO()
-    Pil.new("RGB", size, color).save(out, "JPEG")
-    return out.getvalue()
 
 
 def failure(flow: Flow, track: Track) -> TagechoError:

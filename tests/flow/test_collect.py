@@ -49,10 +49,6 @@ def stored(flow: Flow) -> list[str]:
         return list(session.exec(select(PostRow.post_id).order_by(PostRow.taken_at)))
 
 
-def listings(flow: Flow) -> int:
-    return len(flow.box.journal.requests("/sections/"))
-
-
 def downloads(flow: Flow) -> int:
     return len(flow.box.journal.requests("/m/"))
 
@@ -69,10 +65,10 @@ def test_everything_is_collected_and_a_second_run_costs_one_listing(flow: Flow) 
     assert summary.complete
     assert stored(flow) == [str(post.pk) for post in posts]
     assert state(flow).complete
-    lists, images = listings(flow), downloads(flow)
+    lists, images = flow.pages(), downloads(flow)
     assert lists == 3
     assert collect(flow).taken.new == 0
-    assert (listings(flow) - lists, downloads(flow) - images) == (1, 0)
+    assert (flow.pages() - lists, downloads(flow) - images) == (1, 0)
 
 
 def test_collecting_answers_nobody(flow: Flow) -> None:
@@ -100,13 +96,13 @@ def test_it_goes_on_by_cursor_after_an_interruption(flow: Flow) -> None:
     for number, _ in enumerate(run.run(), start=1):
         if number == PAGE + 1:
             break  # the second page is stored, and its last words never said
-    first = listings(flow)
+    first = flow.pages()
     assert first == 2
     newer = fill(flow, 3, start=100)
     summary = collect(flow)
     assert stored(flow) == [str(post.pk) for post in posts + newer]
     assert summary.taken.new == 100 - 2 * PAGE + 3
-    assert listings(flow) - first == 1 + 2, "the top, then two pages from the cursor"
+    assert flow.pages() - first == 1 + 2, "the top, then two pages from the cursor"
 
 
 def test_a_429_stops_it_and_the_same_command_goes_on(flow: Flow) -> None:
@@ -154,9 +150,9 @@ def test_a_filter_chooses_and_what_it_leaves_out_is_not_downloaded(flow: Flow) -
     summary = collect(flow, Want(matches=parse_filter("likes >= 50")))
     assert stored(flow) == [str(post.pk) for post in liked]
     assert (summary.listed, summary.matched) == (14, 4)
-    before = listings(flow)
+    before = flow.pages()
     collect(flow, Want(matches=parse_filter("likes >= 50")))
-    assert listings(flow) - before == 1, "posts left out do not make it look unfinished"
+    assert flow.pages() - before == 1, "posts left out do not make it look unfinished"
 
 
 def test_comments_on_request_once(flow: Flow) -> None:

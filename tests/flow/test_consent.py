@@ -13,7 +13,8 @@ from bot.core.events import TrackKind
 from bot.flow.forget import forget
 from bot.platforms.sandbox.things import Post
 from storage import outbox
-from tests.flow.kit import OPT_IN, Flow, jpeg, served, tag
+from tests.flow.kit import OPT_IN, Flow, served, tag
+from tests.pictures import plain_jpeg
 
 MENTIONS = TrackKind.MENTIONS
 
@@ -41,16 +42,16 @@ def test_the_author_mentions_us_in_the_caption(flow: Flow) -> None:
 def test_the_author_tags_us_in_the_second_image_of_an_album(flow: Flow) -> None:
     flow.track()
     flow.person("ana")
-    first = served(flow.box, "first", jpeg((1080, 1080), (200, 30, 30)))
+    first = served(flow.box, "first", plain_jpeg((1080, 1080), (200, 30, 30)))
     second = replace(
-        served(flow.box, "second", jpeg((1080, 1080), (30, 200, 30))), tags=(tag(flow),)
+        served(flow.box, "second", plain_jpeg((1080, 1080), (30, 200, 30))), tags=(tag(flow),)
     )
     post = flow.post("ana", "#sunset", kind="album", pictures=[first, second])
     flow.run()
     one_reply(flow, post)
     reply = flow.reply(post)
     assert reply is not None and (reply.trigger, reply.media_index) == ("usertag", 1)
-    assert flow.originals.get(reply.before_sha256 or "") == jpeg((1080, 1080), (30, 200, 30))
+    assert flow.originals.get(reply.before_sha256 or "") == plain_jpeg((1080, 1080), (30, 200, 30))
 
 
 def test_an_opt_in_hashtag(flow: Flow) -> None:

@@ -19,7 +19,8 @@ from bot.flow.poll import Poller
 from bot.platforms.sandbox.things import Post
 from bot.service.app import bounds_of
 from storage.tables import Curation, MediaRow, PostRow, Verdict
-from tests.flow.kit import Flow, jpeg, served
+from tests.flow.kit import Flow, served
+from tests.pictures import plain_jpeg
 
 HOSTILE = {
     "black": Pil.new("RGB", (400, 400)),
@@ -75,7 +76,7 @@ def test_a_poll_measures_compares_and_judges(curated: Flow) -> None:
     assert curated.poll().taken.new == 1
     post(curated, "small", png(astronaut(250)))
     post(curated, "same", png(astronaut(500)))
-    post(curated, "flat", jpeg((300, 300)))
+    post(curated, "flat", plain_jpeg((300, 300)))
     assert curated.poll().taken.new == 3
     rows = found(curated)
     large = rows["large"][0]
@@ -90,7 +91,7 @@ def test_a_poll_measures_compares_and_judges(curated: Flow) -> None:
 def test_hostile_pictures_are_measured_like_any_other(curated: Flow) -> None:
     for name, image in HOSTILE.items():
         post(curated, name, png(image))
-    post(curated, "tiny", jpeg((1, 1)))
+    post(curated, "tiny", plain_jpeg((1, 1)))
     assert curated.poll().taken.new == len(HOSTILE) + 1
     rows = found(curated)
     for name in HOSTILE:
@@ -105,7 +106,7 @@ def test_hostile_pictures_are_measured_like_any_other(curated: Flow) -> None:
 
 def test_an_image_fetched_later_is_curated_then(curated: Flow) -> None:
     curated.box.faults.add("server_error", "/m/*", count=1)
-    post(curated, "late", jpeg((300, 300)))
+    post(curated, "late", plain_jpeg((300, 300)))
     curated.poll()
     assert found(curated)["late"] == (None, {})
     curated.clock.advance(minutes=1)
@@ -120,7 +121,7 @@ def test_a_failed_comparison_loses_no_post_and_is_made_up_for(
     with monkeypatch.context() as broken:
         broken.setattr("bot.flow.curate.similarity", None)
         broken.setattr(Curator, "match", lambda self, media: 1 / 0)
-        post(curated, "first", jpeg((300, 300)))
+        post(curated, "first", plain_jpeg((300, 300)))
         assert curated.poll().taken.new == 1
     row, reasons = found(curated)["first"]
     assert row is not None and row.version == UNMATCHED and reasons == {}
@@ -133,7 +134,7 @@ def test_a_failed_comparison_loses_no_post_and_is_made_up_for(
 def test_a_poll_that_brings_nothing_new_asks_nothing_of_curation(
     curated: Flow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    post(curated, "once", jpeg((300, 300)))
+    post(curated, "once", plain_jpeg((300, 300)))
     curated.poll()
     monkeypatch.setattr(Curator, "settle", lambda self: 1 / 0)
     assert curated.poll().taken.new == 0

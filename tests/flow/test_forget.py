@@ -22,7 +22,8 @@ from bot.platforms.instagram.kinds import Mode, StepKind
 from bot.platforms.sandbox.things import Post
 from storage import retractions
 from storage.tables import MediaRow, OptOut, PostRow, Reply, Retraction
-from tests.flow.kit import Flow, jpeg, served
+from tests.flow.kit import Flow, served
+from tests.pictures import plain_jpeg
 
 DELETE = "*/media/*/delete/"
 
@@ -268,7 +269,9 @@ def test_forgotten_while_a_write_is_in_the_air(flow: Flow) -> None:
 def test_a_post_goes_and_stays_out_and_its_author_stays(flow: Flow) -> None:
     flow.track()
     flow.using(per_author_per_day=9)
-    post = flow.asking("ana", pictures=[served(flow.box, "one", jpeg((1080, 1080), (9, 9, 9)))])
+    post = flow.asking(
+        "ana", pictures=[served(flow.box, "one", plain_jpeg((1080, 1080), (9, 9, 9)))]
+    )
     other = flow.asking("ana")
     flow.run()
     counts = forget_post(flow, "instagram", str(post.pk))
@@ -371,7 +374,7 @@ def test_noticed_when_a_missing_image_is_looked_for(flow: Flow, treat: Deleted) 
     )
     flow.poller = Poller(flow.database, flow.ingest, flow.clock)
     flow.track()
-    pictures = [served(flow.box, f"a{n}", jpeg((1080, 1080), (n, 9, 9))) for n in range(2)]
+    pictures = [served(flow.box, f"a{n}", plain_jpeg((1080, 1080), (n, 9, 9))) for n in range(2)]
     flow.box.faults.add("server_error", "*/m/u/a1*", count=0)
     post = flow.asking("ana", kind="album", pictures=pictures)
     flow.poll()

@@ -20,7 +20,8 @@ from bot.platforms.pacing import LedgerPacer, TokenRate
 from bot.platforms.sandbox.things import Post
 from storage.ledger import DatabaseLedger
 from storage.tables import BlobRow, MediaRow, PostRow
-from tests.flow.kit import NO_LIMITS, Flow, jpeg, served
+from tests.flow.kit import NO_LIMITS, Flow, served
+from tests.pictures import plain_jpeg
 
 MEDIA = "/m/*"
 
@@ -75,7 +76,7 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
     "html": (lambda: b"<!DOCTYPE html><html><body>Login</body></html>", "not-an-image"),
     "bomb": (bomb, "too-large"),
     "tiff": (lambda: encoded(gradient(), "TIFF"), "unsupported-format"),
-    "tiny": (lambda: jpeg((3, 3)), "too-small"),
+    "tiny": (lambda: plain_jpeg((3, 3)), "too-small"),
 }
 ODD: dict[str, tuple[Callable[[], bytes], tuple[int, int], str]] = {
     "animated": (animated, (300, 200), "first-frame"),
@@ -127,7 +128,7 @@ def test_an_album_with_one_broken_image_is_answered_with_a_good_one(flow: Flow) 
     flow.track()
     pictures = [
         served(flow.box, "one", b"broken"),
-        served(flow.box, "two", jpeg((1080, 1080), (9, 99, 9))),
+        served(flow.box, "two", plain_jpeg((1080, 1080), (9, 99, 9))),
     ]
     post = flow.asking("ana", kind="album", pictures=pictures)
     flow.run()
@@ -149,7 +150,7 @@ def test_a_download_that_is_too_large(flow: Flow) -> None:
 
 def test_a_missing_image_is_gone(flow: Flow) -> None:
     flow.track()
-    picture = served(flow.box, "away", jpeg((1080, 1080)))
+    picture = served(flow.box, "away", plain_jpeg((1080, 1080)))
     (flow.box.directory / "uploads" / "away.jpg").unlink()
     post, fine = flow.asking("ana", pictures=[picture]), flow.asking("ben")
     flow.run()
@@ -212,7 +213,8 @@ def test_an_outage_of_hours_loses_no_image(flow: Flow) -> None:
 def album(flow: Flow, name: str, count: int = 3) -> Post:
     """Images that all failed at first, each with an address of its own."""
     pictures = [
-        served(flow.box, f"{name}{n}", jpeg((1080, 1080), (9 * n, 99, 9))) for n in range(count)
+        served(flow.box, f"{name}{n}", plain_jpeg((1080, 1080), (9 * n, 99, 9)))
+        for n in range(count)
     ]
     flow.box.faults.add("server_error", MEDIA, count=count)
     post = flow.post(name, kind="album", pictures=pictures)
@@ -262,7 +264,7 @@ def test_a_poll_does_not_wait_for_its_images(flow: Flow) -> None:
     signs: list[float] = []
     flow.ingest.alive = lambda: signs.append(time.monotonic())
     flow.track()
-    pictures = [served(flow.box, f"many{n}", jpeg((400, 400), (n, 0, 0))) for n in range(10)]
+    pictures = [served(flow.box, f"many{n}", plain_jpeg((400, 400), (n, 0, 0))) for n in range(10)]
     post = flow.post("ana", kind="album", pictures=pictures)
     assert flow.poll().taken.new == 1
     found = [row.state for row in media(flow, post)]

@@ -185,21 +185,17 @@ def test_a_profile_that_is_gone_or_private(flow: Flow) -> None:
 # --- listings ----------------------------------------------------------------------------------
 
 
-def pages(flow: Flow) -> int:
-    return len(flow.box.journal.requests("/sections/"))
-
-
 def test_paging_stops_at_what_is_known(flow: Flow) -> None:
     track = flow.track()
     many(flow, 30)
     flow.poll()
-    assert pages(flow) == 2 and len(stored(flow, track)) == 30
+    assert flow.pages() == 2 and len(stored(flow, track)) == 30
     flow.poll()
-    assert pages(flow) == 3, "one page shows that nothing is new"
+    assert flow.pages() == 3, "one page shows that nothing is new"
     new = many(flow, 40, step=0.5)
     polled = flow.poll()
     assert polled.taken.new == 40 and not polled.gap
-    assert pages(flow) == 5 and ids(new) <= stored(flow, track)
+    assert flow.pages() == 5 and ids(new) <= stored(flow, track)
 
 
 def test_a_first_poll_looks_at_so_many_posts_only(flow: Flow) -> None:
@@ -261,8 +257,8 @@ def test_posts_that_are_never_stored_do_not_keep_the_listing_going(flow: Flow) -
     many(flow, 60)
     forget(flow, "instagram", flow.box.world.user("p3").pk)
     flow.poll()
-    before = pages(flow)
-    assert not flow.poll().gap and pages(flow) == before + 1
+    before = flow.pages()
+    assert not flow.poll().gap and flow.pages() == before + 1
     assert health(flow, track).health == "ok"
 
 

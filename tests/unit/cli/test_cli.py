@@ -9,8 +9,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +17,6 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from bot import cli
 from bot.config import load
 from bot.core.text import username
 from bot.platforms.instagram.kinds import Remote
@@ -27,6 +24,7 @@ from models.compose import styles
 from storage import retractions
 from storage.database import Database
 from storage.tables import AuthorName, AuthorRow, Control, Reply, ReplyState, ReplyStep, StepState
+from tests.command import Result, Run
 from tests.databases import NOW
 from tests.paths import ROOT
 from tests.waiting import PATIENCE
@@ -42,16 +40,6 @@ hashtag = "sunset"        # the first
 """
 
 
-@dataclass(frozen=True)
-class Result:
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Result]
-
-
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A configuration of the test's own; nothing of the shell's."""
@@ -65,23 +53,9 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def tagecho(
-    config: Path,
-    own_logging: None,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Run:
-    """Runs a verb in this process and gives what it printed and its exit code."""
-
-    def run(*arguments: str | Path) -> Result:
-        monkeypatch.setattr(sys, "argv", ["tagecho", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        code = ended.value.code
-        return Result(0 if code is None else int(code), printed.out, printed.err)
-
-    return run
+def tagecho(config: Path, own_logging: None, tagecho: Run) -> Run:
+    """With that configuration, and a log of its own."""
+    return tagecho
 
 
 @pytest.fixture

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bot import cli
 from bot.service.app import opened
+from tests.command import Run
 from tests.datasets import put, settings_at
 
 CONFIG = """
@@ -26,28 +24,17 @@ username = "imagebot"
 account = "main"
 hashtag = "hoodie"
 """
-Tagecho = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def tagecho(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Tagecho:
-    """Runs a verb: exit code, stdout, stderr."""
+def tagecho(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tagecho: Run) -> Run:
+    """In a folder with a configuration."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "config.toml").write_text(CONFIG)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["tagecho", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
+    (tmp_path / "config.toml").write_text(CONFIG, encoding="utf-8")
+    return tagecho
 
 
-def test_from_a_query_to_a_folder_and_back(tagecho: Tagecho, tmp_path: Path) -> None:
+def test_from_a_query_to_a_folder_and_back(tagecho: Run, tmp_path: Path) -> None:
     with opened(settings_at(tmp_path)) as app:
         for n in range(4):
             put(app, f"p{n}", f"u{n}", ("hoodie", "sale") if n else ("hoodie",), into="hoodie")
@@ -82,7 +69,7 @@ def test_from_a_query_to_a_folder_and_back(tagecho: Tagecho, tmp_path: Path) -> 
     assert told("snapshot", "list") == []
 
 
-def test_mistakes_and_their_exit_codes(tagecho: Tagecho, tmp_path: Path) -> None:
+def test_mistakes_and_their_exit_codes(tagecho: Run, tmp_path: Path) -> None:
     assert tagecho("dataset", "show", "hoodi")[0] == 2
     assert tagecho("snapshot", "create", "hoodie")[0] == 8  # nothing collected
     code, out, err = tagecho("dataset", "create", "x", "--leave-out", "blurr")

@@ -40,11 +40,6 @@ NAME = "hoodie"
 EVERYTHING = "default,caption,place_name,user_id,username"
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return settings_at(tmp_path)
-
-
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve photos of six people, masks for all but one, and a snapshot of them."""
@@ -66,7 +61,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def stored(template: Path, settings: Settings) -> Settings:
-    shutil.copytree(template, settings.data.dir)
+    shutil.copytree(template, settings.data.dir, dirs_exist_ok=True)
     return settings
 
 

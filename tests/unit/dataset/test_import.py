@@ -30,20 +30,6 @@ from tests.databases import NOW
 from tests.datasets import picture, put, settings_at
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("empty")
-    with opened(settings_at(folder)):
-        return folder / "data"
-
-
-@pytest.fixture
-def settings(empty: Path, tmp_path: Path) -> Settings:
-    made = settings_at(tmp_path)
-    shutil.copytree(empty, made.data.dir)
-    return made
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     path = tmp_path / "in"
@@ -331,12 +317,14 @@ def exported(settings: Settings, out: Path, fields: str = DEFAULT) -> Path:
     return out
 
 
-def test_an_exported_snapshot_comes_back(settings: Settings, tmp_path: Path, empty: Path) -> None:
+def test_an_exported_snapshot_comes_back(
+    settings: Settings, tmp_path: Path, empty_data: Path
+) -> None:
     out = exported(settings, tmp_path / "out")
     here = take(settings, out, "back")
     assert (here.posts, here.images, here.known, here.problems) == (0, 0, 6, [])
     elsewhere = settings_at(tmp_path / "elsewhere")
-    shutil.copytree(empty, elsewhere.data.dir)
+    shutil.copytree(empty_data, elsewhere.data.dir)
     there = take(elsewhere, out, "back")
     assert (there.posts, there.images, there.problems) == (6, 6, [])
     assert take(elsewhere, out, "back").posts == 0

@@ -31,11 +31,6 @@ SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
 NAME = "hoodies"
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return settings_at(tmp_path)
-
-
 def fill(settings: Settings, count: int = 12, first: int = 0) -> list[int]:
     with opened(settings) as app:
         return [put(app, f"p{n}", f"u{n % 6}")[0] for n in range(first, first + count)]

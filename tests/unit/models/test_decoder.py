@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +21,7 @@ from models.base import ImageRejected
 from models.images import codec
 from models.images.decoder import Decoder, DecoderUnavailable
 from tests import hostile
+from tests.waiting import PATIENCE, eventually
 
 
 @pytest.fixture
@@ -136,12 +136,11 @@ def test_stopping_ends_what_is_being_decoded() -> None:
     with ThreadPoolExecutor(2) as pool:
         running = pool.submit(decoder.decode, hostile.endless_jpeg())
         waiting = pool.submit(decoder.decode, picture())
-        while not decoder._busy:
-            time.sleep(0.01)
+        eventually("it decodes", lambda: decoder._busy)
         decoder.stop()
         for job in (running, waiting):
             with pytest.raises(DecoderUnavailable):
-                job.result(30)
+                job.result(PATIENCE)
     decoder.start()
     assert decoder.decode(picture()).format == "JPEG"
     decoder.stop()

@@ -28,7 +28,7 @@ from storage.tables import (
     PostRow,
     PostTrack,
 )
-from tests.databases import NOW, make_post, together
+from tests.databases import NOW, make_post, rows, together
 
 LATER = NOW + timedelta(hours=2)
 SHA = "ab" * 32
@@ -58,11 +58,6 @@ def test_numbers_and_names_without_measure(database: Database) -> None:
     assert author.username == "x" * dataset.MAX_NAME
     (name,) = rows(database, AuthorName)
     assert name.username == author.username
-
-
-def rows(database: Database, table: type[Any]) -> list[Any]:
-    with database.read() as session:
-        return list(session.exec(select(table)))
 
 
 def revisions(database: Database) -> list[tuple[str, Any, Any]]:

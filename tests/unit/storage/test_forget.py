@@ -39,7 +39,7 @@ from storage.tables import (
     Snapshot,
     SnapshotItem,
 )
-from tests.databases import NOW, make_post, queue_reply
+from tests.databases import NOW, make_post, queue_reply, rows
 
 S = ReplyState
 ANN = Author("instagram", "u1", "ann")
@@ -87,11 +87,6 @@ def forget(database: Database, user_id: str = "u1") -> Removed:
         return forget_person(session, "instagram", user_id, NOW)
 
 
-def everything(database: Database, table: type[Any]) -> list[Any]:
-    with database.read() as session:
-        return list(session.exec(select(table)))
-
-
 def test_one_person_goes_and_the_others_stay(database: Database) -> None:
     with database.write() as session:
         gone = add(session, "p1", ANN, OWN, hashtags=("x",), mentions=("bob",))
@@ -101,12 +96,12 @@ def test_one_person_goes_and_the_others_stay(database: Database) -> None:
     counts, dead = forget(database)
     assert (counts["posts"], counts["images"], dead) == (2, 2, [OWN])
     for table in (PostRow, AuthorRow, AuthorName, MediaRow, PostTrack, PostHashtag):
-        left = everything(database, table)
+        left = rows(database, table)
         assert len(left) == 1, table
         assert {getattr(row, "post", stays) for row in left} == {stays}
-    assert everything(database, PostRevision) == []
-    assert [(b.sha256, b.refs) for b in everything(database, BlobRow)] == [(SHARED, 1)]
-    assert [row.username for row in everything(database, PostMention)] == ["cy"]
+    assert rows(database, PostRevision) == []
+    assert [(b.sha256, b.refs) for b in rows(database, BlobRow)] == [(SHARED, 1)]
+    assert [row.username for row in rows(database, PostMention)] == ["cy"]
 
 
 def test_what_was_derived_goes_only_with_its_original(database: Database) -> None:
@@ -118,10 +113,10 @@ def test_what_was_derived_goes_only_with_its_original(database: Database) -> Non
         derive(session, SHARED, KEPT)
     counts, dead = forget(database)
     assert (counts["derived"], sorted(dead)) == (1, [OWN, DERIVED])
-    assert [row.sha256 for row in everything(database, Artifact)] == [KEPT]
+    assert [row.sha256 for row in rows(database, Artifact)] == [KEPT]
     counts, dead = forget(database, "u2")
     assert (counts["derived"], sorted(dead)) == (1, [SHARED, KEPT])
-    assert everything(database, Artifact) == everything(database, BlobRow) == []
+    assert rows(database, Artifact) == rows(database, BlobRow) == []
 
 
 def test_tags_and_names_in_other_peoples_posts(database: Database) -> None:
@@ -163,9 +158,9 @@ def test_a_reply_that_never_left_goes_with_its_log(database: Database, state: Re
         steps.finish(session, steps.step_id(upload), Receipt("1"), NOW)
     counts, _dead = forget(database)
     assert (counts["replies"], counts["published_replies_left"]) == (1, 0)
-    assert [reply.id for reply in everything(database, Reply)] == [other]
-    assert {event.reply for event in everything(database, ReplyEvent)} == {other}
-    assert everything(database, ReplyStep) == []
+    assert [reply.id for reply in rows(database, Reply)] == [other]
+    assert {event.reply for event in rows(database, ReplyEvent)} == {other}
+    assert rows(database, ReplyStep) == []
 
 
 @pytest.mark.parametrize("state", [S.SENDING, S.SENT, S.UNKNOWN])
@@ -182,10 +177,10 @@ def test_a_published_reply_keeps_only_what_finds_it_again(
         )
     counts, _dead = forget(database)
     assert (counts["replies"], counts["published_replies_left"]) == (0, 1)
-    [reply] = everything(database, Reply)
+    [reply] = rows(database, Reply)
     assert (reply.state, reply.source_post) == (state, "p1")
     assert (reply.author_id, reply.post, reply.facts, reply.after_sha256) == ("", None, {}, None)
-    [step] = everything(database, ReplyStep)
+    [step] = rows(database, ReplyStep)
     assert (step.token, step.text) == ("token", "")
 
 
@@ -199,7 +194,7 @@ def test_a_half_sent_reply_is_kept_and_not_continued(database: Database) -> None
     counts, _dead = forget(database)
     assert (counts["replies"], counts["deletions"]) == (0, 1)
     assert counts["published_replies_left"] == 0
-    [reply] = everything(database, Reply)
+    [reply] = rows(database, Reply)
     assert (reply.state, reply.reason) == (S.CANCELLED, "the person was forgotten")
 
 
@@ -216,7 +211,7 @@ def test_somebody_with_very_many_posts(database: Database) -> None:
         session.execute(insert(MediaRow), [media | {"post": post} for post in ids])
     counts, _dead = forget(database)
     assert counts["posts"] == 33_001
-    assert everything(database, MediaRow) == []
+    assert rows(database, MediaRow) == []
 
 
 def test_somebody_unknown(database: Database) -> None:
@@ -265,14 +260,14 @@ def test_comments_snapshots_and_learning(database: Database) -> None:
         number = run.id
     removed = forget(database)
     assert (removed.counts["comments"], removed.counts["queries"]) == (1, 1)
-    assert [row.comment_id for row in everything(database, CommentRow)] == ["c2"]
-    first, second = sorted(everything(database, SnapshotItem), key=lambda item: item.seq)
+    assert [row.comment_id for row in rows(database, CommentRow)] == ["c2"]
+    first, second = sorted(rows(database, SnapshotItem), key=lambda item: item.seq)
     assert (first.media, first.sha256, first.record, first.digest) == (None, "", {}, "kept")
     assert (second.sha256, second.record) == (SHARED, {"caption": "words"})
     assert removed.contained.snapshots == [{"dataset": "d", "snapshot": "1"}]
     assert [one["path"] for one in removed.contained.exports] == ["/exports/d"]
     assert removed.contained.models == [{"run": number, "state": "promoted", "model": "v7"}]
-    assert [row.user_id for row in everything(database, LearningAuthor)] == ["u2"]
+    assert [row.user_id for row in rows(database, LearningAuthor)] == ["u2"]
 
 
 def test_one_post_goes_and_shared_bytes_stay(database: Database) -> None:
@@ -287,9 +282,9 @@ def test_one_post_goes_and_shared_bytes_stay(database: Database) -> None:
         again = forget_post(session, "instagram", "p1", NOW)
         forget_post(session, "instagram", "p4", NOW)
     assert (first.counts["posts"], first.dead, again.counts["posts"]) == (1, [], 0)
-    assert [row.sha256 for row in everything(database, Artifact)] == [KEPT]
-    assert {row.post_id for row in everything(database, PostRow)} == {"p2", "p3"}
-    assert {row.user_id for row in everything(database, AuthorRow)} == {"u1", "u2"}
+    assert [row.sha256 for row in rows(database, Artifact)] == [KEPT]
+    assert {row.post_id for row in rows(database, PostRow)} == {"p2", "p3"}
+    assert {row.user_id for row in rows(database, AuthorRow)} == {"u1", "u2"}
 
 
 def test_a_write_found_later_is_to_be_deleted(database: Database) -> None:
@@ -302,6 +297,4 @@ def test_a_write_found_later_is_to_be_deleted(database: Database) -> None:
     for _ in range(2):
         with database.write() as session:
             steps.finish(session, steps.step_id(post), Receipt("42"), NOW)
-    assert [(row.kind, row.remote_id) for row in everything(database, Retraction)] == [
-        ("post", "42")
-    ]
+    assert [(row.kind, row.remote_id) for row in rows(database, Retraction)] == [("post", "42")]

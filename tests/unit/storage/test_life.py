@@ -18,7 +18,7 @@ from storage.outbox import NEXT, TERMINAL
 from storage.steps import PlannedStep
 from storage.tables import ReplyState, StepState
 from tests.databases import NOW, queue_reply
-from tests.unit.storage.test_outbox import DECISIONS, HOUR, MAY, log, read, step_states
+from tests.replies import DECISIONS, HOUR, MAY, log, read_reply, step_states
 
 S = ReplyState
 STATES = st.sampled_from(S)
@@ -120,7 +120,7 @@ class Life(RuleBasedStateMachine):
             self.ended = self.state()
 
     def state(self) -> str:
-        return read(self.database, self.reply).state
+        return read_reply(self.database, self.reply).state
 
     def teardown(self) -> None:
         self.database.close()

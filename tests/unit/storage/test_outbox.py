@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import chain, product
 from typing import Any
 
 import pytest
-from sqlmodel import Session
 
 from bot.core.errors import UsageError
 from storage import dataset, outbox, steps
@@ -16,22 +15,11 @@ from storage.database import Database
 from storage.forget import forget
 from storage.outbox import COUNTED, NEXT, TERMINAL
 from storage.steps import PlannedStep
-from storage.tables import Reply, ReplyState, StepState
+from storage.tables import ReplyState, StepState
 from tests.databases import NOW, make_post, queue_reply, together
+from tests.replies import DECISIONS, HOUR, MAY, log, put_reply, read_reply, step_states
 
 S = ReplyState
-HOUR = timedelta(hours=1)
-
-
-def put(database: Database, state: ReplyState, source: str = "p1", **values: Any) -> int:
-    """A reply in this state, however it may have come there."""
-    with database.write() as session:
-        asked = {key: values.pop(key) for key in ("account", "author_id") if key in values}
-        reply_id = queue_reply(session, source, **asked)
-        assert reply_id is not None
-        for name, value in ({"state": state} | values).items():
-            setattr(session.get_one(Reply, reply_id), name, value)
-        return reply_id
 
 
 def plan(database: Database, reply_id: int, **states: StepState) -> dict[str, int]:
@@ -44,26 +32,11 @@ def plan(database: Database, reply_id: int, **states: StepState) -> dict[str, in
         return {row.kind: steps.step_id(row) for row in rows}
 
 
-def read(database: Database, reply_id: int) -> Reply:
-    with database.read() as session:
-        return session.get_one(Reply, reply_id)
-
-
-def step_states(database: Database, reply_id: int) -> dict[str, str]:
-    with database.read() as session:
-        return {row.kind: row.state for row in steps.of_reply(session, reply_id)}
-
-
-def log(database: Database, reply_id: int) -> list[tuple[str, str, str, str]]:
-    with database.read() as session:
-        return [(e.old, e.new, e.who, e.why) for e in outbox.history(session, reply_id)]
-
-
 def test_a_new_reply(database: Database) -> None:
     with database.write() as session:
         reply_id = queue_reply(session, source_url="https://x/\x00")
     assert reply_id is not None
-    reply = read(database, reply_id)
+    reply = read_reply(database, reply_id)
     assert (reply.state, reply.not_before, reply.created) == (S.QUEUED, NOW, NOW)
     assert (reply.sending_at, reply.facts, reply.attempts) == (None, {}, 0)
     assert reply.source_url == "https://x/"
@@ -101,7 +74,7 @@ def test_one_reply_even_when_many_threads_find_the_trigger(
 
 def test_a_reply_in_whatever_state_is_not_made_again(database: Database) -> None:
     for state in S:
-        put(database, state, state)
+        put_reply(database, state, state)
     with database.write() as session:
         assert [queue_reply(session, state) for state in S] == [None] * len(S)
 
@@ -115,15 +88,18 @@ def test_only_allowed_moves_happen(database: Database) -> None:
                 outbox.move(session, 1, old, new, who="test", now=NOW)
             continue
         elsewhere = S.QUEUED if old is not S.QUEUED else S.RENDERING
-        here = put(database, old, f"{old} {new}")
-        there = put(database, elsewhere, f"not {old} {new}")
+        here = put_reply(database, old, f"{old} {new}")
+        there = put_reply(database, elsewhere, f"not {old} {new}")
         with database.write() as session:
             assert outbox.move(session, here, old, new, who="test", why="because\x00", now=NOW)
             assert not outbox.move(session, here, old, new, who="test", now=NOW)
             assert not outbox.move(session, there, old, new, who="test", now=NOW)
-        assert (read(database, here).state, read(database, here).reason) == (new, "because")
+        assert (read_reply(database, here).state, read_reply(database, here).reason) == (
+            new,
+            "because",
+        )
         assert log(database, here)[1:] == [(old, new, "test", "because")]
-        assert read(database, there).state == elsewhere
+        assert read_reply(database, there).state == elsewhere
         assert len(log(database, there)) == 1
 
 
@@ -137,7 +113,7 @@ def test_terminal_states() -> None:
 def test_two_workers_cannot_both_take_a_reply(
     database: Database, open_database: Callable[[], Database]
 ) -> None:
-    ids = [put(database, S.APPROVED, f"p{i}") for i in range(10)]
+    ids = [put_reply(database, S.APPROVED, f"p{i}") for i in range(10)]
 
     def worker() -> list[int]:
         mine, taken = open_database(), []
@@ -151,29 +127,29 @@ def test_two_workers_cannot_both_take_a_reply(
 
 
 def test_a_move_carries_other_columns(database: Database) -> None:
-    reply_id = put(database, S.RENDERING)
+    reply_id = put_reply(database, S.RENDERING)
     values = {"facts": {"after": {"post": "abc"}}, "after_sha256": "abc", "attempts": 2}
     with database.write() as session:
         outbox.move(session, reply_id, S.RENDERING, S.APPROVED, who="w", now=NOW + HOUR, **values)
-    reply = read(database, reply_id)
+    reply = read_reply(database, reply_id)
     assert {name: getattr(reply, name) for name in values} == values
     assert (reply.updated, reply.created) == (NOW + HOUR, NOW)
 
 
 def test_a_move_that_is_rolled_back_leaves_no_trace(database: Database) -> None:
-    reply_id = put(database, S.APPROVED)
+    reply_id = put_reply(database, S.APPROVED)
     with pytest.raises(KeyError), database.write() as session:
         outbox.move(session, reply_id, S.APPROVED, S.SENDING, who="w", now=NOW)
         raise KeyError
-    assert read(database, reply_id).state == S.APPROVED
+    assert read_reply(database, reply_id).state == S.APPROVED
     assert len(log(database, reply_id)) == 1
 
 
 def test_due_is_oldest_first_and_waits_for_its_time(database: Database) -> None:
-    a = put(database, S.APPROVED, "a")
-    b = put(database, S.APPROVED, "b", account="other")
-    c = put(database, S.APPROVED, "c")
-    put(database, S.QUEUED, "d")
+    a = put_reply(database, S.APPROVED, "a")
+    b = put_reply(database, S.APPROVED, "b", account="other")
+    c = put_reply(database, S.APPROVED, "c")
+    put_reply(database, S.QUEUED, "d")
     with database.write() as session:
         outbox.hold(session, a, NOW + HOUR, "quiet hours", NOW)
     with database.read() as session:
@@ -183,39 +159,39 @@ def test_due_is_oldest_first_and_waits_for_its_time(database: Database) -> None:
         assert due(NOW, "main") == [c]
         assert due(NOW + HOUR, "main", limit=9) == [a, c]
         assert due(NOW - HOUR) == []
-    assert (read(database, a).reason, len(log(database, a))) == ("quiet hours", 1)
+    assert (read_reply(database, a).reason, len(log(database, a))) == ("quiet hours", 1)
 
 
 def test_a_hold_leaves_what_has_ended_alone(database: Database) -> None:
-    ids = {state: put(database, state, state, reason="as it was") for state in S}
+    ids = {state: put_reply(database, state, state, reason="as it was") for state in S}
     with database.write() as session:
         for reply_id in ids.values():
             outbox.hold(session, reply_id, NOW + HOUR, "held", NOW)
     for state, reply_id in ids.items():
-        reply = read(database, reply_id)
+        reply = read_reply(database, reply_id)
         expected = ("as it was", NOW) if state in TERMINAL else ("held", NOW + HOUR)
         assert (reply.reason, reply.not_before) == expected, state
 
 
 def test_unhold(database: Database) -> None:
     later = {"not_before": NOW + HOUR}
-    ids = [put(database, S.APPROVED, f"p{i}", account=f"a{i}", **later) for i in (0, 1, 2)]
-    queued = put(database, S.QUEUED, "q", account="a0", **later)
+    ids = [put_reply(database, S.APPROVED, f"p{i}", account=f"a{i}", **later) for i in (0, 1, 2)]
+    queued = put_reply(database, S.QUEUED, "q", account="a0", **later)
     with database.write() as session:
         outbox.unhold(session, "a0", NOW)
         assert [r.id for r in outbox.due(session, S.APPROVED, NOW, limit=9)] == ids[:1]
         outbox.unhold(session, None, NOW)
         assert [r.id for r in outbox.due(session, S.APPROVED, NOW, limit=9)] == ids
-    assert read(database, queued).not_before == NOW + HOUR
+    assert read_reply(database, queued).not_before == NOW + HOUR
 
 
 def test_what_counts_under_the_caps(database: Database) -> None:
     for state in S:
-        put(database, state, f"old-{state}", sending_at=NOW - HOUR)
-        put(database, state, f"new-{state}", sending_at=NOW)
-        put(database, state, f"never-{state}")
-    put(database, S.SENT, "bob", author_id="u2", sending_at=NOW)
-    put(database, S.SENT, "other", account="other", sending_at=NOW)
+        put_reply(database, state, f"old-{state}", sending_at=NOW - HOUR)
+        put_reply(database, state, f"new-{state}", sending_at=NOW)
+        put_reply(database, state, f"never-{state}")
+    put_reply(database, S.SENT, "bob", author_id="u2", sending_at=NOW)
+    put_reply(database, S.SENT, "other", account="other", sending_at=NOW)
     with database.read() as session:
         count = lambda *args: outbox.sent_since(session, *args)  # noqa: E731
         assert set(COUNTED) == {S.SENDING, S.SENT, S.UNKNOWN}
@@ -228,24 +204,24 @@ def test_what_counts_under_the_caps(database: Database) -> None:
 
 
 def test_recovery_after_a_crash(database: Database) -> None:
-    rendering = put(database, S.RENDERING, "rendering")
-    in_air = put(database, S.SENDING, "in the air")
+    rendering = put_reply(database, S.RENDERING, "rendering")
+    in_air = put_reply(database, S.SENDING, "in the air")
     plan(database, in_air, upload=StepState.DONE, post=StepState.SENDING, comment=StepState.PLANNED)
-    between = put(database, S.SENDING, "between", not_before=NOW + HOUR)
+    between = put_reply(database, S.SENDING, "between", not_before=NOW + HOUR)
     plan(database, between, upload=StepState.DONE, post=StepState.PLANNED)
-    unplanned = put(database, S.SENDING, "unplanned")
-    doubted = put(database, S.SENDING, "doubted")
+    unplanned = put_reply(database, S.SENDING, "unplanned")
+    doubted = put_reply(database, S.SENDING, "doubted")
     plan(database, doubted, post=StepState.UNKNOWN)
-    other = put(database, S.SENDING, "other", account="other")
+    other = put_reply(database, S.SENDING, "other", account="other")
     plan(database, other, post=StepState.SENDING)
     others = set(S) - {S.RENDERING, S.SENDING}
-    settled = {state: put(database, state, state) for state in others}
+    settled = {state: put_reply(database, state, state) for state in others}
     with database.write() as session:
         assert outbox.recover(session, "main", NOW) == {"requeued": 1, "unsettled": 4}
     with database.write() as session:
         assert outbox.recover(session, "main", NOW) == {"requeued": 0, "unsettled": 0}
-    assert read(database, rendering).state == S.QUEUED
-    assert read(database, in_air).state == S.UNKNOWN
+    assert read_reply(database, rendering).state == S.QUEUED
+    assert read_reply(database, in_air).state == S.UNKNOWN
     assert step_states(database, in_air) == {
         "upload": "done",
         "post": "unknown",
@@ -253,22 +229,25 @@ def test_recovery_after_a_crash(database: Database) -> None:
     }
     with database.read() as session:
         assert [reply.id for reply, _ in steps.doubtful(session, "main", NOW)] == [in_air]
-    assert (read(database, between).state, read(database, between).not_before) == (S.APPROVED, NOW)
+    assert (read_reply(database, between).state, read_reply(database, between).not_before) == (
+        S.APPROVED,
+        NOW,
+    )
     assert step_states(database, between) == {"upload": "done", "post": "planned"}
-    assert read(database, unplanned).state == S.APPROVED
-    assert read(database, doubted).state == S.UNKNOWN
-    assert read(database, other).state == S.SENDING
+    assert read_reply(database, unplanned).state == S.APPROVED
+    assert read_reply(database, doubted).state == S.UNKNOWN
+    assert read_reply(database, other).state == S.SENDING
     assert step_states(database, other) == {"post": "sending"}
     for state, reply_id in settled.items():
-        assert read(database, reply_id).state == state
+        assert read_reply(database, reply_id).state == state
     assert log(database, in_air)[1:] == [("sending", "unknown", "start", "interrupted")]
 
 
 def test_a_person_releases_a_waiting_reply(database: Database) -> None:
-    reply_id = put(database, S.AWAITING_APPROVAL, not_before=NOW + HOUR)
+    reply_id = put_reply(database, S.AWAITING_APPROVAL, not_before=NOW + HOUR)
     with database.write() as session:
         assert outbox.release(session, reply_id, "eva", NOW) is S.APPROVED
-    reply = read(database, reply_id)
+    reply = read_reply(database, reply_id)
     assert (reply.approved_by, reply.not_before) == ("eva", NOW)
     assert reply.expires_at == NOW + timedelta(days=1)
     assert log(database, reply_id)[1:] == [("awaiting_approval", "approved", "eva", "approved")]
@@ -276,7 +255,7 @@ def test_a_person_releases_a_waiting_reply(database: Database) -> None:
 
 def test_a_person_releases_a_write_of_unknown_outcome(database: Database) -> None:
     """It is sent again with the token it had, and lives long enough for that."""
-    reply_id = put(database, S.UNKNOWN)
+    reply_id = put_reply(database, S.UNKNOWN)
     ids = plan(database, reply_id, upload=StepState.DONE, post=StepState.UNKNOWN)
     much_later = NOW + timedelta(days=5)
     with database.write() as session:
@@ -290,7 +269,7 @@ def test_a_person_releases_a_write_of_unknown_outcome(database: Database) -> Non
 
 
 def test_a_person_confirms_a_write_of_unknown_outcome(database: Database) -> None:
-    reply_id = put(database, S.UNKNOWN)
+    reply_id = put_reply(database, S.UNKNOWN)
     plan(database, reply_id, post=StepState.UNKNOWN, comment=StepState.PLANNED)
     with database.write() as session:
         assert outbox.confirm(session, reply_id, "eva", NOW) is S.APPROVED
@@ -299,22 +278,10 @@ def test_a_person_confirms_a_write_of_unknown_outcome(database: Database) -> Non
         assert outbox.expire(session, NOW + timedelta(days=9)) == 0
 
 
-DECISIONS: dict[str, Callable[[Session, int, datetime], ReplyState]] = {
-    "release": lambda session, reply_id, now: outbox.release(session, reply_id, "eva", now),
-    "confirm": lambda session, reply_id, now: outbox.confirm(session, reply_id, "eva", now),
-    "reject": lambda session, reply_id, now: outbox.reject(session, reply_id, "eva", "", now),
-}
-MAY = {
-    "release": {S.AWAITING_APPROVAL, S.UNKNOWN},
-    "confirm": {S.UNKNOWN},
-    "reject": {S.AWAITING_APPROVAL, S.APPROVED, S.UNKNOWN},
-}
-
-
 @pytest.mark.parametrize("verb", sorted(DECISIONS))
 def test_what_a_person_may_decide(database: Database, verb: str) -> None:
     for state in S:
-        reply_id = put(database, state, state)
+        reply_id = put_reply(database, state, state)
         result, events = state, []
         if state in MAY[verb]:
             result = S.REJECTED if verb == "reject" else S.APPROVED
@@ -324,7 +291,7 @@ def test_what_a_person_may_decide(database: Database, verb: str) -> None:
         else:
             with pytest.raises(UsageError, match=state), database.write() as session:
                 DECISIONS[verb](session, reply_id, NOW)
-        assert read(database, reply_id).state == result
+        assert read_reply(database, reply_id).state == result
         assert [(e[0], e[1], e[2]) for e in log(database, reply_id)[1:]] == events
 
 
@@ -338,32 +305,34 @@ def test_deciding_on_a_reply_that_is_not_there(database: Database) -> None:
 
 
 def test_only_waiting_replies_expire(database: Database) -> None:
-    late = {state: put(database, state, f"late-{state}", expires_at=NOW) for state in S}
-    early = {s: put(database, s, f"early-{s}", expires_at=NOW + timedelta(seconds=1)) for s in S}
+    late = {state: put_reply(database, state, f"late-{state}", expires_at=NOW) for state in S}
+    early = {
+        s: put_reply(database, s, f"early-{s}", expires_at=NOW + timedelta(seconds=1)) for s in S
+    }
     with database.write() as session:
         assert outbox.expire(session, NOW) == 3
     waiting = (S.QUEUED, S.AWAITING_APPROVAL, S.APPROVED)
     for state in S:
-        assert read(database, late[state]).state == (S.EXPIRED if state in waiting else state)
-        assert read(database, early[state]).state == state
+        assert read_reply(database, late[state]).state == (S.EXPIRED if state in waiting else state)
+        assert read_reply(database, early[state]).state == state
 
 
 def test_what_is_half_sent_does_not_expire(database: Database) -> None:
-    uploaded = put(database, S.APPROVED, "uploaded", expires_at=NOW)
+    uploaded = put_reply(database, S.APPROVED, "uploaded", expires_at=NOW)
     plan(database, uploaded, upload=StepState.DONE, post=StepState.PLANNED)
-    posted = put(database, S.APPROVED, "posted", expires_at=NOW)
+    posted = put_reply(database, S.APPROVED, "posted", expires_at=NOW)
     plan(database, posted, post=StepState.DONE, comment=StepState.PLANNED)
     with database.write() as session:
         assert outbox.expire(session, NOW) == 1
-    assert read(database, uploaded).state == S.EXPIRED  # an upload shows nothing to anybody
-    assert read(database, posted).state == S.APPROVED
+    assert read_reply(database, uploaded).state == S.EXPIRED  # an upload shows nothing to anybody
+    assert read_reply(database, posted).state == S.APPROVED
 
 
 def test_cancelling_what_waits(database: Database) -> None:
     waiting = (S.QUEUED, S.RENDERING, S.AWAITING_APPROVAL, S.APPROVED)
-    by_author = {state: put(database, state, f"a-{state}", author_id="u1") for state in S}
-    other = put(database, S.QUEUED, "b", author_id="u2")
-    elsewhere = put(database, S.QUEUED, "b", author_id="u2", account="other")
+    by_author = {state: put_reply(database, state, f"a-{state}", author_id="u1") for state in S}
+    other = put_reply(database, S.QUEUED, "b", author_id="u2")
+    elsewhere = put_reply(database, S.QUEUED, "b", author_id="u2", account="other")
     with database.write() as session:
         cancel = lambda **kw: outbox.cancel_waiting(session, "instagram", why="gone", now=NOW, **kw)  # noqa: E731
         assert cancel(author_id="u1") == len(waiting)
@@ -372,15 +341,15 @@ def test_cancelling_what_waits(database: Database) -> None:
         assert outbox.cancel_waiting(session, "elsewhere", source_post="b", why="", now=NOW) == 0
         assert cancel(source_post="b") == 2
     for state, reply_id in by_author.items():
-        assert read(database, reply_id).state == (S.CANCELLED if state in waiting else state)
+        assert read_reply(database, reply_id).state == (S.CANCELLED if state in waiting else state)
     for reply_id in (other, elsewhere):
-        reply = read(database, reply_id)
+        reply = read_reply(database, reply_id)
         assert (reply.state, reply.reason) == (S.CANCELLED, "gone")
 
 
 def test_listing(database: Database) -> None:
-    ids = [put(database, state, state) for state in S]
-    mine = put(database, S.SENT, "mine", account="other")
+    ids = [put_reply(database, state, state) for state in S]
+    mine = put_reply(database, S.SENT, "mine", account="other")
     with database.read() as session:
         assert [r.id for r in outbox.listing(session)] == [mine, *reversed(ids)]
         assert [r.id for r in outbox.listing(session, limit=1)] == [mine]
@@ -399,6 +368,6 @@ def test_a_reply_outlives_its_post(database: Database) -> None:
         outbox.move(session, reply_id, S.APPROVED, S.SENDING, who="w", now=NOW)
     with database.write() as session:
         forget(session, "instagram", "u1", NOW)
-    assert read(database, reply_id).post is None
+    assert read_reply(database, reply_id).post is None
     with database.write() as session:
         assert queue_reply(session) is None

@@ -8,84 +8,31 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from datetime import timedelta
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image as Pil
-from pydantic import SecretStr
-from skimage import data as photos
 from sqlmodel import SQLModel, col, select
 
 from bot.config import Settings
 from bot.config.settings import CurationSettings, Data
 from bot.config.values import Threshold
 from bot.core.errors import NothingToDo
-from bot.core.events import Author, Media
 from bot.flow import curate as flow_curation
-from bot.service.app import App, opened
+from bot.service.app import opened
 from bot.verbs import curate as curating
 from bot.verbs.curate import curate
 from storage import dataset
-from storage.dataset import Fetched
 from storage.forget import forget
 from storage.tables import Curation, LabelScore, MediaRow, MediaState, Verdict
-from tests.databases import NOW, make_post
+from tests.databases import NOW
+from tests.datasets import add_image
 from tests.paths import ROOT
+from tests.pictures import jpeg, noise, photo
 from tests.waiting import eventually
-
-
-@pytest.fixture
-def settings(tmp_path: Path, database_url: str) -> Settings:
-    url = None if database_url.startswith("sqlite") else SecretStr(database_url)
-    return Settings(data=Data(dir=tmp_path / "data", url=url))
-
-
-def photo(name: str = "astronaut", side: int = 320) -> Pil.Image:
-    pixels = getattr(photos, name)()
-    return Pil.fromarray(pixels).convert("RGB").resize((side, side), Pil.Resampling.LANCZOS)
-
-
-def jpeg(image: Pil.Image, quality: int = 90) -> bytes:
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=quality)
-    return out.getvalue()
-
-
-def noise(seed: int, side: int = 240) -> Pil.Image:
-    small = np.random.default_rng(seed).integers(0, 255, (80, 80, 3), np.uint8)
-    return Pil.fromarray(small).resize((side, side), Pil.Resampling.BICUBIC)
-
-
-def add(
-    app: App, name: str, data: bytes, days: int = 0, tags: tuple[str, ...] = ("sunset",)
-) -> int:
-    """One post of one image; its media id."""
-    with Pil.open(io.BytesIO(data)) as image:
-        size = image.size
-    item = Media(0, f"https://m/{name}")
-    post = make_post(
-        name,
-        author=Author("instagram", f"u-{name}", name),
-        hashtags=tags,
-        media=(item,),
-        taken_at=NOW + timedelta(days=days),
-    )
-    sha256 = app.originals.put(data)
-    fetched = Fetched(item, MediaState.STORED, sha256, len(data), "image/jpeg", *size)
-    with app.database.write() as session:
-        row = dataset.add(session, post, [fetched], NOW)
-        return session.exec(select(MediaRow.id).where(MediaRow.post == row)).one() or 0
-
-
-@contextmanager
-def stored(settings: Settings) -> Iterator[App]:
-    with opened(settings) as app:
-        yield app
 
 
 def verdicts(settings: Settings) -> dict[tuple[int, str], Verdict]:
@@ -112,14 +59,14 @@ def test_each_check_has_its_verdict_with_score_and_reason(settings: Settings) ->
     white = Pil.new("RGB", (300, 300), "white")
     gif = io.BytesIO()
     noise(1).save(gif, "GIF", save_all=True, append_images=[noise(2)])
-    with stored(settings) as app:
-        good = add(app, "good", jpeg(photo()))
-        dark = add(app, "dark", jpeg(black))
-        light = add(app, "light", jpeg(white))
-        soft = add(app, "soft", jpeg(photo("chelsea").resize((20, 20)).resize((300, 300))))
-        small = add(app, "small", jpeg(photo("coffee", 64)))
-        wide = add(app, "wide", jpeg(noise(3).resize((900, 240))))
-        moving = add(app, "moving", gif.getvalue())
+    with opened(settings) as app:
+        good = add_image(app, "good", jpeg(photo()))
+        dark = add_image(app, "dark", jpeg(black))
+        light = add_image(app, "light", jpeg(white))
+        soft = add_image(app, "soft", jpeg(photo("chelsea").resize((20, 20)).resize((300, 300))))
+        small = add_image(app, "small", jpeg(photo("coffee", 64)))
+        wide = add_image(app, "wide", jpeg(noise(3).resize((900, 240))))
+        moving = add_image(app, "moving", gif.getvalue())
     summary = curate(settings)
     found = verdicts(settings)
     for media, check in (
@@ -145,11 +92,11 @@ def test_each_check_has_its_verdict_with_score_and_reason(settings: Settings) ->
 
 
 def test_exact_and_near_duplicates_name_the_largest_then_the_earliest(settings: Settings) -> None:
-    with stored(settings) as app:
-        late = add(app, "late", jpeg(photo()), days=3)
-        copy = add(app, "copy", jpeg(photo()), days=2)
-        small = add(app, "small", jpeg(photo(side=240), 60), days=0)
-        other = add(app, "other", jpeg(photo("coffee")))
+    with opened(settings) as app:
+        late = add_image(app, "late", jpeg(photo()), days=3)
+        copy = add_image(app, "copy", jpeg(photo()), days=2)
+        small = add_image(app, "small", jpeg(photo(side=240), 60), days=0)
+        other = add_image(app, "other", jpeg(photo("coffee")))
     curate(settings)
     assert originals(settings) == {late: copy, copy: None, small: copy, other: None}
     found = verdicts(settings)
@@ -157,8 +104,8 @@ def test_exact_and_near_duplicates_name_the_largest_then_the_earliest(settings: 
     assert "which is earlier" in found[late, "exact_duplicate"].reason
     assert f"image {copy} (320x320)" in found[small, "near_duplicate"].reason
     assert found[small, "near_duplicate"].score >= 0.82
-    with stored(settings) as app:
-        large = add(app, "large", jpeg(photo(side=480)), days=9)
+    with opened(settings) as app:
+        large = add_image(app, "large", jpeg(photo(side=480)), days=9)
     summary = curate(settings)
     assert summary.measured == summary.compared == 1
     assert originals(settings) == dict.fromkeys((late, copy, small), large) | {
@@ -170,16 +117,16 @@ def test_exact_and_near_duplicates_name_the_largest_then_the_earliest(settings: 
 
 def test_groups_do_not_depend_on_the_order_of_arrival(settings: Settings) -> None:
     versions = {"a": photo(side=300), "b": photo(side=260), "c": photo(side=360)}
-    with stored(settings) as app:
-        ids = {name: add(app, name, jpeg(image)) for name, image in versions.items()}
+    with opened(settings) as app:
+        ids = {name: add_image(app, name, jpeg(image)) for name, image in versions.items()}
     curate(settings)
     at_once = {name: originals(settings)[media] for name, media in ids.items()}
     assert at_once == {"a": ids["c"], "b": ids["c"], "c": None}
-    with stored(settings) as app, app.database.write() as session:
+    with opened(settings) as app, app.database.write() as session:
         for row in session.exec(select(Curation)):
             session.delete(row)
     for name in ("c", "b", "a"):  # measured one by one, the other way round
-        with stored(settings) as app:
+        with opened(settings) as app:
             curator, media = app.curator, ids[name]
             row = curator.row(media, curator.measured(np.asarray(versions[name]), 1))
             with app.database.write() as session:
@@ -189,13 +136,13 @@ def test_groups_do_not_depend_on_the_order_of_arrival(settings: Settings) -> Non
 
 
 def test_a_forgotten_original_is_replaced(settings: Settings) -> None:
-    with stored(settings) as app:
-        large = add(app, "large", jpeg(photo(side=400)))
-        one = add(app, "one", jpeg(photo(side=300)))
-        two = add(app, "two", jpeg(photo(side=240)))
+    with opened(settings) as app:
+        large = add_image(app, "large", jpeg(photo(side=400)))
+        one = add_image(app, "one", jpeg(photo(side=300)))
+        two = add_image(app, "two", jpeg(photo(side=240)))
     curate(settings)
     assert originals(settings)[two] == large
-    with stored(settings) as app, app.database.write() as session:
+    with opened(settings) as app, app.database.write() as session:
         forget(session, "instagram", "u-large")
     curate(settings)
     assert originals(settings) == {one: None, two: one}
@@ -203,12 +150,12 @@ def test_a_forgotten_original_is_replaced(settings: Settings) -> None:
 
 
 def test_a_dry_run_tells_and_writes_nothing(settings: Settings) -> None:
-    with stored(settings) as app:
-        first = add(app, "first", jpeg(photo()))
+    with opened(settings) as app:
+        first = add_image(app, "first", jpeg(photo()))
     curate(settings)
-    with stored(settings) as app:
-        second = add(app, "second", jpeg(photo(side=240)))
-        add(app, "dark", jpeg(Pil.new("RGB", (300, 300))))
+    with opened(settings) as app:
+        second = add_image(app, "second", jpeg(photo(side=240)))
+        add_image(app, "dark", jpeg(Pil.new("RGB", (300, 300))))
     before = everything(settings)
     told = curate(settings, dry_run=True)
     assert everything(settings) == before
@@ -222,9 +169,9 @@ def test_a_dry_run_tells_and_writes_nothing(settings: Settings) -> None:
 
 
 def test_changed_thresholds_cost_no_measuring(settings: Settings) -> None:
-    with stored(settings) as app:
+    with opened(settings) as app:
         for number in range(3):
-            add(app, f"p{number}", jpeg(noise(number)))
+            add_image(app, f"p{number}", jpeg(noise(number)))
     assert curate(settings).verdicts == {}
     strict = settings.model_copy(update={"curation": CurationSettings(min_side=Threshold(250))})
     summary = curate(strict)
@@ -241,14 +188,14 @@ def test_percentiles_are_of_the_collected_images(
     tenth = settings.model_copy(
         update={"curation": CurationSettings(min_brightness=Threshold(10, percentile=True))}
     )
-    with stored(settings) as app:
+    with opened(settings) as app:
         for n in range(8):
-            add(app, f"p{n}", jpeg(noise(n)))
-        dark = add(app, "dark", jpeg(noise(50).point(lambda v: v // 6 + 30)))
+            add_image(app, f"p{n}", jpeg(noise(n)))
+        dark = add_image(app, "dark", jpeg(noise(50).point(lambda v: v // 6 + 30)))
     assert "underexposed" not in curate(tenth).verdicts, "nine are too few for a percentile"
-    with stored(settings) as app:
+    with opened(settings) as app:
         for n in range(2):
-            add(app, f"q{n}", jpeg(noise(90 + n)))
+            add_image(app, f"q{n}", jpeg(noise(90 + n)))
     curate(tenth)
     found = verdicts(settings)
     assert dark in {media for media, check in found if check == "underexposed"}
@@ -256,9 +203,9 @@ def test_percentiles_are_of_the_collected_images(
 
 
 def test_a_new_version_measures_again(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    with stored(settings) as app:
-        add(app, "one", jpeg(noise(1)))
-        add(app, "two", jpeg(noise(2)))
+    with opened(settings) as app:
+        add_image(app, "one", jpeg(noise(1)))
+        add_image(app, "two", jpeg(noise(2)))
     assert curate(settings).measured == 2
     assert curate(settings).measured == 0
     for module in (flow_curation, curating):
@@ -268,9 +215,11 @@ def test_a_new_version_measures_again(settings: Settings, monkeypatch: pytest.Mo
 
 
 def test_poor_label_fit(settings: Settings) -> None:
-    with stored(settings) as app:
-        fits, misfits = (add(app, n, jpeg(noise(i))) for i, n in enumerate(("fits", "misfits")))
-        tracked = add(app, "tracked", jpeg(noise(5)), tags=("sunset", "love"))
+    with opened(settings) as app:
+        fits, misfits = (
+            add_image(app, n, jpeg(noise(i))) for i, n in enumerate(("fits", "misfits"))
+        )
+        tracked = add_image(app, "tracked", jpeg(noise(5)), tags=("sunset", "love"))
         with app.database.write() as session:
             posts = {m.id: m.post for m in session.exec(select(MediaRow))}
             dataset.found_by(session, posts[tracked], "main:hashtag:sunset", "d", "", NOW)
@@ -296,16 +245,16 @@ def test_poor_label_fit(settings: Settings) -> None:
     verdict = found[misfits, "label_fit"]
     assert verdict.score == 0.05 and verdict.reason.startswith("#sunset 0.05")
     assert verdict.version == "net-1 0.4"
-    with stored(settings) as app, app.database.write() as session:
+    with opened(settings) as app, app.database.write() as session:
         for row in session.exec(select(LabelScore).where(LabelScore.hashtag == "sunset")):
             row.probability, row.model_version = 0.9, "net-2"
     assert curate(settings).gone == {"label_fit": 1}
 
 
 def test_what_cannot_be_read_is_said_and_the_rest_is_done(settings: Settings) -> None:
-    with stored(settings) as app:
-        add(app, "good", jpeg(noise(1)))
-        gone = add(app, "gone", jpeg(noise(2)))
+    with opened(settings) as app:
+        add_image(app, "good", jpeg(noise(1)))
+        gone = add_image(app, "gone", jpeg(noise(2)))
         with app.database.read() as session:
             app.originals.remove([session.get_one(MediaRow, gone).sha256 or ""])
     summary = curate(settings)
@@ -340,9 +289,9 @@ curate.curate(Settings(data=Data(dir=Path(sys.argv[1]))))
 @pytest.mark.slow
 def test_a_killed_run_is_resumed(tmp_path: Path) -> None:
     settings = Settings(data=Data(dir=tmp_path / "data"))
-    with stored(settings) as app:
+    with opened(settings) as app:
         for number in range(40):
-            add(app, f"p{number}", jpeg(noise(number % 30)))
+            add_image(app, f"p{number}", jpeg(noise(number % 30)))
     command = [sys.executable, "-c", SLOW, str(tmp_path / "data")]
     process = subprocess.Popen(command, cwd=ROOT)
     try:
@@ -361,7 +310,7 @@ def test_a_killed_run_is_resumed(tmp_path: Path) -> None:
     summary = curate(settings)
     assert summary.measured == 40 - done
     assert summary.new == {"exact_duplicate": 10}
-    with stored(settings) as app, app.database.read() as session:
+    with opened(settings) as app, app.database.read() as session:
         versions = set(session.exec(select(Curation.version)))
         assert versions == {flow_curation.VERSION}
         assert len(session.exec(select(Curation).where(col(Curation.original) > 0)).all()) == 10

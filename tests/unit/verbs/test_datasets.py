@@ -25,11 +25,6 @@ from tests.databases import NOW
 from tests.datasets import fit, judge, put, settings_at
 
 
-@pytest.fixture
-def settings(tmp_path: Path, database_url: str) -> Settings:
-    return settings_at(tmp_path, database_url)
-
-
 def found(app: App, **values: Any) -> list[str]:
     """The posts a query finds, in order."""
     query = parse(values)

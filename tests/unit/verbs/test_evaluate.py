@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as Pil
 
-from bot import cli
 from bot.config import Settings
 from bot.core.errors import ModelError, NothingToDo, UsageError
 from bot.dataset.evaluation import MaskSet, limited, tagged_photos
@@ -33,9 +32,17 @@ from models.metrics.summary import figures, scored
 from models.segment.evaluate import selection
 from models.serving import inventory
 from models.serving.packs import EMBEDDED
+from tests.command import Run
 
 SETTINGS = Settings()
 COLOURS = {"red": (210, 40, 40), "green": (40, 190, 60), "blue": (40, 60, 210)}
+
+
+@pytest.fixture
+def tagecho(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tagecho: Run) -> Run:
+    """`tagecho models ...` in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return partial(tagecho, "models")
 
 
 def disc(colour: tuple[int, int, int], seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -84,22 +91,6 @@ class Colourful:
         seen = image[mask].mean(axis=0) - 100
         embedding = (seen / np.linalg.norm(seen)).astype(np.float32)
         return Segmentation(np.clip(spread, 0, 1), mask, 1.0, embedding)
-
-
-@pytest.fixture
-def tagecho(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["tagecho", "models", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return run
 
 
 def test_figures_of_masks_by_hand() -> None:

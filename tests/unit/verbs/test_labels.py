@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as Pil
-from pydantic import SecretStr
 from sqlmodel import col, delete, func, select
 
 from bot import cli
@@ -32,12 +31,6 @@ from storage.tables import Embedding, LabelScore, MediaRow, MediaState, PostHash
 from tests.databases import NOW, make_post
 
 TAGS = {"red": (220, 30, 30), "green": (30, 200, 50), "blue": (30, 50, 220)}
-
-
-@pytest.fixture
-def settings(tmp_path: Path, database_url: str) -> Settings:
-    url = None if database_url.startswith("sqlite") else SecretStr(database_url)
-    return Settings(data=Data(dir=tmp_path / "data", url=url))
 
 
 def picture(tag: str, seed: int) -> bytes:

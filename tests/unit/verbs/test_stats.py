@@ -10,7 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 from sqlmodel import select
 
 from bot import cli
@@ -25,25 +24,20 @@ from storage import dataset
 from storage.dataset import Fetched
 from storage.tables import LabelScore, MediaRow, MediaState
 from tests.databases import NOW, make_post
-from tests.unit.verbs.test_curate import add, jpeg, noise, photo
+from tests.datasets import add_image
+from tests.pictures import jpeg, noise, photo
 
 HOSTILE = """</title></style><script>alert(1)</script><img src=x onerror=alert(2)>"' {{ 7*7 }}"""
-
-
-@pytest.fixture
-def settings(tmp_path: Path, database_url: str) -> Settings:
-    url = None if database_url.startswith("sqlite") else SecretStr(database_url)
-    return Settings(data=Data(dir=tmp_path / "data", url=url))
 
 
 def fill(settings: Settings) -> None:
     """Four posts of three days: two of them one photo, one too small, one with a poor hashtag."""
     with opened(settings) as app:
         media = [
-            add(app, "large", jpeg(photo(side=400))),
-            add(app, "again", jpeg(photo(side=300)), days=1),
-            add(app, "small", jpeg(noise(1, 150)), days=1),
-            add(app, "poor", jpeg(noise(2)), days=4, tags=("sunset", "cat")),
+            add_image(app, "large", jpeg(photo(side=400))),
+            add_image(app, "again", jpeg(photo(side=300)), days=1),
+            add_image(app, "small", jpeg(noise(1, 150)), days=1),
+            add_image(app, "poor", jpeg(noise(2)), days=4, tags=("sunset", "cat")),
         ]
         with app.database.write() as session:
             posts = {m.id: m.post for m in session.exec(select(MediaRow))}
