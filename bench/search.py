@@ -24,7 +24,7 @@ from sqlalchemy import delete, insert, text
 from sqlmodel import col
 
 from bench.table import Row, rss_mb, show
-from bot.verbs.likeness import Likeness
+from bot.verbs.image_index import ImageIndex
 from models.resemblance import Space
 from storage import search, texts, tokens
 from storage.database import Database
@@ -271,7 +271,7 @@ def image_tables(database: Database, folder: Path, count: int, posts: int) -> No
         cold.append(spent)
         hits += len({names[n] for n in best} & {name for name, _ in found})
     recall = hits / 10 / len(queries)
-    alike = Likeness(
+    alike = ImageIndex(
         database, folder.parent, "bench", lambda: np.empty((0, DIMENSIONS), np.float32)
     )
     alike.index = index

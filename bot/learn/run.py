@@ -22,9 +22,9 @@ from bot.core.clock import Clock, utc_now
 from bot.core.errors import ModelError, NothingToDo, StorageError, TagechoError
 from bot.learn import photos
 from bot.learn.background import command
+from bot.learn.comparison import Corrected, prove
 from bot.learn.photos import START, Layout
 from bot.learn.process import Child, Say, TimeLimit, Turn
-from bot.learn.proof import Corrected, prove
 from bot.learn.training import IN_SERVICE, LearningRecipe, commands
 from models.base import Segmenter
 from models.segment.card import card

@@ -12,7 +12,7 @@ from bot.core.errors import NothingToDo, UsageError
 from bot.flow import forget as flow
 from bot.platforms import registry
 from bot.service.app import App, opened
-from bot.verbs import likeness
+from bot.verbs import image_index
 from bot.verbs.targets import PersonTarget, parse
 from storage import dataset, retractions
 
@@ -37,7 +37,7 @@ def forget(settings: Settings, target: str) -> dict[str, Any]:
         else:
             _check_platform(app, wanted.platform)
             found = flow.forget_post(app, wanted.platform, wanted.post_id)
-        likeness.prune(app.database, likeness.folder_of(settings))
+        image_index.prune(app.database, image_index.folder_of(settings))
     return found
 
 

@@ -15,8 +15,8 @@ from bot.config import Settings
 from bot.core.errors import NothingToDo, UsageError
 from bot.service.app import App, ServingStages, opened
 from bot.service.progress import progress
+from bot.verbs.image_index import ImageIndex, Vectors, folder_of
 from bot.verbs.labels import SIDE, LabelSummary, embed
-from bot.verbs.likeness import Likeness, Vectors, folder_of
 from models.base import ImageRejected, Segmenter
 from models.images.decoder import decode
 from models.resemblance import nonsense
@@ -77,13 +77,13 @@ def find(settings: Settings, wanted: SearchQuery) -> SearchResult:
                 return found
         segmenter = ServingStages(settings).segmenter()
         embedding = _embedding(segmenter, wanted.image, settings)
-        likeness = _likeness(app, segmenter)
-        likeness.sync()
-        alike = likeness.similar(embedding, wanted.limit, terms, filters)
+        index = _index(app, segmenter)
+        index.sync()
+        alike = index.similar(embedding, wanted.limit, terms, filters)
         with app.database.read() as session:
             shown = [(one.post, one.cosine, one.sha256) for one in alike]
             found.rows = _rows(session, app, shown)
-            found.without_vector = len(_pictures(session)) - len(likeness.index or ())
+            found.without_vector = len(_pictures(session)) - len(index.index or ())
     if found.without_vector > 0:
         found.remarks.append(
             f"{found.without_vector} stored images have no vector yet: tagecho search --rebuild"
@@ -94,7 +94,7 @@ def find(settings: Settings, wanted: SearchQuery) -> SearchResult:
 def settle(settings: Settings) -> bool:
     """After the answer: build the graph if there are too many vectors to compare all of them."""
     with opened(settings) as app:
-        return _likeness(app, ServingStages(settings).segmenter()).build()
+        return _index(app, ServingStages(settings).segmenter()).build()
 
 
 def rebuild(settings: Settings) -> Rebuilt:
@@ -107,21 +107,21 @@ def rebuild(settings: Settings) -> Rebuilt:
             seen = labels.embedded_names(session, segmenter.version)
         summary = LabelSummary(segmenter.version)
         embed(app, segmenter, tagged, seen, summary)
-        likeness = _likeness(app, segmenter)
-        likeness.clear()
+        index = _index(app, segmenter)
+        index.clear()
         try:
-            likeness.sync()
-            likeness.build()
+            index.sync()
+            index.build()
         except NothingToDo:  # a few images are not enough for a space; the text index still works
             pass
         return Rebuilt(posts, len(seen), summary.embedded, summary.unreadable)
 
 
-def _likeness(app: App, segmenter: Segmenter) -> Likeness:
+def _index(app: App, segmenter: Segmenter) -> ImageIndex:
     def of_nothing() -> Vectors:
         return np.stack([segmenter(picture).embedding for picture in nonsense()])
 
-    return Likeness(app.database, folder_of(app.settings), segmenter.version, of_nothing)
+    return ImageIndex(app.database, folder_of(app.settings), segmenter.version, of_nothing)
 
 
 def _embedding(segmenter: Segmenter, path: Path, settings: Settings) -> Vectors:

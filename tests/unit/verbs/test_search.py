@@ -24,8 +24,8 @@ from bot.config import Settings
 from bot.config.settings import Data
 from bot.core.errors import NothingToDo, UsageError
 from bot.service.app import ServingStages, opened
-from bot.verbs import likeness
-from bot.verbs.likeness import Likeness, prune
+from bot.verbs import image_index
+from bot.verbs.image_index import ImageIndex, prune
 from bot.verbs.search import SearchQuery, find, rebuild
 from models.base import Image
 from models.resemblance import Space, nonsense
@@ -66,8 +66,8 @@ def fill(database: Database, count: int = COUNT, first: int = 0) -> list[str]:
     return names
 
 
-def made(database: Database, root: Path) -> Likeness:
-    found = Likeness(database, root, "net.1", lambda: NOBODY)
+def made(database: Database, root: Path) -> ImageIndex:
+    found = ImageIndex(database, root, "net.1", lambda: NOBODY)
     found.sync()
     return found
 
@@ -95,7 +95,7 @@ def test_filtered_by_image_is_what_comparing_everything_gives(
             near = sorted(rows, key=lambda n: -float(projected[n] @ asked))[:8]
             expected = [names[n] for n in near if projected[n] @ asked > floor]
             for few in (0, 50, 2000):  # looked for among all, or compared one by one
-                monkeypatch.setattr(likeness, "FEW", few)
+                monkeypatch.setattr(image_index, "FEW", few)
                 monkeypatch.setattr(search, "NARROW", few)
                 found = alike.similar(query, 8, (), wanted)
                 assert [one.sha256 for one in found] == expected, (wanted, few)
@@ -158,11 +158,11 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from bot.verbs import likeness
+from bot.verbs import image_index
 from storage.database import Database
-likeness.Path.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-likeness.GROWN = 0.5
-found = likeness.Likeness(
+image_index.Path.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+image_index.GROWN = 0.5
+found = image_index.ImageIndex(
     Database(sys.argv[1]), Path(sys.argv[2]), "net.1", lambda: np.empty((0, 24), np.float32)
 )
 found.index = None
@@ -277,7 +277,7 @@ def test_without_the_pictures_of_nothing_noise_would_be_found(photos: Settings) 
     embedding = segmenter(noise).embedding
     with opened(photos) as app:
         root = photos.data.dir / "search"
-        alike = Likeness(app.database, root, segmenter.version, lambda: NOBODY)
+        alike = ImageIndex(app.database, root, segmenter.version, lambda: NOBODY)
         alike.sync()
         assert alike.space is not None
         query = alike.space.project(embedding)

@@ -38,7 +38,7 @@ class Alike:
     cosine: float  # in the collection's space, see models.resemblance
 
 
-class Likeness:
+class ImageIndex:
     """Nearest stored images, by one network's vectors.
 
     What lies in `root` can be deleted at any time. `sync` brings it up to date; an image that is
