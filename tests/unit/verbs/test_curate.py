@@ -42,7 +42,7 @@ def verdicts(settings: Settings) -> dict[tuple[int, str], Verdict]:
 
 def originals(settings: Settings) -> dict[int, int | None]:
     with opened(settings) as app, app.database.read() as session:
-        return dict(session.exec(select(Curation.media, CurationSettings.original)).all())
+        return dict(session.exec(select(Curation.media, Curation.original)).all())
 
 
 def everything(settings: Settings) -> dict[str, list[Any]]:
