@@ -26,6 +26,8 @@ from storage.tables import (
     PostRevision,
     PostRow,
     PostTrack,
+    Reply,
+    ReplyState,
 )
 from storage.text import storable
 
@@ -45,6 +47,7 @@ class Fetched:
     height: int = 0
     reason: str = ""
     notes: str = ""
+    tried: bool = True  # False: nobody was asked for it yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +249,27 @@ def pending_media(
     return list(session.exec(statement).all())
 
 
+def untried_media(session: Session, platform: str, limit: int) -> list[MediaRow]:
+    """Images that nobody asked for yet: first those that a reply waits for, then the oldest."""
+    awaited = (
+        select(Reply.id)
+        .where(col(Reply.post) == col(MediaRow.post), Reply.state == ReplyState.QUEUED)
+        .exists()
+    )
+    statement = (
+        select(MediaRow)
+        .join(PostRow, col(MediaRow.post) == col(PostRow.id))
+        .where(
+            PostRow.platform == platform,
+            MediaRow.state == MediaState.PENDING,
+            MediaRow.attempts == 0,
+            col(PostRow.deleted_at).is_(None),
+        )
+        .order_by(awaited.desc(), col(MediaRow.id))
+    )
+    return list(session.exec(statement.limit(limit)))
+
+
 def settle_media(session: Session, media_id: int, image: Fetched, now: datetime) -> None:
     """A pending image was fetched, quarantined, or failed once more."""
     row = session.get(MediaRow, media_id)
@@ -375,7 +399,7 @@ def _media_row(row_id: int, image: Fetched) -> MediaRow:
         state=image.state,
         reason=storable(image.reason),
         notes=image.notes,
-        attempts=1,
+        attempts=int(image.tried),
         sha256=image.sha256,
         width=image.width,
         height=image.height,

@@ -5,7 +5,7 @@ The database is the queue. `move` compares and sets, so two processes cannot bot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -183,6 +183,12 @@ def next_to_render(session: Session, account: str, room: Room, now: datetime) ->
         .order_by(taken, col(Reply.id))
     )
     return session.exec(statement.limit(1)).first()
+
+
+def image_came(session: Session, posts: Collection[int], why: str, now: datetime) -> None:
+    """Queued replies to these posts that wait for this reason are due now."""
+    waiting = (col(Reply.state) == S.QUEUED, col(Reply.reason) == why, col(Reply.not_before) > now)
+    session.exec(update(Reply).where(col(Reply.post).in_(posts), *waiting).values(not_before=now))
 
 
 def hold_queued(session: Session, account: str, until: datetime, why: str, now: datetime) -> int:

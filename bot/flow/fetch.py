@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -74,13 +75,20 @@ class ImageFetcher:
                 self._alive()
         return images
 
+    def each(self, platform: Platform, media: Sequence[Media], limits: Limits) -> Iterator[Fetched]:
+        """These images, in their order."""
+        futures = [self._pool.submit(self._one, platform, one, limits, math.inf) for one in media]
+        for future in futures:
+            yield future.result()
+            self._alive()
+
     def _one(self, platform: Platform, media: Media, limits: Limits, until: float) -> Fetched:
         if time.monotonic() > until:
-            return failed(media, MediaState.PENDING, "left for later: the poll took long")
+            return failed(media, MediaState.PENDING, "left for later", tried=False)
         try:
             return self.now(platform, media, limits)
         except RateLimited as error:
-            return failed(media, MediaState.PENDING, str(error))
+            return failed(media, MediaState.PENDING, str(error), tried=False)
 
     def now(self, platform: Platform, media: Media, limits: Limits) -> Fetched:
         """Download, check and keep one image. What is wrong with it becomes its state.
@@ -125,6 +133,6 @@ class ImageFetcher:
         self._pool.shutdown(cancel_futures=True)
 
 
-def failed(media: Media, state: MediaState, reason: str) -> Fetched:
-    """An image without bytes, and why."""
-    return Fetched(media, state, reason=reason)
+def failed(media: Media, state: MediaState, reason: str, *, tried: bool = True) -> Fetched:
+    """An image without bytes, and why. `tried`: the platform was asked for it."""
+    return Fetched(media, state, reason=reason, tried=tried)

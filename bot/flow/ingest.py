@@ -35,6 +35,7 @@ log = structlog.get_logger()
 BATCH = 16  # posts in one transaction: large enough to pay for its fsync, small enough to be quick
 # Downloads of one image: the wait doubles from one to the next, so they span hours.
 MAX_ATTEMPTS = 12
+NO_IMAGE_YET = "waits for its image"  # the reason of a reply
 LOOK_AT = 256  # missing images looked at to find one that is due
 FIRST_RETRY = timedelta(seconds=5)
 # Seconds for the images of one `take`; those not begun by then are fetched later, between replies.
@@ -84,12 +85,14 @@ class Ingest:
         alive: Callable[[], None] = lambda: None,
         curator: Curator | None = None,
         gone: Callable[[int, str], object] = lambda _row, _why: None,
+        later: bool = False,
     ) -> None:
         """`alive` is called whenever something that may take long has come to its end; `gone` with
         the row of a post that is no more at its source, and what the platform said.
 
         Without a `curator`, images are neither measured nor judged. `limits` and `curator` may be
-        replaced between two calls.
+        replaced between two calls. `later`: images are left to another thread's
+        `fetch_untried`, and only those that failed are tried again.
         """
         self._database = database
         self._optouts = optouts
@@ -98,11 +101,12 @@ class Ingest:
         self.alive = alive
         self.curator = curator
         self._gone = gone
+        self._later = later
         self._fetcher = ImageFetcher(originals, self._measured, self._show_life, downloads)
 
     def take(self, platform: Platform, watch: Watch, posts: Sequence[Post]) -> Taken:
         """Store what is new and record what changed. The posts are of one platform."""
-        taken, until = Taken(), time.monotonic() + FETCH_FOR
+        taken, until = Taken(), time.monotonic() + (-1.0 if self._later else FETCH_FOR)
         for start in range(0, len(posts), BATCH):
             some = posts[start : start + BATCH]
             taken += self._take_batch(platform, watch, some, until)
@@ -115,7 +119,8 @@ class Ingest:
         """
         with self._database.read() as session:
             rows = dataset.pending_media(session, platform.name, LOOK_AT, MAX_ATTEMPTS)
-        due = [(media, post) for media, post in rows if self._may_retry(media, post)]
+        mine = [row for row in rows if row[0].attempts] if self._later else rows
+        due = [(media, post) for media, post in mine if self._may_retry(media, post)]
         if not due:
             return 0
         post = due[0][1]
@@ -130,6 +135,27 @@ class Ingest:
             log.info("images wait", reason=str(error))
             return 0
         return tried
+
+    def fetch_untried(self, platform: Platform) -> int:
+        """Fetch some images that nobody asked for yet. Returns how many were tried.
+
+        Unlike all else here, it may run in a thread of its own, with an `Ingest` of its own.
+        """
+        with self._database.read() as session:
+            rows = dataset.untried_media(session, platform.name, BATCH)
+        media = [Media(row.index, row.url, MediaKind(row.kind)) for row in rows]
+        found = zip(rows, self._fetcher.each(platform, media, self.limits), strict=True)
+        tried = [(row, image) for row, image in found if image.tried]
+        if not tried:
+            return 0
+        with self._database.write() as session:
+            for row, image in tried:
+                dataset.settle_media(session, row.id or 0, image, self._clock())
+                self._keep_measured(session, row.post, [image])
+            posts = {row.post for row, _ in tried}
+            outbox.image_came(session, posts, NO_IMAGE_YET, self._clock())
+        self._curate(image for _, image in tried)
+        return len(tried)
 
     def close(self) -> None:
         self._fetcher.close()

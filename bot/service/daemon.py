@@ -35,7 +35,7 @@ from bot.service.health import HealthServer
 from bot.service.locks import Check
 from bot.service.observe import REPLIES, RETRACTIONS, TRACK_OK
 from bot.service.reload import Reload
-from bot.service.worker import AccountWorker, RenderWorker, Rules, Worker
+from bot.service.worker import AccountWorker, ImageWorker, RenderWorker, Rules, Worker
 from models.images import decoder
 from storage import clock, outbox, retractions
 from storage.tables import Health, Reply, ReplyState, TrackState
@@ -74,6 +74,10 @@ class Daemon:
             name: AccountWorker(self.app, name, self._rules, self._stop)
             for name in settings.accounts
         }
+        self._images = [
+            ImageWorker(self.app, account, self._rules, self._stop)
+            for account in self._accounts.values()
+        ]
         renderer = Renderer(
             self.app.database,
             self.app.originals,
@@ -291,7 +295,7 @@ class Daemon:
     # --- life ----------------------------------------------------------------------------------
 
     def _workers(self) -> list[Worker]:
-        return [self._render, *self._accounts.values()]
+        return [self._render, *self._accounts.values(), *self._images]
 
     def _wake(self, account: str) -> None:
         self._accounts[account].wake.set()

@@ -21,7 +21,7 @@ from bot.flow.fetch import Limits
 from bot.flow.forget import gone_at_source
 from bot.flow.gaps import Gaps
 from bot.flow.gate import rendered_state
-from bot.flow.ingest import Ingest
+from bot.flow.ingest import NO_IMAGE_YET, Ingest
 from bot.flow.listen import Listener
 from bot.flow.policy import Policy, Track
 from bot.flow.poll import Poller
@@ -122,6 +122,7 @@ class AccountWorker(Worker):
             alive=self.alive,
             curator=rules.now.curator,
             gone=self._source_gone,
+            later=True,
         )
         self._files = (app.originals, app.artifacts, app.runs)
         self._poller = Poller(app.database, self._ingest, files=self._files)
@@ -131,6 +132,11 @@ class AccountWorker(Worker):
     @property
     def ready(self) -> bool:
         return self._us is not None
+
+    @property
+    def platform(self) -> Platform | None:
+        """For downloads, which any thread may make; None while nobody is logged in."""
+        return self._platform if self.ready else None
 
     def due(self, track: str) -> bool:
         """Ask for a poll of this track; asking again before it is done is one poll, and False."""
@@ -266,6 +272,45 @@ class AccountWorker(Worker):
         return tried
 
 
+class ImageWorker(Worker):
+    """Fetches the images of the posts that one account found, so that no poll waits for them."""
+
+    def __init__(
+        self, app: App, account: AccountWorker, rules: Rules, stop: threading.Event
+    ) -> None:
+        super().__init__(f"images-{account.account}", stop)
+        self._account = account
+        self._rules = rules
+        limits, curator = rules.now.limits, rules.now.curator
+        self._ingest = Ingest(
+            app.database,
+            app.originals,
+            app.optouts,
+            limits,
+            alive=self.alive,
+            curator=curator,
+        )
+
+    def work(self) -> bool:
+        platform, rules = self._account.platform, self._rules.now
+        if platform is None:
+            return False
+        self._ingest.limits, self._ingest.curator = rules.limits, rules.curator
+        with _fetching(platform.name):
+            return self._ingest.fetch_untried(platform) > 0
+
+    def clean_up(self) -> None:
+        self._ingest.close()
+
+
+_FETCHING: dict[str, threading.Lock] = {}
+
+
+def _fetching(platform: str) -> threading.Lock:
+    """Accounts of one network share its posts: one of them fetches at a time, else both would."""
+    return _FETCHING.setdefault(platform, threading.Lock())
+
+
 class RenderWorker(Worker):
     """Renders queued replies of all accounts, one at a time; the networks live in this thread."""
 
@@ -334,7 +379,7 @@ class RenderWorker(Worker):
         else:
             if columns is None:
                 later = utc_now() + WAIT_FOR_IMAGE
-                self._move(reply, ReplyState.QUEUED, "waits for its image", not_before=later)
+                self._move(reply, ReplyState.QUEUED, NO_IMAGE_YET, not_before=later)
                 return
             state = rendered_state(policy)
             facts = columns["facts"]

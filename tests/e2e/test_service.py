@@ -386,6 +386,22 @@ def session_values(stored: dict[str, Any]) -> set[str]:
     return found
 
 
+def test_polls_do_not_wait_for_images(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Not one of them comes, and posts are stored as fast as they are found."""
+    sandbox.faults.add("hang", "/m/*", count=0)
+    stored = "SELECT 1 FROM posts WHERE post_id = ?"
+    with service(sandbox, tmp_path / "service") as running:
+        running.person("ana")
+        running.start()
+        for number in range(3):
+            post = sandbox.world.add_post("ana", f"#sunset {number}")
+            eventually("it is stored", lambda p=post: running.query(stored, str(p.pk)))
+        assert running.query("SELECT DISTINCT state FROM media") == [("pending",)]
+        sandbox.faults.clear()
+        pending = "SELECT 1 FROM media WHERE state != 'stored'"
+        eventually("the images come", lambda: not running.query(pending))
+
+
 # --- the disk ----------------------------------------------------------------------------------
 
 
@@ -395,10 +411,9 @@ def test_images_that_cannot_be_stored_lose_no_post(sandbox: Sandbox, tmp_path: P
         (running.data / "originals").write_text("a file where the folder should be")
         post = running.asking()
         running.start()
-        eventually("it says so", lambda: running.count("poll failed"))
-        assert running.state(post) == ""
-        (health,) = running.query("SELECT health FROM track_states")
-        assert health == ("failing",)
+        eventually("it says so", lambda: running.count("worker fault", worker="images-main"))
+        eventually("the post is there", lambda: running.state(post) == "queued")
+        assert running.query("SELECT state FROM media") == [("pending",)]
         (running.data / "originals").unlink()
         running.until_state(post, "sent")
         assert running.query("SELECT health FROM track_states") == [("ok",)]
