@@ -14,6 +14,7 @@ from bot.platforms.base import Pacer, Platform
 from bot.platforms.spelling import Spelling
 from bot.platforms.ways import Ways
 from bot.schema.values import Rate
+from bot.sidecars.sidecar import Tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Descriptor:
     streams: bool = False  # its clients are `bot.platforms.base.Streaming`
     credentials: tuple[str, ...] = ()  # what its answers call secrets, to mask in logs
     sdk: Package | None = None
+    tools: tuple[Tool, ...] = ()  # whose sidecars can be imported
 
     def __post_init__(self) -> None:
         strange = [name for name in self.secrets if name not in self.settings.model_fields]

@@ -35,7 +35,8 @@ from storage.database import Database
 from storage.ledger import DatabaseLedger
 from storage.optouts import OptOuts
 from storage.tables import Reply, ReplyState
-from tests.flow.kit import Clock, SmallStages, jpeg
+from tests.flow.kit import Clock, SmallStages
+from tests.pictures import plain_jpeg
 
 S = ReplyState
 CAPTION = "For @{author}, made by a machine from {url}"
@@ -69,7 +70,7 @@ class OnMemory:
         )
 
     def asks(self, name: str = "ana") -> JournalEntry:
-        return self.network.publish(name, "#sunset #tintme", (jpeg((400, 300)),))
+        return self.network.publish(name, "#sunset #tintme", (plain_jpeg((400, 300)),))
 
     def poll(self) -> None:
         Poller(self.database, self.ingest, self.clock).poll(self.platform, self.watch)
@@ -87,7 +88,7 @@ class OnMemory:
             registry.ways,
             self.clock,
         )
-        while (reply := claim(self.database, "main", self.policy, self.clock())) is not None:
+        while (reply := claim(self.database, "main", self.watch.policy, self.clock())) is not None:
             columns = renderer.render(reply, self.watch.policy)
             assert columns is not None
             with self.database.write() as session:
@@ -161,7 +162,7 @@ def test_a_post_is_polled_and_answered_once(on: OnMemory) -> None:
 def test_a_stream_brings_posts_between_polls_and_resumes(on: OnMemory) -> None:
     assert not on.listen()  # from now on
     first = on.asks()
-    on.network.publish("ben", "#other", (jpeg((64, 64)),))
+    on.network.publish("ben", "#other", (plain_jpeg((64, 64)),))
     assert on.listen()
     assert not on.listen()
     second = on.asks("cara")

@@ -14,11 +14,13 @@ from bot.config import Settings
 from bot.core.clock import utc_now
 from bot.core.errors import NothingToDo, UsageError
 from bot.core.events import Post
-from bot.dataset.importing.files import Unusable, parse, read, read_json, shown, walk
-from bot.dataset.importing.files import opened as opened_file
-from bot.dataset.importing.posts import IMAGES, Sidecar, exported, gallery_dl, instaloader, merged
+from bot.dataset.importing.exported import exported
+from bot.platforms import registry
 from bot.service.app import App, opened
 from bot.service.progress import progress
+from bot.sidecars.files import Unusable, parse, read, read_json, shown, walk
+from bot.sidecars.files import opened as opened_file
+from bot.sidecars.sidecar import IMAGES, Sidecar, Tool, merged
 from models.base import ImageRejected
 from models.images.decoder import decode
 from storage import dataset, datasets
@@ -139,9 +141,7 @@ class _Import:
                     file.seek(start)
                     return exported(self._root, path, parse(file.readline(LONGEST_LINE)))
             data = read_json(path)
-            if "instaloader" not in data:
-                return gallery_dl(path, data)
-            part = instaloader(path, data)
+            part = _tool_of(data).read(path, data)
         except Unusable as error:
             self._problem(path, str(error))
             return None
@@ -255,3 +255,16 @@ def _pseudonyms(session: Session) -> set[str]:
     """Pseudonyms of all people who opted out, in every dataset that was ever frozen here."""
     gone = session.exec(select(OptOut.digest)).all()
     return {datasets.pseudonym(key, one) for key in datasets.keys(session) for one in gone}
+
+
+def _tool_of(data: dict[str, Any]) -> Tool:
+    """The tool that wrote a sidecar, of any platform. Raises Unusable."""
+    tools = [tool for one in registry.descriptors() for tool in one.tools]
+    found = next((tool for tool in tools if tool.wrote(data)), None)
+    if found is None and isinstance(data.get("category"), str):
+        known = ", ".join(one.name for one in registry.descriptors() if one.tools)
+        raise Unusable(f"of {data['category'][:40]!r}; only {known} can be imported")
+    if found is None:
+        names = " or ".join(dict.fromkeys(sorted(tool.name for tool in tools)))
+        raise Unusable(f"not a sidecar of {names}")
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.platforms.base import Platform
 from bot.platforms.descriptor import Descriptor, Opening, Package
 from bot.platforms.instagram.settings import InstagramAccount
+from bot.platforms.instagram.sidecars import TOOLS
 from bot.platforms.instagram.spelling import SPELLING
 from bot.platforms.instagram.ways import WAYS
 from bot.schema.values import parse_rate
@@ -51,4 +52,5 @@ PLATFORM = Descriptor(
     spelling=SPELLING,
     credentials=("enc_password", "sessionid", "csrftoken", "ds_user_id", "ig-set-authorization"),
     sdk=Package("instagrapi", tested="3.2."),
+    tools=TOOLS,
 )

@@ -21,9 +21,13 @@ from bot.config import Settings
 from bot.core.errors import NothingToDo, UsageError
 from bot.dataset.export import ExportOptions, export
 from bot.dataset.export.fields import DEFAULT
-from bot.dataset.importing import files, posts, take
+from bot.dataset.importing import exported as lines
+from bot.dataset.importing import take
 from bot.flow.forget import forget, forget_post
+from bot.platforms.instagram import sidecars
 from bot.service.app import opened
+from bot.sidecars import files
+from bot.sidecars.sidecar import merged
 from bot.verbs import datasets
 from storage.tables import AuthorRow, BlobRow, MediaRow, PostHashtag, PostRow, PostTrack
 from tests.databases import NOW
@@ -553,11 +557,11 @@ def test_whatever_a_sidecar_says_is_a_post_or_unusable(
     base |= {"post_date": "2026-01-01", "id": 5, "taken_at_timestamp": 5, "owner": {"id": 7}}
     data = (base if good else {}) | values
     attempts: list[Callable[[], Any]] = [
-        lambda: posts.gallery_dl(folder / "a.jpg.json", data),
-        lambda: posts.instaloader(
+        lambda: sidecars.gallery_dl(folder / "a.jpg.json", data),
+        lambda: sidecars.instaloader(
             folder / "a.json", {"instaloader": {"node_type": "Post"}, "node": data}
         ),
-        lambda: posts.exported(folder, folder / "metadata.jsonl", data),
+        lambda: lines.exported(folder, folder / "metadata.jsonl", data),
     ]
     for attempt in attempts:
         try:
@@ -566,4 +570,4 @@ def test_whatever_a_sidecar_says_is_a_post_or_unusable(
             assert str(error)
         else:
             assert part.post.taken_at.tzinfo is UTC
-            assert posts.merged([part, part]).post.post_id == part.post.post_id
+            assert merged([part, part]).post.post_id == part.post.post_id

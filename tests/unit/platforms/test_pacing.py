@@ -23,6 +23,7 @@ from bot.core.errors import (
     Unavailable,
 )
 from bot.core.events import Breaker
+from bot.platforms import registry
 from bot.platforms.pacing import (
     ACCOUNT,
     DAY,
@@ -36,7 +37,9 @@ from bot.platforms.pacing import (
 from bot.service.app import rates_of
 from tests.ledger import MemoryLedger
 
-RATES = rates_of(Settings()) | {"media": None}
+INSTAGRAM = registry.find("instagram")
+assert INSTAGRAM is not None
+RATES = rates_of(Settings(), INSTAGRAM) | {"media": None}
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 

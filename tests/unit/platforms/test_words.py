@@ -18,7 +18,6 @@ ITS_OWN = (
     "bot/platforms/memory/",
     "bot/platforms/registry.py",  # the one place that names packages
     "storage/migrations/versions/",  # what rows meant before descriptors
-    "bot/dataset/importing/",  # field names of the tools that download from it
 )
 
 

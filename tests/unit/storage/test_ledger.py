@@ -14,10 +14,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from bot.core.errors import ActionBlocked, AuthError, ChallengeRequired, RateLimited, StorageError
 from bot.core.events import Breaker
-from bot.platforms.pacing import Ledger, LedgerPacer, MemoryLedger, TokenRate
+from bot.platforms.pacing import Ledger, LedgerPacer, TokenRate
 from storage.database import Database
 from storage.ledger import DatabaseLedger
 from tests.databases import BACKENDS, NOW, empty, together
+from tests.ledger import MemoryLedger
 
 
 def after(seconds: float) -> datetime:

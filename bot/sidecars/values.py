@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.dataset.importing.files import Unusable
+from bot.sidecars.files import Unusable
 
 MOST_IMAGES = 1000  # of one post
 LONGEST_TEXT = 100_000
@@ -25,11 +25,6 @@ def edges(node: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """The nodes of a GraphQL connection."""
     found = list_of(map_of(node.get(name)).get("edges"))
     return [map_of(map_of(edge).get("node")) for edge in found]
-
-
-def post_url(code: Any) -> str:
-    text = text_of(code)
-    return f"https://www.instagram.com/p/{text}/" if re.fullmatch(r"[\w-]{1,60}", text) else ""
 
 
 def url_of(value: Any) -> str:

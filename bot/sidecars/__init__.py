@@ -1,0 +1,1 @@
+"""Files of other tools beside images: untrusted, and of any platform."""
