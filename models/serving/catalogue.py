@@ -11,6 +11,7 @@ from dataclasses import dataclass
 HUB = "https://huggingface.co/{id}/resolve/main/{file}"
 _REALESRGAN = "https://github.com/xinntao/Real-ESRGAN/releases/download"
 _SWINIR = "https://github.com/JingyunLiang/SwinIR/releases/download/v0.0"
+_REMBG = "https://github.com/danielgatis/rembg/releases/download/v0.0.0"
 _SAM = "https://dl.fbaipublicfiles.com/segment_anything"
 
 
@@ -40,6 +41,7 @@ class Pack:
     source: str  # for people
     files: tuple[File, ...]  # the weights last
     about: str
+    torch: bool = True  # whether it needs the [official] extra; ONNX files need nothing more
 
     @property
     def bytes(self) -> int:
@@ -50,7 +52,7 @@ def _hub(repository: str, file: str, size: int, instead: File | None = None) -> 
     return File(file, HUB.format(id=repository, file=file), size, instead=instead)
 
 
-def _release(base: str, file: str, size: int, sha256: str) -> tuple[File]:
+def _release(base: str, file: str, size: int, sha256: str = "") -> tuple[File]:
     return (File(file, f"{base}/{file}", size, sha256),)
 
 
@@ -109,6 +111,52 @@ _PACKS = (
             ),
         ),
         "DINO ViT-S/16: TokenCut on its keys, refined along edges",
+    ),
+    Pack(
+        "u2netp",
+        "segmenter",
+        "Apache-2.0",
+        "https://github.com/xuebinqin/U-2-Net, as ONNX by rembg (v0.0.0)",
+        _release(
+            _REMBG,
+            "u2netp.onnx",
+            4_574_861,
+            "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
+        ),
+        "U²-Net, small: salient objects at 320 px; the teacher of our masks",
+        torch=False,
+    ),
+    Pack(
+        "u2net",
+        "segmenter",
+        "Apache-2.0",
+        "https://github.com/xuebinqin/U-2-Net, as ONNX by rembg (v0.0.0)",
+        _release(
+            _REMBG,
+            "u2net.onnx",
+            175_997_641,
+            "8d10d2f3bb75ae3b6d527c77944fc5e7dcd94b29809d47a739a7a728a912b491",
+        ),
+        "U²-Net: salient objects at 320 px, at four times the time of u2netp",
+        torch=False,
+    ),
+    Pack(
+        "isnet-general-use",
+        "segmenter",
+        "Apache-2.0",
+        "https://github.com/xuebinqin/DIS, as ONNX by rembg (v0.0.0)",
+        _release(_REMBG, "isnet-general-use.onnx", 178_648_008),
+        "IS-Net: fine objects at 1024 px, some seconds on a CPU",
+        torch=False,
+    ),
+    Pack(
+        "birefnet-general-lite",
+        "segmenter",
+        "MIT",
+        "https://github.com/ZhengPeng7/BiRefNet, as ONNX by rembg (v0.0.0)",
+        _release(_REMBG, "BiRefNet-general-bb_swin_v1_tiny-epoch_232.onnx", 224_005_088),
+        "BiRefNet, Swin-T: fine objects at 1024 px, many seconds on a CPU",
+        torch=False,
     ),
     Pack(
         "sam-vit-b",

@@ -36,7 +36,11 @@ OFFICIAL = {
     "segmenter": "models.official.dino:segmenter",
     "refiner": "models.official.sam:prompter",
 }
-PACKS |= {pack.name: {pack.stage: OFFICIAL[pack.stage]} for pack in CATALOGUE.values()}
+SALIENCY = "models.segment.saliency:segmenter"  # takes the pack as well
+PACKS |= {
+    pack.name: {pack.stage: OFFICIAL[pack.stage] if pack.torch else SALIENCY}
+    for pack in CATALOGUE.values()
+}
 
 TILE, TILE_PAD = 192, 36  # px: size and overlap of the tiles of an official upscaler
 
@@ -75,7 +79,10 @@ def load_upscaler(
 
 def load_segmenter(pack: str, runtime: Runtime, home: Path | None = None) -> Segmenter:
     """`home`: the folder of networks in the data folder. Raises WeightsError."""
-    return cast(Segmenter, _entry(pack, "segmenter")(runtime, home))
+    entry = _entry(pack, "segmenter")
+    if PACKS[pack]["segmenter"] == SALIENCY:
+        return cast(Segmenter, entry(pack, runtime, home))
+    return cast(Segmenter, entry(runtime, home))
 
 
 def load_refiner(pack: str, runtime: Runtime, home: Path | None = None) -> Prompter:

@@ -23,7 +23,14 @@ from bot.verbs.networks import listing, verify
 from bot.verbs.pull import pull
 from models.base import WeightsError
 from models.serving.catalogue import CATALOGUE
-from models.serving.packs import OFFICIAL, PACKS, load_refiner, load_segmenter, load_upscaler
+from models.serving.packs import (
+    OFFICIAL,
+    PACKS,
+    SALIENCY,
+    load_refiner,
+    load_segmenter,
+    load_upscaler,
+)
 from models.serving.runtime import Runtime
 from models.serving.shelf import Record, Shelf, official_weights
 from tests.disk import full_after
@@ -290,8 +297,8 @@ def test_nothing_of_torch_is_needed_to_list_and_pull() -> None:
 
 def test_the_catalogue_is_whole() -> None:
     for name, pack in CATALOGUE.items():
-        assert PACKS[name] == {pack.stage: OFFICIAL[pack.stage]}
-        assert pack.licence in {"Apache-2.0", "BSD-3-Clause"}
+        assert PACKS[name] == {pack.stage: OFFICIAL[pack.stage] if pack.torch else SALIENCY}
+        assert pack.licence in {"Apache-2.0", "BSD-3-Clause", "MIT"}
         for file in pack.files:
             assert file.url.startswith("https://")
             assert file.url.endswith(f"/{file.name}")
