@@ -67,7 +67,7 @@ def measure(kind: str, scale: int, size: tuple[int, int], threads: int, runs: in
         plain = timed(lambda: original.resize(enlarged, Pil.Resampling.BICUBIC), runs)
     else:
         work = load_segmenter("embedded", runtime)
-        square = (128, 128)
+        square = (224, 224)
         plain = timed(lambda: original.resize(square).resize((width, height)), runs)
     before = resident()
     ours = timed(lambda: work(image), runs)

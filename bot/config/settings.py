@@ -139,9 +139,9 @@ class Learn(Section, live=True):
     start: fields.LearningStart = "in-service"
     least_images: fields.Some = 500
     most_images: fields.Some = 4000
-    dino_steps: fields.Some = 900
+    dino_steps: fields.Some = 300
     batch: fields.Some = 48
-    mask_steps: fields.Some = 2500
+    mask_steps: fields.Some = 600
     threads: fields.Some = 1
     nice: fields.Nice = 15
     time_limit: PositiveDuration = timedelta(hours=6)

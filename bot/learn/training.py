@@ -28,9 +28,9 @@ class LearningRecipe:
     leave_out: tuple[str, ...] = ("all",)
     least_images: int = 500
     most_images: int = 4000
-    dino_steps: int = 900
+    dino_steps: int = 300
     batch: int = 48  # photos in a step of DINO
-    mask_steps: int = 2500
+    mask_steps: int = 600
     threads: int = 1
     seed: int = 0
     start: str = IN_SERVICE

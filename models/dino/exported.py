@@ -20,6 +20,7 @@ from models.onnx.fill import layers_of, pairs, put
 from models.serving.runtime import Runtime
 
 TOLERANCE = 1e-4  # the largest difference between the file and what was restored from it
+HEAD = 64  # width of an attention head, in all ViTs of ours
 POSITIONS = "network.vit.positions"
 
 
@@ -33,8 +34,22 @@ class Exported(Constants):
             raise ValueError(f"its input is {sizes}, not one square picture")
         self.side = int(sizes[3])
 
+    def shape(self) -> Shape:
+        """Of its ViT, as far as the weights tell; 64 of its width to a head. ValueError."""
+        embed = next((values[0] for _, values in self.used("Conv")), None)
+        positions = self.constant(POSITIONS)
+        if embed is None or embed.ndim != 4 or positions is None or positions.ndim != 4:
+            raise ValueError("it holds no ViT")
+        width, patch, grid = embed.shape[0], embed.shape[-1], positions.shape[-1]
+        depth = (len(self.layers("LayerNormalization")) - 1) // 2
+        return Shape(width, depth, max(1, width // HEAD), patch, grid)
+
+    def head(self) -> list[Layer]:
+        """Of the embedding: none, or two layers with a GELU between them."""
+        return self.layers("Gemm")
+
     def linear(self) -> list[Layer]:
-        """Their bias is added by a node of its own."""
+        """Of the ViT. Their bias is added by a node of its own."""
         biases = {
             name: bias
             for node in self.graph.node
@@ -47,17 +62,18 @@ class Exported(Constants):
 
 
 def load_exported(path: Path, shape: Shape | None = None) -> ViT:
-    """The ViT of the segmenter in `path`, in eval mode.
+    """The ViT of the segmenter in `path`, in eval mode; `shape`: None for what the file tells.
 
-    ValueError when it is no such file, or its ViT has another architecture than ViT(shape).
+    ValueError when it is no such file, or its ViT has another architecture.
     """
     try:
-        file, vit = Exported(path), ViT(shape).eval()
+        file = Exported(path)
+        vit = ViT(shape or file.shape()).eval()
         for layer in file.layers("Conv")[:1]:  # the patches: the first of its convolutions
             put(vit.embed.weight, layer.weight)
             put(vit.embed.bias, layer.bias)
         fill_blocks(vit, file)
-        difference = _disagreement(vit, path, file.side)
+        difference = _disagreement(vit, path, file)
     except (ValueError, WeightsError) as error:
         raise ValueError(f"{path} cannot be trained further: {error}") from error
     if not difference <= TOLERANCE:
@@ -88,17 +104,19 @@ def random_pictures(side: int, count: int = 2) -> list[Array]:
 
 
 @torch.no_grad()
-def _disagreement(vit: ViT, path: Path, side: int) -> float:
+def _disagreement(vit: ViT, path: Path, file: Exported) -> float:
     """The largest difference between the ViT's embedding and the file's."""
-    runtime, apart = Runtime(threads=1), [0.0]
-    for picture in random_pictures(side):
+    runtime, apart = Runtime(threads=1, exact=True), [0.0]
+    for picture in random_pictures(file.side):
         theirs = runtime.run(path, {"image": picture})[-1]
-        apart.append(
-            float(np.abs(_embedding(vit(torch.from_numpy(picture))).numpy() - theirs).max())
-        )
+        ours = _embedding(vit(torch.from_numpy(picture)), file.head())
+        apart.append(float(np.abs(ours.numpy() - theirs).max()))
     return float(np.max(apart))  # NaN when there is one, which `max` would pass over
 
 
-def _embedding(tokens: Tensor) -> Tensor:
-    """Class token and mean patch, as the segmenter gives them out."""
-    return F.normalize(torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], 1), dim=-1)
+def _embedding(tokens: Tensor, head: list[Layer]) -> Tensor:
+    """Class token and mean patch, or what the head makes of them, as the segmenter gives it out."""
+    x = torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], 1)
+    for number, layer in enumerate(head):
+        x = F.linear(F.gelu(x) if number else x, *map(torch.from_numpy, layer))
+    return F.normalize(x, dim=-1)

@@ -50,12 +50,20 @@ def parse(arguments: Sequence[str] | None, description: str | None) -> Options:
         shape = load_start(start, chosen.get("grid")).shape._asdict() | {
             "start": fingerprint(start)
         }
-    values: dict[str, Any] = shape | chosen
+    values: dict[str, Any] = shape | _sides(shape.get("patch", DinoRecipe.patch)) | chosen
     if "decay" in values:
         low, high = values["decay"]
         values["decay"] = (low, high)
     bfloat16 = given["device"] == "cuda" if precision == "auto" else precision == "bfloat16"
     return Options(recipe=DinoRecipe(**values), grid=chosen.get("grid"), bfloat16=bfloat16, **given)
+
+
+def _sides(patch: int) -> dict[str, int]:
+    """The default sides of crops, as near as whole patches come to them."""
+    return {
+        name: patch * max(1, round(getattr(DinoRecipe, name) / patch))
+        for name in ("global_side", "local_side")
+    }
 
 
 def _parser(description: str | None) -> argparse.ArgumentParser:

@@ -87,17 +87,21 @@ class ViT(nn.Module):
         """With `hidden` (B, rows · columns) bool, `blank` (width,) stands for what those patches
         show; their positions stay.
         """
+        tokens = self.first(x, hidden, blank)
+        for block in self.blocks:
+            tokens = block(tokens)
+        out: Tensor = self.norm(tokens)
+        return out
+
+    def first(self, x: Tensor, hidden: Tensor | None = None, blank: Tensor | None = None) -> Tensor:
+        """The tokens before the first block."""
         patches = self.embed((x - self.mean) / self.std)  # (B, width, rows, columns)
         if hidden is not None and blank is not None:
             where = hidden.view(-1, 1, *patches.shape[-2:])
             patches = torch.where(where, blank.to(patches.dtype).view(1, -1, 1, 1), patches)
         patches = patches + self.positions_for(patches.shape[-2], patches.shape[-1])
         cls = (self.cls + self.cls_position).expand(x.shape[0], -1, -1)
-        tokens = torch.cat([cls, patches.flatten(2).transpose(1, 2)], dim=1)
-        for block in self.blocks:
-            tokens = block(tokens)
-        out: Tensor = self.norm(tokens)
-        return out
+        return torch.cat([cls, patches.flatten(2).transpose(1, 2)], dim=1)
 
     def positions_for(self, rows: int, columns: int) -> Tensor:
         """(1, width, rows, columns)"""

@@ -12,23 +12,31 @@ from pathlib import Path
 import torch
 
 from models.onnx.exporter import export, register, round_to_half
+from models.onnx.int8 import round_to_int8
 from models.segment.network import SegmentNet, Served
 from models.segment.train import load_network
 from models.training.loop import read_checkpoint
 
+LARGE = 384  # width of a ViT whose weights are stored in eight bits; in half precision below
 
-def export_network(network: SegmentNet, path: Path, side: int, threshold: float) -> float:
+
+def export_network(
+    network: SegmentNet, path: Path, side: int, threshold: float, least_confidence: float = 0.7
+) -> float:
     """Write the ONNX file and its manifest entry; returns the largest difference to torch."""
-    round_to_half(network)  # before the comparison: what is shipped is what is measured
+    if network.vit.shape.width >= LARGE:
+        round_to_int8(network)  # before the comparison: what is shipped is what is measured
+    else:
+        round_to_half(network)
     torch.manual_seed(0)
     examples = [torch.rand(1, 3, side, side), torch.zeros(1, 3, side, side)]
     worst = export(Served(network.eval()), examples, path, ["probability", "embedding"], {})
     facts = {
         "side": side,
         "threshold": threshold,
-        "least_confidence": 0.7,
+        "least_confidence": least_confidence,
         "least_area": 0.01,
-        "dimensions": 2 * network.vit.shape.width,
+        "dimensions": network.dimensions,
     }
     register(path, "Apache-2.0", facts)
     return worst
@@ -40,11 +48,12 @@ def main() -> None:
     parser.add_argument("--to", type=Path, required=True)
     parser.add_argument("--side", type=int, help="of the input; default: as it was trained")
     parser.add_argument("--threshold", type=float, default=0.45)
+    parser.add_argument("--least-confidence", type=float, default=0.7)
     arguments = parser.parse_args()
     path = arguments.to / "segment.onnx"
     network = load_network(arguments.checkpoint)
     side = arguments.side or int(read_checkpoint(arguments.checkpoint)["recipe"]["side"])
-    worst = export_network(network, path, side, arguments.threshold)
+    worst = export_network(network, path, side, arguments.threshold, arguments.least_confidence)
     sys.stderr.write(f"{path}: largest difference to torch {worst:.1e}\n")
 
 

@@ -25,17 +25,19 @@ from models.segment.network import SegmentNet, Served
 from models.segment.settle import statistics
 from models.serving.runtime import Runtime
 
+LIGHT_LAYERS = 11  # convolutions of a network with the light decoder; the full one has 17
 Norms = dict[nn.Module, nn.BatchNorm2d]  # by the convolution before
 
 
 def restore(path: Path, shape: Shape | None = None) -> SegmentNet:
     """The network that `path` was exported from, in eval mode; before training, `settle` it.
 
-    ValueError when it is no such file, or has another architecture than SegmentNet(shape).
+    `shape` of its ViT: None for what the file tells. ValueError when it is no such file, or has
+    another architecture.
     """
     try:
         file = Exported(path)
-        network = SegmentNet(shape).eval()
+        network = _like(file, shape).eval()
         _fill(network, file)
         difference = disagreement(network, path, file.side)
     except (ValueError, WeightsError) as error:
@@ -45,9 +47,19 @@ def restore(path: Path, shape: Shape | None = None) -> SegmentNet:
     return network
 
 
+def _like(file: Exported, shape: Shape | None) -> SegmentNet:
+    """A network of the file's architecture, its weights still those of chance."""
+    head = file.head()
+    return SegmentNet(
+        shape or file.shape(),
+        len(head[-1].bias) if head else None,
+        light=len(file.layers("Conv")) <= LIGHT_LAYERS,
+    )
+
+
 def disagreement(network: SegmentNet, path: Path, side: int, pictures: int = 2) -> float:
     """The largest difference between a network and a file, on random pictures of side × side."""
-    served, runtime, apart = Served(network).eval(), Runtime(threads=1), [0.0]
+    served, runtime, apart = Served(network).eval(), Runtime(threads=1, exact=True), [0.0]
     for picture in random_pictures(side, pictures):
         with torch.no_grad():
             ours = served(torch.from_numpy(picture))
@@ -68,6 +80,11 @@ def _fill(network: SegmentNet, file: Exported) -> None:
             _neutral(norm)
         put(conv.bias if norm is None else norm.bias, layer.bias)
     fill_blocks(network.vit, file)
+    for linear, layer in pairs(
+        "layers of a head", layers_of(network.project, nn.Linear), file.head()
+    ):
+        put(linear.weight, layer.weight)
+        put(linear.bias, layer.bias)
 
 
 def _norms(network: nn.Module) -> Norms:

@@ -16,13 +16,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from models.dino.exported import Exported
 from models.dino.model import load_teacher
 from models.dino.start import EXPORTED
 from models.dino.vit import ViT
-from models.segment.network import SegmentNet
+from models.segment.network import SegmentNet, network_of
 from models.segment.restore import restore
 from models.segment.samples import Pool, build_pool, draw
 from models.segment.settle import settle
@@ -76,9 +77,13 @@ def train(
     *,
     start: SegmentNet | None = None,
     backbone: ViT | None = None,
+    anchor: SegmentNet | None = None,
     save_every: int = 100,
 ) -> SegmentNet:
-    """Train (or go on from `out`/last.pt) and return the averaged network."""
+    """Train (or go on from `out`/last.pt) and return the averaged network.
+
+    `anchor`: whose embedding is kept to, where masks alone would not teach the head of it.
+    """
     torch.manual_seed(recipe.seed)
     network = start or SegmentNet()
     if backbone is not None:
@@ -98,8 +103,10 @@ def train(
         for group, rate in zip(optimiser.param_groups, (recipe.rate, recipe.vit_rate), strict=True):
             group["lr"] = share * rate
         images, wanted = draw_batch(pool, recipe, step)
-        logits, _ = network(images.contiguous(memory_format=torch.channels_last))
+        logits, embedding = network(images.contiguous(memory_format=torch.channels_last))
         loss = mask_loss(logits, wanted)
+        if anchor is not None:
+            loss = loss + apart(embedding, anchor, images)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"step {step}: the loss is {loss.item()}")
         optimiser.zero_grad(set_to_none=True)
@@ -115,6 +122,13 @@ def train(
     return ema.network
 
 
+def apart(embedding: Tensor, anchor: SegmentNet, images: Tensor) -> Tensor:
+    """One minus the cosine between what two networks make of the same pictures."""
+    with torch.no_grad():
+        wanted = anchor.eval()(images)[1]
+    return 1 - F.cosine_similarity(embedding, wanted, dim=-1).mean()
+
+
 def batch_iou(got: Tensor, wanted: Tensor) -> float:
     both, either = (got & wanted).flatten(1).sum(1), (got | wanted).flatten(1).sum(1)
     return float((both / either.clamp_min(1))[wanted.flatten(1).any(1)].mean())
@@ -122,9 +136,7 @@ def batch_iou(got: Tensor, wanted: Tensor) -> float:
 
 def load_network(checkpoint: Path) -> SegmentNet:
     """The averaged network of a segmentation checkpoint."""
-    network = SegmentNet()
-    network.load_state_dict(read_checkpoint(checkpoint)["parts"]["ema"])
-    return network
+    return network_of(read_checkpoint(checkpoint)["parts"]["ema"])
 
 
 def load_start(path: Path, backbone: ViT | None, pictures: Iterable[Tensor]) -> SegmentNet:
@@ -141,6 +153,15 @@ def load_start(path: Path, backbone: ViT | None, pictures: Iterable[Tensor]) -> 
     return network
 
 
+def side_of(start: Path | None) -> int:
+    """Of the pictures that a start was trained on. ValueError."""
+    if start is None:
+        return SegmentRecipe.side
+    if start.suffix == EXPORTED:
+        return Exported(start).side
+    return int(read_checkpoint(start)["recipe"]["side"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--set", nargs=3, action="append", required=True, dest="sets")
@@ -148,7 +169,7 @@ def main() -> None:
     parser.add_argument("--backbone", type=Path, help="checkpoint of models.dino.train")
     parser.add_argument("--start", type=Path, help="checkpoint of this module, or segment.onnx")
     parser.add_argument("--steps", type=int, default=SegmentRecipe.steps)
-    parser.add_argument("--side", type=int, default=SegmentRecipe.side)
+    parser.add_argument("--side", type=int, help="default: that of the start")
     parser.add_argument("--rate", type=float, default=SegmentRecipe.rate)
     parser.add_argument("--vit-rate", type=float, default=SegmentRecipe.vit_rate)
     parser.add_argument("--seed", type=int, default=0)
@@ -156,18 +177,21 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(1)
+    side = arguments.side or side_of(arguments.start)
     recipe = SegmentRecipe(
-        steps=arguments.steps, side=arguments.side, rate=arguments.rate,
+        steps=arguments.steps, side=side, rate=arguments.rate,
         vit_rate=arguments.vit_rate, seed=arguments.seed,
     )  # fmt: skip
     pool = build_pool((Path(p), Path(m), float(w)) for p, m, w in arguments.sets)
     backbone = load_teacher(arguments.backbone) if arguments.backbone else None
-    start = None
+    start = anchor = None
     if arguments.start:
         later = range(recipe.steps, recipe.steps + SETTLING)  # batches that no step learns from
         pictures = (draw_batch(pool, recipe, step)[0] for step in later)
         start = load_start(arguments.start, backbone, pictures)
-    train(pool, recipe, arguments.out, start=start, backbone=backbone)
+        if arguments.start.suffix == EXPORTED and not isinstance(start.project, nn.Identity):
+            anchor = restore(arguments.start)
+    train(pool, recipe, arguments.out, start=start, backbone=backbone, anchor=anchor)
 
 
 if __name__ == "__main__":
