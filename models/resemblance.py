@@ -1,7 +1,7 @@
 """When do two pictures resemble each other, as a network sees them: a space, and a floor.
 
-A network's embeddings crowd around their mean, so plain cosines say little (the shipped
-segmenter's are above 0.98 between any two photos). Here the mean goes and the principal directions
+A network's embeddings may crowd around their mean, so that plain cosines say little (above 0.98
+between any two photos, for a ViT's own tokens). Here the mean goes and the principal directions
 are brought to one scale (PCA whitening: Jégou & Chum 2012, "Negative evidences and co-occurences
 in image retrieval", ECCV). What a cosine is worth is told by the collection itself: the floor lies
 above nearly all pairs drawn at random, and above what a picture of nothing would reach.

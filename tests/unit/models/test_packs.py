@@ -39,7 +39,7 @@ def test_the_manifest_names_every_file_and_all_are_small() -> None:
     manifest = json.loads((EMBEDDED / "manifest.json").read_text())
     shipped = {path.name for path in EMBEDDED.glob("*.onnx")}
     assert shipped == {entry["file"] for entry in manifest.values()}
-    assert sum(entry["bytes"] for entry in manifest.values()) < 20e6
+    assert sum(entry["bytes"] for entry in manifest.values()) < 27e6
 
 
 def test_one_changed_byte_is_noticed(folder: Path) -> None:
