@@ -25,10 +25,10 @@ from bot.cli import app
 from bot.config.settings import SECTIONS
 from bot.core import errors
 from bot.core.events import TrackKind
-from bot.dataset.export import FORMATS
+from bot.dataset.export.formats import FORMATS
 from bot.platforms import registry
 from bot.service.observe import REGISTRY
-from models.compose import styles
+from models.compose.styles import styles
 from models.serving.catalogue import CATALOGUE
 from storage.learning import RunState
 from storage.retractions import State as RetractionState
@@ -270,13 +270,13 @@ def platforms() -> Iterator[str]:
 
 def style_rows() -> Iterator[tuple[str, str]]:
     for name in styles():
-        module = importlib.import_module(f"models.compose.{name}")
+        module = importlib.import_module(f"models.compose.styles.{name}")
         yield f"`{name}`", _first_line(module).removeprefix(f"{name}: ")
 
 
 def format_rows() -> Iterator[tuple[str, str]]:
-    for name, writer in FORMATS.items():
-        yield f"`{name}`", " ".join(inspect.cleandoc(writer.__doc__ or "").split())
+    for name, form in FORMATS.items():
+        yield f"`{name}`", " ".join(inspect.cleandoc(form.writer.__doc__ or "").split())
 
 
 def packs() -> Iterator[tuple[str, ...]]:

@@ -16,9 +16,9 @@ from sqlmodel import Session, col, or_, select, update
 
 from bot.core.errors import UsageError
 from bot.core.events import Receipt
-from storage import steps
+from storage import reply_log, steps
 from storage.dataset import Stored
-from storage.tables import Reply, ReplyEvent, ReplyState, ReplyStep, StepState
+from storage.tables import Reply, ReplyState, ReplyStep, StepState
 from storage.text import storable
 
 # What decides whether something is sent: read as a whole before the service starts.
@@ -102,7 +102,7 @@ def queue(session: Session, request: Request, now: datetime) -> int | None:
     reply_id = session.exec(statement).scalar_one_or_none()
     if reply_id is None:
         return None
-    _log(session, reply_id, "", S.QUEUED, "trigger", request.trigger, now)
+    reply_log.add(session, reply_id, "", S.QUEUED, "trigger", request.trigger, now)
     return int(reply_id)
 
 
@@ -130,7 +130,7 @@ def move(
     )
     if changed.rowcount != 1:
         return False
-    _log(session, reply_id, old, new, who, why, now)
+    reply_log.add(session, reply_id, old, new, who, why, now)
     return True
 
 
@@ -382,11 +382,6 @@ def listing(
     return list(session.exec(statement.order_by(col(Reply.id).desc()).limit(limit)))
 
 
-def history(session: Session, reply_id: int) -> list[ReplyEvent]:
-    statement = select(ReplyEvent).where(ReplyEvent.reply == reply_id).order_by(col(ReplyEvent.id))
-    return list(session.exec(statement))
-
-
 def interrupted(session: Session, reply: Reply, now: datetime) -> None:
     """Its sending ended between `steps.begin` and the answer, or between two steps."""
     reply_id = _id(reply)
@@ -407,12 +402,6 @@ def interrupted(session: Session, reply: Reply, now: datetime) -> None:
             now=now,
             not_before=now,
         )
-
-
-def _log(
-    session: Session, reply_id: int, old: str, new: str, who: str, why: str, now: datetime
-) -> None:
-    session.add(ReplyEvent(reply=reply_id, at=now, old=old, new=new, who=who, why=storable(why)))
 
 
 def _get(session: Session, reply_id: int) -> Reply:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from storage import outbox, steps
+from storage import outbox, reply_log, steps
 from storage.database import Database
 from storage.tables import Reply, ReplyState
 from tests.databases import queue_reply
@@ -51,4 +51,4 @@ def step_states(database: Database, reply_id: int) -> dict[str, str]:
 
 def log(database: Database, reply_id: int) -> list[tuple[str, str, str, str]]:
     with database.read() as session:
-        return [(e.old, e.new, e.who, e.why) for e in outbox.history(session, reply_id)]
+        return [(e.old, e.new, e.who, e.why) for e in reply_log.history(session, reply_id)]

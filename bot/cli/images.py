@@ -11,7 +11,7 @@ import typer
 from bot.cli.common import Networks, network_settings
 from bot.cli.output import echo, say
 from bot.core.errors import UsageError
-from models.compose import styles
+from models.compose.styles import styles
 
 if TYPE_CHECKING:
     from bot.verbs.images import WrittenImages

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bot.flow import caps
 from bot.flow.policy import Policy
 from storage.tables import ReplyState
 
@@ -99,9 +100,5 @@ def rendered_state(policy: Policy) -> ReplyState:
 def _within_limits(facts: ReplyFacts, policy: Policy) -> Answer:
     if (until := policy.quiet_until(facts.now)) is not None:
         return Hold(until, "quiet hours")
-    _, end = policy.day(facts.now)
-    if facts.sent_today >= policy.per_day:
-        return Hold(end, f"the cap of {policy.per_day} a day is reached")
-    if facts.sent_to_author_today >= policy.per_author_per_day:
-        return Hold(end, f"the cap of {policy.per_author_per_day} a day for this author is reached")
-    return Go()
+    reached = caps.reached(policy, facts.sent_today, facts.sent_to_author_today)
+    return Hold(policy.day(facts.now)[1], reached) if reached else Go()

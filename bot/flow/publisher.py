@@ -16,7 +16,7 @@ from bot.flow.gate import Hold, Stop, ask
 from bot.flow.policy import Policy, Track
 from bot.flow.sending import Channel, Sending, known_author, pause_after, reply_id
 from bot.flow.trigger import Us, still_wanted
-from bot.platforms.ways import StepKind
+from bot.platforms.reply_modes import StepKind
 from storage import dataset, outbox, steps
 from storage.tables import Reply, ReplyState, ReplyStep, StepState
 

@@ -15,7 +15,7 @@ from bot.flow.forget import Files, gone_at_source
 from bot.flow.policy import Policy
 from bot.flow.sending import as_step, known_author, pause_after
 from bot.platforms.base import Platform
-from bot.platforms.ways import StepKind
+from bot.platforms.reply_modes import StepKind
 from storage import outbox, steps
 from storage.database import Database
 from storage.tables import Reply, ReplyState, ReplyStep, StepState

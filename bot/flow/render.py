@@ -14,8 +14,9 @@ import structlog
 from sqlmodel import col, select
 
 from bot.core.clock import Clock, utc_now
+from bot.flow import caps
 from bot.flow.policy import Policy
-from bot.platforms.ways import Mode
+from bot.platforms.reply_modes import Mode
 from models.base import Composer, Image, Mask, Segmenter, Upscaler
 from models.images import codec, decoder
 from models.images.canvas import Canvas
@@ -37,7 +38,6 @@ from storage.tables import (
 log = structlog.get_logger()
 MAX_ASPECT = 4.0  # longer images are shown letterboxed anyway; more pixels would only cost time
 _JPEG = b"\xff\xd8"  # how a file of it begins
-AHEAD_DAYS = 2  # of replies rendered before they may go out
 BEYOND_CAPS = timedelta(minutes=10)  # until what the caps leave no room for is looked at again
 WAIT_FOR_IMAGE = timedelta(seconds=10)
 
@@ -285,8 +285,9 @@ def claim(database: Database, account: str, policy: Policy, now: datetime) -> Re
 
     No more are rendered than the caps let out within AHEAD_DAYS: the rest stays queued.
     """
+    room = outbox.Room(*caps.ahead(policy), policy.day(now)[0])
     with database.write() as session:
-        reply = outbox.next_to_render(session, account, _room(policy, now), now)
+        reply = outbox.next_to_render(session, account, room, now)
         if reply is None:
             held = outbox.hold_queued(session, account, now + BEYOND_CAPS, "beyond the caps", now)
             if held:
@@ -296,13 +297,6 @@ def claim(database: Database, account: str, policy: Policy, now: datetime) -> Re
             session, reply.id or 0, ReplyState.QUEUED, ReplyState.RENDERING, who="render", now=now
         )
         return reply
-
-
-def _room(policy: Policy, now: datetime) -> outbox.Room:
-    """At least one, whatever the caps: a person may want to see it."""
-    total = max(1, AHEAD_DAYS * policy.per_day)
-    per_author = max(1, AHEAD_DAYS * policy.per_author_per_day)
-    return outbox.Room(total, per_author, policy.day(now)[0])
 
 
 def _bounded(image: Image, target: int, scale: int) -> Image:

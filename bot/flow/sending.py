@@ -24,7 +24,7 @@ from bot.core.events import Author, Step
 from bot.flow.gate import RETRY_HOLD, Brakes, Hold, ReplyFacts, ask_between_writes
 from bot.flow.policy import Policy
 from bot.platforms.base import Platform
-from bot.platforms.ways import StepKind
+from bot.platforms.reply_modes import StepKind
 from storage import outbox, pauses, steps
 from storage.blobs import BlobStore
 from storage.database import Database

@@ -18,7 +18,7 @@ from models.base import Image, Mask, Segmentation, Segmenter
 from models.metrics.knn import neighbours, votes
 from models.metrics.labelled import Labelled
 from models.metrics.masks import iou
-from models.serving.promotion import Evidence, paired
+from models.serving.promotion_rule import Evidence, paired
 from storage.learning import TrainingPicture
 
 MOST_KNOWN, MOST_ASKED = 2000, 1000  # photos, the newest; more would only take longer

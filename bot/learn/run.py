@@ -28,7 +28,7 @@ from bot.learn.process import Child, Say, TimeLimit, Turn
 from bot.learn.training import IN_SERVICE, LearningRecipe, commands
 from models.base import Segmenter
 from models.segment.card import card
-from models.serving.promotion import SHIPPED, Decision, Evidence, Paired, decide
+from models.serving.promotion_rule import SHIPPED, Decision, Evidence, Paired, decide
 from storage import learning
 from storage.blobs import BlobStore
 from storage.database import Database

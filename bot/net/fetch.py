@@ -16,7 +16,7 @@ import requests
 from requests.utils import get_environ_proxies
 
 from bot.core.errors import ModelError, Refused, StorageError, Unavailable
-from bot.net.client import Client, Reach, chunks, host_of, judge
+from bot.net.guarded import Client, Reach, chunks, host_of, judge
 
 Progress = Callable[[int, int], None]  # bytes so far, bytes in all (0: unknown)
 

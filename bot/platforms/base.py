@@ -23,7 +23,7 @@ from bot.core.events import (
     Receipt,
     Step,
 )
-from bot.platforms.ways import Ways
+from bot.platforms.reply_modes import Ways
 
 
 class Platform(Protocol):

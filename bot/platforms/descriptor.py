@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.platforms.account import Account
+from bot.platforms.addressing import Spelling
 from bot.platforms.base import Pacer, Platform
-from bot.platforms.spelling import Spelling
-from bot.platforms.ways import Ways
+from bot.platforms.reply_modes import Ways
 from bot.schema.values import Rate
 from bot.sidecars.sidecar import Tool
 

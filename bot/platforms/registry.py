@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bot.platforms.descriptor import Descriptor
-    from bot.platforms.ways import Mode
+    from bot.platforms.reply_modes import Mode
 
 _PACKAGES = {"instagram": "bot.platforms.instagram"}
 _FOR_TESTS = {"memory": "bot.platforms.memory"}  # found by name, and offered to nobody

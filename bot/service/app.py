@@ -32,17 +32,17 @@ from bot.platforms.descriptor import Descriptor, Opening
 from bot.platforms.pacing import LedgerPacer, TokenRate
 from bot.service.locks import Check, account_lock
 from models.base import Composer, Image, Mask, Prompter, Segmenter, Upscaler, WeightsError
-from models.compose import OVERLAYS, WITHOUT_MASK, composer
 from models.compose.alt import alt_text
 from models.compose.badge import badge
+from models.compose.styles import OVERLAYS, WITHOUT_MASK, composer
 from models.segment.refined import Refined
 from models.serving.packs import load_refiner, load_segmenter, load_upscaler
 from models.serving.runtime import Runtime
 from storage.blobs import BlobStore
 from storage.checks import Check as Flaw
 from storage.database import Database
-from storage.ledger import DatabaseLedger
 from storage.optouts import OptOuts
+from storage.pacing import DatabaseLedger
 from storage.tables import Control, Reply
 
 _Network = TypeVar("_Network", Upscaler, Segmenter, Prompter)

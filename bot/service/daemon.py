@@ -37,7 +37,8 @@ from bot.service.observe import REPLIES, RETRACTIONS, TRACK_OK
 from bot.service.reload import Reload
 from bot.service.worker import AccountWorker, ImageWorker, RenderWorker, Rules, Worker
 from models.images import decoder
-from storage import clock, outbox, retractions
+from storage import clock_repair as clock
+from storage import outbox, retractions
 from storage.tables import Health, Reply, ReplyState, TrackState
 
 log = structlog.get_logger()

@@ -126,7 +126,7 @@ def _names(session: Session) -> Finding:
 
 def _times(session: Session) -> Finding:
     """Whether the clock was ahead when the service last ran."""
-    from storage import clock  # noqa: PLC0415
+    from storage import clock_repair as clock  # noqa: PLC0415
 
     by, before = clock.ahead(session, datetime.now(UTC)), clock.corrected(session)
     if by is not None:

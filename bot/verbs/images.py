@@ -17,12 +17,12 @@ from bot.flow.render import enlarged
 from bot.platforms import registry
 from bot.service.app import ServingStages
 from models.base import ImageRejected, Prompt
-from models.compose import OVERLAYS, WITHOUT_MASK, composer, styles
+from models.compose.styles import OVERLAYS, WITHOUT_MASK, composer, styles
 from models.images.codec import Decoded, encode_jpeg, encode_png, png_mask
 from models.images.decoder import decode
 from models.images.fit import fit
 from models.images.opacity import straight
-from models.superres.picked import PickedUpscaler
+from models.superres.pick_by_damage import PickedUpscaler
 
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".avif", ".bmp"}
 

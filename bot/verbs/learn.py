@@ -19,9 +19,9 @@ from bot.learn.training import LearningRecipe, check_installed
 from bot.service.app import App, ServingStages, networks_of, opened
 from bot.service.locks import file_lock
 from models.base import Segmenter, WeightsError
+from models.segment.learned_networks import Store
 from models.segment.segmenter import open_segmenter
-from models.segment.store import Store
-from models.serving.promotion import SHIPPED
+from models.serving.promotion_rule import SHIPPED
 from storage import learning
 from storage.learning import RunState
 from storage.tables import LearningRun

@@ -10,10 +10,10 @@ from bot.config import Settings
 from bot.core.errors import ModelError
 from bot.service.app import networks_of
 from models.base import WeightsError
-from models.segment.store import Store
+from models.segment.learned_networks import Store
 from models.serving.catalogue import CATALOGUE, Pack
 from models.serving.inventory import damage, inventory
-from models.serving.promotion import SHIPPED
+from models.serving.promotion_rule import SHIPPED
 from models.serving.shelf import Shelf
 
 

@@ -12,7 +12,7 @@ from bot.core.clock import utc_now
 from bot.core.errors import UsageError
 from bot.service.app import App, opened
 from bot.verbs.report import ReplyRow, StateChange, write_page
-from storage import outbox, steps
+from storage import outbox, reply_log, steps
 from storage.blobs import BlobStore
 from storage.tables import AuthorRow, PostRow, Reply, ReplyState
 
@@ -54,7 +54,7 @@ def reply_details(settings: Settings, reply_id: int) -> dict[str, Any]:
             ],
             "history": [
                 {"at": e.at, "from": e.old, "to": e.new, "who": e.who, "why": e.why}
-                for e in outbox.history(session, reply_id)
+                for e in reply_log.history(session, reply_id)
             ],
         }
 
@@ -105,7 +105,7 @@ def _page_row(app: App, reply_id: int) -> ReplyRow:
         reply = session.get_one(Reply, reply_id)
         post = session.get(PostRow, reply.post) if reply.post is not None else None
         author = session.get(AuthorRow, (reply.platform, reply.author_id))
-        history = outbox.history(session, reply_id)
+        history = reply_log.history(session, reply_id)
     return ReplyRow(
         reply_id=str(reply_id),
         state=reply.state,

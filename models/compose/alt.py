@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from models.compose import composer, styles
 from models.compose.palette import colour_name, hue
+from models.compose.styles import composer, styles
 
 MADE_BY = "made by a machine"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from models.serving.promotion import CORRECTED, FEWEST, GAIN, MARGIN, SHIPPED
+from models.serving.promotion_rule import CORRECTED, FEWEST, GAIN, MARGIN, SHIPPED
 
 
 def card(run: int, facts: dict[str, Any], decision: str, command: str) -> str:

@@ -28,7 +28,7 @@ PACKS: dict[str, dict[str, str]] = {
         "segmenter": "models.segment.segmenter:embedded",
     },
     "learned": {  # the network that was promoted here, else the shipped one
-        "segmenter": "models.segment.store:learned",
+        "segmenter": "models.segment.learned_networks:learned",
     },
 }
 OFFICIAL = {

@@ -8,7 +8,7 @@ from models.base import Image, Upscaler, WeightsError
 from models.serving.packs import EMBEDDED, Weights, embedded_weights
 from models.serving.runtime import Runtime
 from models.superres.damage import Damage
-from models.superres.picked import PickedUpscaler
+from models.superres.pick_by_damage import PickedUpscaler
 from models.superres.tiles import Tiles, to_image, to_input, up_to
 
 DAMAGED = "superres-x4-damaged"

@@ -18,9 +18,9 @@ from bot.platforms.base import Platform
 from bot.platforms.instagram.adapter import InstagramPlatform
 from bot.platforms.memory.adapter import MemoryPlatform
 from bot.platforms.memory.network import Fault, Network
+from bot.platforms.reply_modes import StepKind
 from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import Tag
-from bot.platforms.ways import StepKind
 
 
 class NotedPacer:

@@ -29,7 +29,7 @@ from bot.core.events import Page, Post, Presence
 from bot.platforms import registry
 from bot.platforms.base import Streaming
 from bot.platforms.memory.network import Fault
-from bot.platforms.ways import Idempotence
+from bot.platforms.reply_modes import Idempotence
 from tests.contract.subjects import OnInstagram, Subject, planned, subject, written
 
 EVERY = {one.name: one for one in registry.every()}

@@ -39,8 +39,8 @@ from models.base import Image, Mask, Segmentation
 from storage import outbox, pauses, steps
 from storage.blobs import BlobStore
 from storage.database import Database
-from storage.ledger import DatabaseLedger
 from storage.optouts import OptOuts
+from storage.pacing import DatabaseLedger
 from storage.tables import Reply, ReplyState, ReplyStep
 from tests.pictures import plain_jpeg
 from tests.waiting import PATIENCE

@@ -18,7 +18,7 @@ from sqlmodel import select
 from bot.flow import ingest
 from bot.platforms.pacing import LedgerPacer, TokenRate
 from bot.platforms.sandbox.things import Post
-from storage.ledger import DatabaseLedger
+from storage.pacing import DatabaseLedger
 from storage.tables import BlobRow, MediaRow, PostRow
 from tests.flow.kit import NO_LIMITS, Flow, served
 from tests.pictures import plain_jpeg

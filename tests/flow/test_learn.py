@@ -29,8 +29,8 @@ from bot.learn.process import Child, TimeLimit, Turn
 from bot.service.app import ServingStages, opened
 from bot.verbs import forget as removal
 from bot.verbs import learn as learning
-from models.segment.store import Store
-from models.serving.promotion import FEWEST, SHIPPED
+from models.segment.learned_networks import Store
+from models.serving.promotion_rule import FEWEST, SHIPPED
 from storage import forget as forgetting
 from storage import learning as runs
 from storage.learning import RunState, held_out

@@ -27,13 +27,13 @@ from bot.learn.photos import Runs
 from bot.platforms import registry
 from bot.platforms.memory.adapter import MemoryPlatform
 from bot.platforms.memory.network import Fault, JournalEntry, Network
-from bot.platforms.memory.ways import CANVAS, TEXT
+from bot.platforms.memory.reply_modes import CANVAS, TEXT
 from bot.platforms.pacing import LedgerPacer
 from storage import cursors, outbox, retractions
 from storage.blobs import BlobStore
 from storage.database import Database
-from storage.ledger import DatabaseLedger
 from storage.optouts import OptOuts
+from storage.pacing import DatabaseLedger
 from storage.tables import Reply, ReplyState
 from tests.flow.kit import Clock, SmallStages
 from tests.pictures import plain_jpeg

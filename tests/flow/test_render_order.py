@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from bot.flow.render import AHEAD_DAYS, BEYOND_CAPS
+from bot.flow.caps import AHEAD_DAYS
+from bot.flow.render import BEYOND_CAPS
 from tests.flow.kit import Flow
 
 

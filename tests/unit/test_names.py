@@ -13,8 +13,8 @@ PACKAGES = ("bot", "models", "storage")
 FOREIGN = "bot/platforms/sandbox/"
 TWICE = {
     # what a platform can do, and the names that the database has for Instagram's own
-    "Mode": {"bot/platforms/ways.py", "bot/platforms/instagram/kinds.py"},
-    "StepKind": {"bot/platforms/ways.py", "bot/platforms/instagram/kinds.py"},
+    "Mode": {"bot/platforms/reply_modes.py", "bot/platforms/instagram/kinds.py"},
+    "StepKind": {"bot/platforms/reply_modes.py", "bot/platforms/instagram/kinds.py"},
 }
 
 

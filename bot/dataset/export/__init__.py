@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from bot.config import Settings
 from bot.core.captions import one_hashtag
@@ -16,13 +15,20 @@ from bot.core.clock import utc_now
 from bot.core.errors import NothingToDo, StorageError, UsageError
 from bot.core.text import hashtag
 from bot.dataset.export.card import ExportSummary, card
-from bot.dataset.export.coco import Coco
 from bot.dataset.export.croissant import RECORDS, describe
 from bot.dataset.export.examples import (
-    ANY,
-    STILL,
-    UNIFORM,
-    Example,
+    ANY as ANY,
+)
+from bot.dataset.export.examples import (
+    STILL as STILL,
+)
+from bot.dataset.export.examples import (
+    UNIFORM as UNIFORM,
+)
+from bot.dataset.export.examples import (
+    Example as Example,
+)
+from bot.dataset.export.examples import (
     Examples,
     Kinds,
     Plan,
@@ -30,11 +36,8 @@ from bot.dataset.export.examples import (
 )
 from bot.dataset.export.fields import DEFAULT, chosen
 from bot.dataset.export.files import Hashed, shut, whole_folder
-from bot.dataset.export.imagefolder import ImageFolder
+from bot.dataset.export.formats import FORMATS
 from bot.dataset.export.masks import Masks
-from bot.dataset.export.parquet import Parquet
-from bot.dataset.export.webdataset import WebDataset
-from bot.dataset.export.yolo import Yolo
 from bot.dataset.snapshots import make, wanted
 from bot.dataset.splits import ratios
 from bot.schema.problems import quote
@@ -45,32 +48,6 @@ from storage.tables import Export, Snapshot
 
 SPLITS = "80/10/10"
 SMALLEST = 16  # px
-
-
-class FormatWriter(Protocol):
-    def add(self, example: Example) -> dict[str, Any] | None:
-        """Write one image. Returns its line for records.jsonl; None: the format cannot hold it."""
-
-    def abort(self) -> None:
-        """Close open files after a failure; the folder will be removed."""
-
-    def close(self) -> list[Path]:
-        """Finish. Returns the files that hold more than one image, for croissant.json."""
-
-
-FORMATS: dict[str, Callable[[Path, Plan], FormatWriter]] = {
-    "imagefolder": ImageFolder,
-    "parquet": Parquet,
-    "webdataset": WebDataset,
-    "coco": Coco,
-    "yolo": Yolo,
-}
-_KINDS = {"webdataset": UNIFORM, "coco": STILL, "yolo": STILL}
-_GLOBS = {  # what `datasets` loads by the card's head
-    "imagefolder": "data/{split}/**",
-    "parquet": "data/{split}.parquet",
-    "webdataset": "{split}-*.tar",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +96,7 @@ def export(settings: Settings, name: str, options: ExportOptions) -> Result:
 
 def write(app: App, snapshot: Snapshot, options: ExportOptions) -> Result:
     began = time.perf_counter()
-    kinds = _KINDS.get(options.format, ANY)
+    kinds = FORMATS[options.format].kinds
     plan = _plan(snapshot, options, kinds.of(suffixes(app, snapshot)) if kinds.one else kinds)
     if options.format == "yolo" and not plan.masks:
         raise UsageError("yolo needs masks, and the snapshot has none: add --masks")
@@ -134,7 +111,7 @@ def write(app: App, snapshot: Snapshot, options: ExportOptions) -> Result:
         _record(app, snapshot, options, result, examples)
 
     with whole_folder(options.out, replace=options.replace, commit=commit) as folder:
-        writer = FORMATS[options.format](folder, plan)
+        writer = FORMATS[options.format].writer(folder, plan)
         records = Hashed(folder / RECORDS)
         summary = ExportSummary()
         try:
@@ -207,7 +184,7 @@ def _classes(written: tuple[str, ...]) -> tuple[str, ...]:
 def _describe(
     folder: Path, plan: Plan, kind: str, summary: ExportSummary, files: dict[str, tuple[str, int]]
 ) -> None:
-    glob = _GLOBS.get(kind, "")
+    glob = FORMATS[kind].glob
     names = [name for name in plan.facts["splits"] if summary.splits[name]]
     splits = {name: glob.format(split=name) for name in names} if glob else {}
     text = card(plan, kind, summary, splits)

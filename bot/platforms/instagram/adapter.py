@@ -22,8 +22,8 @@ from bot.platforms.instagram.find import Finder
 from bot.platforms.instagram.parse import NAME
 from bot.platforms.instagram.read import Reader
 from bot.platforms.instagram.remove import Remover
+from bot.platforms.instagram.reply_modes import WAYS
 from bot.platforms.instagram.session import Secret, Session
-from bot.platforms.instagram.ways import WAYS
 from bot.platforms.instagram.write import Writer
 
 

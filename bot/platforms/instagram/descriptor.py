@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bot.platforms.base import Platform
 from bot.platforms.descriptor import Descriptor, Opening, Package
+from bot.platforms.instagram.addressing import SPELLING
+from bot.platforms.instagram.reply_modes import WAYS
 from bot.platforms.instagram.settings import InstagramAccount
 from bot.platforms.instagram.sidecars import TOOLS
-from bot.platforms.instagram.spelling import SPELLING
-from bot.platforms.instagram.ways import WAYS
 from bot.schema.values import parse_rate
 
 

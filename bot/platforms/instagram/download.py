@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bot.core.errors import TagechoError
-from bot.net.client import Client, Reach, chunks, judge
+from bot.net.guarded import Client, Reach, chunks, judge
 from bot.platforms.base import Pacer
 
 _REDIRECTS = 3

@@ -18,7 +18,7 @@ from bot.platforms.base import Pacer
 from bot.platforms.instagram.client import GuardedClient, device_of, open_client
 from bot.platforms.instagram.parse import author_from
 from bot.platforms.instagram.translate import WRITES, translate
-from bot.platforms.pacing import reads
+from bot.platforms.retries import reads
 
 T = TypeVar("T")
 Secret: TypeAlias = Callable[[], str] | str | None

@@ -27,7 +27,7 @@ from bot.core.errors import (
     TwoFactorRequired,
     Unavailable,
 )
-from bot.net.client import retry_after
+from bot.net.guarded import retry_after
 from bot.platforms.instagram.client import exceptions as ig
 
 WRITES = frozenset({"upload", "publish", "comment", "dm", "delete"})

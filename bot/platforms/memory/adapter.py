@@ -25,7 +25,7 @@ from bot.core.events import (
 )
 from bot.platforms.base import Pacer
 from bot.platforms.memory.network import JournalEntry, Network
-from bot.platforms.memory.ways import CANVAS, TEXT, WAYS
+from bot.platforms.memory.reply_modes import CANVAS, TEXT, WAYS
 
 T = TypeVar("T")
 

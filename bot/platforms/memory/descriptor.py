@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bot.platforms.base import Platform
 from bot.platforms.descriptor import Descriptor, Opening
+from bot.platforms.memory.addressing import SPELLING
+from bot.platforms.memory.reply_modes import WAYS
 from bot.platforms.memory.settings import MemoryAccount
-from bot.platforms.memory.spelling import SPELLING
-from bot.platforms.memory.ways import WAYS
 from bot.schema.values import parse_rate
 
 

@@ -20,7 +20,7 @@ from skimage import data
 from bot.config import load
 from bot.core.text import username
 from bot.platforms.instagram.kinds import Remote
-from models.compose import styles
+from models.compose.styles import styles
 from storage import retractions
 from storage.database import Database
 from storage.tables import AuthorName, AuthorRow, Control, Reply, ReplyState, ReplyStep, StepState

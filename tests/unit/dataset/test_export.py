@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from bot.config import Settings
 from bot.core.errors import NothingToDo, StorageError, UsageError
 from bot.dataset import export as exporting
 from bot.dataset import snapshots as frozen
-from bot.dataset.export import FORMATS, ExportOptions, Result, export, webdataset
+from bot.dataset.export import ExportOptions, Result, export, webdataset
+from bot.dataset.export.formats import FORMATS, Format
 from bot.dataset.export.imagefolder import ImageFolder
 from bot.flow.forget import forget
 from bot.service.app import opened
@@ -323,7 +325,7 @@ def test_somebody_forgotten_while_it_is_written(
                 forget(app, "instagram", "u1")
             return super().close()
 
-    monkeypatch.setitem(FORMATS, "imagefolder", Slow)
+    monkeypatch.setitem(FORMATS, "imagefolder", Format(Slow))
     with pytest.raises(StorageError, match="forgotten while"):
         run(stored, tmp_path / "out")
     assert not any(path.name.startswith(("out", ".out")) for path in tmp_path.iterdir())
@@ -351,7 +353,7 @@ def test_a_full_disk_leaves_nothing(
     stored: Settings, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("pyarrow") if kind == "parquet" else None
-    made = FORMATS[kind]
+    made = FORMATS[kind].writer
 
     def full(folder: Path, plan: Any) -> Any:
         writer = made(folder, plan)
@@ -366,7 +368,7 @@ def test_a_full_disk_leaves_nothing(
         writer.add = until_full  # type: ignore[method-assign]
         return writer
 
-    monkeypatch.setitem(FORMATS, kind, full)
+    monkeypatch.setitem(FORMATS, kind, replace(FORMATS[kind], writer=full))
     with pytest.raises(StorageError, match="No space left on device; nothing was written"):
         run(stored, tmp_path / "out", kind)
     assert beside(tmp_path) == set()
@@ -387,7 +389,8 @@ def test_a_lost_original_leaves_nothing(stored: Settings, tmp_path: Path) -> Non
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from bot.dataset.export import FORMATS, Options, export
+from bot.dataset.export import ExportOptions, export
+from bot.dataset.export.formats import FORMATS, Format
 from bot.dataset.export.imagefolder import ImageFolder
 from tests.datasets import settings_at
 
@@ -397,9 +400,9 @@ class Deadly(ImageFolder):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().add(example)
 
-FORMATS["imagefolder"] = Deadly
+FORMATS["imagefolder"] = Format(Deadly)
 folder = Path(sys.argv[1])
-export(settings_at(folder), "hoodie", Options("imagefolder", folder / "out", replace=True))
+export(settings_at(folder), "hoodie", ExportOptions("imagefolder", folder / "out", replace=True))
 """
 
 
@@ -458,7 +461,7 @@ def test_two_at_once_do_not_mix(
                 run(stored, tmp_path / "out")
             return super().close()
 
-    monkeypatch.setitem(FORMATS, "imagefolder", Twice)
+    monkeypatch.setitem(FORMATS, "imagefolder", Format(Twice))
     assert run(stored, tmp_path / "out").items == 12
 
 
@@ -500,7 +503,7 @@ def test_large_tars_are_split_and_keep_their_order(
     def small(folder: Path, plan: Any) -> webdataset.WebDataset:
         return webdataset.WebDataset(folder, plan, largest=3000)
 
-    monkeypatch.setitem(FORMATS, "webdataset", small)
+    monkeypatch.setitem(FORMATS, "webdataset", replace(FORMATS["webdataset"], writer=small))
     run(stored, tmp_path / "out", "webdataset")
     tars = sorted(path.name for path in (tmp_path / "out").glob("train-*.tar"))
     assert len(tars) >= 2

@@ -21,8 +21,8 @@ from bot.config import Settings
 from bot.core.errors import NothingToDo, UsageError
 from bot.dataset.export import ExportOptions, export
 from bot.dataset.export.fields import DEFAULT
-from bot.dataset.importing import exported as lines
 from bot.dataset.importing import take
+from bot.dataset.importing.exported import exported as exported_line
 from bot.flow.forget import forget, forget_post
 from bot.platforms.instagram import sidecars
 from bot.service.app import opened
@@ -561,7 +561,7 @@ def test_whatever_a_sidecar_says_is_a_post_or_unusable(
         lambda: sidecars.instaloader(
             folder / "a.json", {"instaloader": {"node_type": "Post"}, "node": data}
         ),
-        lambda: lines.exported(folder, folder / "metadata.jsonl", data),
+        lambda: exported_line(folder, folder / "metadata.jsonl", data),
     ]
     for attempt in attempts:
         try:

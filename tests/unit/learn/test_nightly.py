@@ -86,10 +86,10 @@ def test_after_so_many_posts(
 
 def test_the_section(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
-    path.write_text('[learn]\nenabled = true\nat = "4:30"\nleave_out = "dark, blurred"\n')
+    path.write_text('[learn]\nenabled = true\nat = "4:30"\nleave_out = "underexposed, blur"\n')
     said = config.load(path)
     assert schedule_of(said) == Schedule(True, clock(4, 30), 0, ZoneInfo("UTC"))
-    assert said.learn.leave_out == ("dark", "blurred")
+    assert said.learn.leave_out == ("underexposed", "blur")
     assert said.models.segmenter == "learned"
     path.write_text('[learn]\nat = ""\n')
     assert config.load(path).learn.at is None

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from models import compose
 from models.base import Composer, Image, Mask
-from models.compose import WITHOUT_MASK, composer, outline, styles
+from models.compose import styles as style_package
 from models.compose.alt import alt_text
 from models.compose.badge import badge
 from models.compose.palette import colour_name, hue, oklch
+from models.compose.styles import WITHOUT_MASK, composer, outline, styles
 
 STYLES = styles()
 VERSIONS = [
@@ -62,10 +62,13 @@ def test_there_are_enough_styles_and_one_for_images_without_an_object() -> None:
 
 def test_a_style_is_one_file_and_one_registration() -> None:
     """A file with a STYLE that nobody can choose, or a name without one, is a mistake."""
-    folder = Path(compose.__file__).parent
+    folder = Path(style_package.__file__).parent
     defined = {path.stem for path in folder.glob("*.py") if "\nSTYLE = " in path.read_text()}
     assert defined == set(STYLES)
-    for path in folder.glob("*.py"):  # and nothing else knows a style by its name
+    for path in [
+        *folder.glob("*.py"),
+        *folder.parent.glob("*.py"),
+    ]:  # and nothing else knows a style by its name
         if path.stem not in {*STYLES, "__init__"}:
             assert not [name for name in STYLES if f'"{name}"' in path.read_text()], path
 

@@ -329,7 +329,7 @@ def test_prompts_without_a_refiner(tmp_path: Path) -> None:
         (["--point", "one"], "--point takes 2 numbers"),
         (["--point", "nan,2"], "--point takes 2 numbers"),
         (["--box", "1,2"], "--box takes 4 numbers"),
-        (["--point", "1,2", "--box", "0,0,9,9", "second.png"], "for one image"),
+        (["--point", "1,2", "--box", "0,0,9,9", "second.png"], "one image"),
         (["--point", "1,2"], "refiner"),
     ],
 )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.segment.card import card
-from models.serving.promotion import (
+from models.serving.promotion_rule import (
     CORRECTED,
     FEWEST,
     GAIN,

@@ -13,13 +13,9 @@ import pytest
 onnx = pytest.importorskip("onnx", reason="needs the [learn] extra")
 
 from models.base import WeightsError  # noqa: E402
-from models.segment.store import (  # noqa: E402
-    Pointer,
-    Store,
-    learned,
-)
+from models.segment.learned_networks import Pointer, Store, learned  # noqa: E402
 from models.serving.packs import EMBEDDED, load_segmenter  # noqa: E402
-from models.serving.promotion import SHIPPED  # noqa: E402
+from models.serving.promotion_rule import SHIPPED  # noqa: E402
 from models.serving.runtime import Runtime  # noqa: E402
 
 IMAGE = np.full((40, 60, 3), 90, np.uint8)

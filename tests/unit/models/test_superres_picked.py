@@ -16,7 +16,7 @@ from models.base import Image
 from models.serving.packs import embedded_weights, load_upscaler
 from models.serving.runtime import Runtime
 from models.superres.damage import Damage, damage
-from models.superres.picked import PickedUpscaler
+from models.superres.pick_by_damage import PickedUpscaler
 
 RUNTIME = Runtime(threads=1)
 

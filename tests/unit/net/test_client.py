@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.errors import Refused, Unavailable
-from bot.net.client import LONGEST_WAIT, Client, Reach, chunks, retry_after
+from bot.net.guarded import LONGEST_WAIT, Client, Reach, chunks, retry_after
 from tests.weights_server import Served, certificate, serving
 
 PUBLIC = "93.184.215.14"

@@ -21,7 +21,7 @@ from bot.core.errors import (
     TargetGone,
     Unavailable,
 )
-from bot.net.client import retry_after
+from bot.net.guarded import retry_after
 from bot.platforms.instagram.translate import translate
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

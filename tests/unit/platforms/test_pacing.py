@@ -24,16 +24,8 @@ from bot.core.errors import (
 )
 from bot.core.events import Breaker
 from bot.platforms import registry
-from bot.platforms.pacing import (
-    ACCOUNT,
-    DAY,
-    THROTTLED,
-    LedgerPacer,
-    TokenRate,
-    merged,
-    reads,
-    refill,
-)
+from bot.platforms.pacing import ACCOUNT, DAY, THROTTLED, LedgerPacer, TokenRate, merged, refill
+from bot.platforms.retries import reads
 from bot.service.app import rates_of
 from tests.ledger import MemoryLedger
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.platforms.ways import Idempotence, Mode, StepKind, TextLimit, Ways
+from bot.platforms.reply_modes import Idempotence, Mode, StepKind, TextLimit, Ways
 from models.images.canvas import Canvas
 
 CANVAS = Canvas(100, 1, 1, 1000)

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from sqlmodel import select
 
-from storage import clock, outbox
+from storage import clock_repair as clock
+from storage import outbox
 from storage.database import Database
 from storage.tables import BreakerRow, Bucket, Reply, Retraction, TrackState
 from tests.databases import NOW, database, database_url, open_database, queue_reply

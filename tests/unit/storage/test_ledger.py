@@ -16,7 +16,7 @@ from bot.core.errors import ActionBlocked, AuthError, ChallengeRequired, RateLim
 from bot.core.events import Breaker
 from bot.platforms.pacing import Ledger, LedgerPacer, TokenRate
 from storage.database import Database
-from storage.ledger import DatabaseLedger
+from storage.pacing import DatabaseLedger
 from tests.databases import BACKENDS, NOW, empty, together
 from tests.ledger import MemoryLedger
 

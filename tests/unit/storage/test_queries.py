@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import event, insert
 from sqlmodel import Session
 
-from storage import dataset, outbox, steps
+from storage import dataset, outbox, reply_log, steps
 from storage.database import Database
 from storage.dataset import Fetched
 from storage.tables import (
@@ -50,7 +50,7 @@ QUERIES: dict[str, Callable[[Session], Any]] = {
     ),
     "unhold": lambda s: outbox.unhold(s, "main", NOW),
     "of_reply": lambda s: steps.of_reply(s, 1),
-    "history": lambda s: outbox.history(s, 1),
+    "history": lambda s: reply_log.history(s, 1),
 }
 
 

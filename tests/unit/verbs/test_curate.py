@@ -86,7 +86,7 @@ def test_each_check_has_its_verdict_with_score_and_reason(settings: Settings) ->
     assert summary.images == summary.measured == 7
     assert sum(summary.verdicts.values()) == len(found)
     with opened(settings) as app, app.database.read() as session:
-        row = session.get_one(CurationSettings, good)
+        row = session.get_one(Curation, good)
         assert {"sharpness", "brightness", "information", "side", "duplicate"} <= set(row.scores)
         assert session.get_one(MediaRow, dark).state == MediaState.STORED
 

@@ -20,7 +20,7 @@ import numpy as np
 from models.base import Segmenter, WeightsError
 from models.segment.segmenter import open_segmenter
 from models.serving.packs import Weights, embedded_weights
-from models.serving.promotion import SHIPPED
+from models.serving.promotion_rule import SHIPPED
 from models.serving.runtime import Runtime
 
 NAME = "segment"

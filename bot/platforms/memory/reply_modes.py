@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.platforms.ways import Idempotence, Mode, StepKind, TextLimit, Ways
+from bot.platforms.reply_modes import Idempotence, Mode, StepKind, TextLimit, Ways
 from models.images.canvas import Canvas
 
 TEXT = TextLimit(160)

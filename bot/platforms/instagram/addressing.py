@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bot.platforms.spelling import Spelling
+from bot.platforms.addressing import Spelling
 
 _LINK = re.compile(
     r"(?:(?:https?://)?(?:www\.)?instagram\.com/(?:[\w.]+/)?)?(?:p|reel|tv)/([\w-]+)/?(?:[?#].*)?",
