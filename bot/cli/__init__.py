@@ -31,7 +31,6 @@ from bot.cli import (
     tracks,
 )
 from bot.cli.output import prepare_streams, say
-from bot.cli.packages import refuse_foreign_packages
 from bot.core.errors import StorageError, TagechoError
 
 # What a disk or its rights may answer to anybody; every other OSError is a mistake of ours.
@@ -89,7 +88,6 @@ def main() -> None:
     """Entry point: turns what an operator can cause into a line on stderr and its exit code."""
     prepare_streams()
     try:
-        refuse_foreign_packages()
         try:
             app(standalone_mode=True)
         finally:
