@@ -31,7 +31,7 @@ from bot.cli import (
     tracks,
 )
 from bot.cli.output import prepare_streams, say
-from bot.core.errors import StorageError, TagechoError
+from bot.core.errors import StorageError, TagechoError, UsageError
 
 # What a disk or its rights may answer to anybody; every other OSError is a mistake of ours.
 DISK = frozenset(
@@ -101,6 +101,11 @@ def main() -> None:
         # Python flushes again when it ends; without this it would print an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except UnicodeEncodeError as error:
+        if error.reason != "surrogates not allowed":
+            raise
+        say("an argument is not text in the encoding of this terminal")
+        sys.exit(UsageError.exit_code)
     except OSError as error:
         if error.errno not in DISK:
             raise

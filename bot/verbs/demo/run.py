@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ def show(
     page = folder / PAGE
     write_page_of(settings, page, 200, "Replies of this run")
     if as_json:
-        print(json.dumps(figures))
+        sys.stdout.write(json.dumps(figures) + "\n")
     else:
         for key, value in figures.items():
             console.print(f"  {key.replace('_', ' ')}: {plain(value)}", highlight=False)
