@@ -134,7 +134,7 @@ class Collector:
         except (Refused, Unavailable) as error:
             if cursor is None:
                 raise
-            log.warning("cursor no longer taken: from the start", reason=str(error))
+            log.warning("cursor rejected", reason=str(error))
             pages = self._pages(None)
             first = next(pages)
         yield first

@@ -76,7 +76,7 @@ def forget(
         stores.optouts.add_posts(session, platform, session.exec(theirs).all(), now)
         removed = removal.forget(session, platform, user_id, now)
         stores.runs.remove(removed.originals)  # now: no row will say later whose they were
-    return _done(stores, removed, "forgot a person", platform)
+    return _done(stores, removed, "person", platform)
 
 
 def forget_post(stores: Stores, platform: str, post_id: str) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def forget_post(stores: Stores, platform: str, post_id: str) -> dict[str, Any]:
         stores.optouts.add_posts(session, platform, [post_id], now)
         removed = removal.forget_post(session, platform, post_id, now)
         stores.runs.remove(removed.originals)
-    return _done(stores, removed, "forgot a post", platform)
+    return _done(stores, removed, "post", platform)
 
 
 def source_deleted(
@@ -134,7 +134,7 @@ def drop(stores: Iterable[Files], dead: Collection[str]) -> None:
 
 def _done(stores: Stores, removed: Removed, what: str, platform: str) -> dict[str, Any]:
     drop((stores.originals, stores.artifacts), removed.dead)
-    log.info(what, platform=platform, **removed.counts)
+    log.info("rows removed", of=what, platform=platform, **removed.counts)
     return {**removed.counts, **removed.contained.as_dict()}
 
 

@@ -84,7 +84,7 @@ class Gaps:
     def _rest(self, gap: Gap, pause: timedelta, why: str) -> None:
         with self._database.write() as session:
             session.get_one(Gap, gap.id).not_before = self._clock() + pause
-        log.info("gap put off", track=gap.track, reason=why)
+        log.info("gap postponed", track=gap.track, reason=why)
 
     def _fail(self, gap: Gap, why: str, cursor: str = "") -> None:
         with self._database.write() as session:

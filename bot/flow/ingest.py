@@ -132,7 +132,7 @@ class Ingest:
                 self.alive()
                 tried += 1
         except RateLimited as error:  # nothing was asked for, so it is no attempt
-            log.info("images wait", reason=str(error))
+            log.info("images postponed", reason=str(error))
             return 0
         return tried
 
@@ -175,7 +175,7 @@ class Ingest:
         except StorageError:  # the whole database's trouble
             raise
         except Exception as error:  # noqa: BLE001 - met again below, post by post
-            log.warning("a batch cannot be stored at once", reason=_first_line(error))
+            log.warning("batch divided", reason=_first_line(error))
             taken = Taken()
             for post in unique:
                 taken += self._write_one(replace(batch, posts=[post]))
@@ -245,7 +245,9 @@ class Ingest:
         )
         reply = outbox.queue(session, request, now)
         if reply is not None:
-            log.info("trigger", post=post.post_id, reply=reply, kind=trigger.kind, track=track.key)
+            log.info(
+                "reply queued", post=post.post_id, reply=reply, kind=trigger.kind, track=track.key
+            )
         return reply is not None
 
     def _retry(
@@ -327,7 +329,7 @@ class Ingest:
         except StorageError:
             raise
         except Exception:
-            log.exception("curation failed; it will be tried again")
+            log.exception("curation postponed")
         self.alive()
 
     def _may_retry(self, media: MediaRow, post: PostRow) -> bool:

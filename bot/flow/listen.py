@@ -62,7 +62,7 @@ class Listener:
         try:
             return platform.stream(cursor)
         except Refused as error:
-            log.warning("stream begun anew", cursor=cursor, reason=str(error))
+            log.warning("stream restarted", cursor=cursor, reason=str(error))
             return platform.stream(None)
 
 

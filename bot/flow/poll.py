@@ -91,7 +91,7 @@ class Poller:
         if track.kind is TrackKind.PROFILE and not first:
             self._verify_vanished(platform, watch, posts)
         log.info(
-            "polled",
+            "track polled",
             track=track.key,
             listed=len(posts),
             new=taken.new,
@@ -156,7 +156,7 @@ class Poller:
                 now, treat = self._clock(), watch.policy.deleted_posts
                 gone_at_source(self._database, self._files, row_id, treat, now, str(error))
             except (NetworkError, RateLimited) as error:  # the poll itself has worked
-                log.info("not looked for", post=post_id, reason=str(error))
+                log.info("deletion check skipped", post=post_id, reason=str(error))
                 return
 
     def _record_failure(self, track: Track, error: Exception) -> None:

@@ -85,7 +85,7 @@ class Reconciler:
             treat, now = policy.deleted_posts, self._clock()
             gone_at_source(self._database, self._files, row_id, treat, now, str(error))
         except (NetworkError, RateLimited, AuthError) as error:
-            log.info("source not looked for", post=post_id, error=str(error))
+            log.info("source check skipped", post=post_id, error=str(error))
 
     def _postpone(self, row: ReplyStep, error: RateLimited | AuthError) -> None:
         """Nobody was asked, or nobody may be: that is no reading."""
@@ -97,7 +97,7 @@ class Reconciler:
     def _conclude(self, reply: Reply, row: ReplyStep, reading: Reading, policy: Policy) -> None:
         now, step_id = self._clock(), steps.step_id(row)
         log.info(
-            "reconciled",
+            "write reconciled",
             reply=reply.id,
             step=step_id,
             verdict=reading.verdict,

@@ -252,7 +252,7 @@ class Renderer:
         made = self._kept.keep(recipe, data, mime, facts, self._clock())
         if made is None:  # while the network ran
             raise NotRenderable("the source was forgotten")
-        log.info("stage", stage=name, ms=facts["ms"], source=source.sha256[:12])
+        log.info("stage computed", stage=name, ms=facts["ms"], source=source.sha256[:12])
         return made
 
 

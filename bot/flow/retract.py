@@ -99,12 +99,12 @@ class Retractor:
                 raise
         except Exception as error:
             self._put_off(row, later, f"{type(error).__name__}: {error}")
-            log.exception("deleting broke", retraction=row.id)
+            log.exception("deletion failed", retraction=row.id)
         else:
             self._finish(row, State.DONE)
 
     def _put_off(self, row: Retraction, until: datetime, why: str, *, unsent: bool = False) -> None:
-        log.info("deletion put off", retraction=row.id, kind=row.kind, until=until, reason=why)
+        log.info("deletion postponed", retraction=row.id, kind=row.kind, until=until, reason=why)
         with self._database.write() as session:
             retractions.postpone(session, row.id or 0, until, why, unsent=unsent)
 

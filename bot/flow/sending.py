@@ -62,7 +62,7 @@ class Channel:
             session, reply_id(reply), old, new, who="publish", why=why, now=self.clock(), **values
         )
         if moved:
-            log.info("reply", reply=reply.id, post=reply.source_post, state=new, reason=why)
+            log.info("reply moved", reply=reply.id, post=reply.source_post, state=new, reason=why)
         return moved
 
     def opted_out(self, session: Session, author: Author, post_id: str) -> bool:

@@ -127,11 +127,13 @@ class Daemon:
             stack.callback(self._scheduler.shutdown)
             stack.callback(self._learning.stop)
             notify("READY=1")
-            log.info("running", accounts=list(self._accounts), tracks=len(self._rules.tracks))
+            log.info(
+                "service started", accounts=list(self._accounts), tracks=len(self._rules.tracks)
+            )
             self._supervise()
             notify("STOPPING=1")
-            log.info("stopping")
-        log.info("stopped")
+            log.info("service stop requested")
+        log.info("service stopped")
 
     def poll(self, track: str) -> bool:
         """Ask for a poll. False when it is asked for already, or the track is gone."""
@@ -148,7 +150,7 @@ class Daemon:
             for name in self._accounts:
                 found = outbox.recover(session, name, utc_now())
                 if any(found.values()):
-                    log.warning("recovered", account=name, **found)
+                    log.warning("replies recovered", account=name, **found)
 
     def _correct_times(self) -> bool:
         """Times stored by a clock that was ahead would keep everything waiting."""
@@ -197,7 +199,7 @@ class Daemon:
                 store.sweep(session) for store in (self.app.originals, self.app.artifacts)
             )
         if removed:
-            log.info("swept", files=removed)
+            log.info("files swept", files=removed)
         self._damage = ""
         try:
             self.app.database.verify()
@@ -210,7 +212,7 @@ class Daemon:
         try:
             chore()
         except (StorageError, SQLAlchemyError) as error:
-            log.error("storage fault", chore=chore.__name__, error=str(error).splitlines()[0])
+            log.error("storage failed", chore=chore.__name__, error=str(error).splitlines()[0])
 
     def _adopt(self, settings: Settings) -> None:
         self.app.adopt(settings)
@@ -237,7 +239,7 @@ class Daemon:
             with self.app.database.write() as session:
                 expired = outbox.expire(session, now)
             if expired:  # what is half out does not expire
-                log.info("expired", replies=expired)
+                log.info("replies expired", replies=expired)
         for state, count in states.items():
             REPLIES.labels(state).set(count)
         for state, count in deletions.items():
@@ -313,7 +315,7 @@ class Daemon:
             worker.join(max(0.1, deadline - time.monotonic()))
             if worker.is_alive():
                 # What it has in the air is a committed row: the next start reconciles it.
-                log.warning("still busy, left behind", worker=worker.name)
+                log.warning("worker abandoned", worker=worker.name)
         self._stages.runtime.close()
 
     def _alive(self) -> tuple[bool, dict[str, Any]]:
@@ -333,7 +335,7 @@ class Daemon:
             return None
         server = HealthServer(address, self._alive, self._ready)
         server.start()
-        log.info("health", port=server.port)
+        log.info("health server started", port=server.port)
         return server
 
     def _catch_signals(self) -> None:
@@ -356,7 +358,7 @@ class _Scheduler(BackgroundScheduler):  # type: ignore[misc]
         try:
             wait: float | None = super()._process_jobs()
         except (SQLAlchemyError, StorageError) as error:
-            log.error("storage fault", chore="schedule", error=str(error).splitlines()[0])
+            log.error("storage failed", chore="schedule", error=str(error).splitlines()[0])
             return RETRY_STORAGE
         return wait
 

@@ -51,13 +51,13 @@ class Reload:
         try:
             new = config.load(self._path, styles=config.STYLES)
         except ConfigError as error:
-            log.error("config not adopted, the old one stays", problems=str(error).splitlines())
+            log.error("config rejected", problems=str(error).splitlines())
             return
         changes = config.changes(self._settings, new)
         settings = config.adopted(self._settings, new)
         unknown = {track.account for track in settings.tracks} - settings.accounts.keys()
         if unknown:
-            log.error("config not adopted: a new account needs a restart", accounts=sorted(unknown))
+            log.error("restart required", accounts=sorted(unknown))
             return
         if any(change.live for change in changes):
             self._settings = settings

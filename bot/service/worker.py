@@ -89,7 +89,7 @@ class Worker(threading.Thread):
         except Exception as error:
             FAULTS.labels(self.name).inc()
             expected = isinstance(error, TagechoError)
-            log.error("worker fault", error=str(error), exc_info=not expected)
+            log.error("worker failed", error=str(error), exc_info=not expected)
             self.stopping.wait(self._pause)
             longest = MAX_STORAGE_PAUSE if isinstance(error, StorageError) else MAX_PAUSE
             self._pause = min(self._pause * 2, longest)
@@ -188,7 +188,7 @@ class AccountWorker(Worker):
         self._next_login = time.monotonic() + LOGIN_PAUSE.first
         self._rules.ours.add(me.user_id)
         self._us = Us(me, names=our_names(self._app.settings, me.platform))
-        log.info("logged in", account=self.account, username=me.username)
+        log.info("session opened", account=self.account, username=me.username)
         return True
 
     def _login_failed(self, error: TagechoError) -> None:

@@ -101,9 +101,11 @@ class Service:
 
     def start(self) -> None:
         """Returns when it says that it runs."""
-        before = self.count("running")
+        before = self.count("service started")
         self.spawn()
-        eventually("the service runs", lambda: self.count("running") > before or self.dead())
+        eventually(
+            "the service runs", lambda: self.count("service started") > before or self.dead()
+        )
         assert self.process.poll() is None, self.output.read_text()[-2000:]
 
     def spawn(self, *arguments: str) -> subprocess.Popen[bytes]:

@@ -53,7 +53,7 @@ def test_frequent_restarts_do_not_starve_a_poll(sandbox: Sandbox, tmp_path: Path
 def test_missed_polls_become_one(sandbox: Sandbox, tmp_path: Path) -> None:
     with service(sandbox, tmp_path / "service", every="1h") as running:
         running.start()
-        eventually("the first poll", lambda: running.count("polled") == 1)
+        eventually("the first poll", lambda: running.count("track polled") == 1)
         running.stop()
         age(running, timedelta(days=3))
         add_clock(running)
@@ -67,7 +67,7 @@ def test_a_clock_that_was_ahead_keeps_nothing_waiting(sandbox: Sandbox, tmp_path
     """Six hours: everything stored in them lies in the future of the right clock."""
     with service(sandbox, tmp_path / "service", every="1h") as running:
         running.start()
-        eventually("the first poll", lambda: running.count("polled") == 1)
+        eventually("the first poll", lambda: running.count("track polled") == 1)
         running.stop()
         age(running, timedelta(hours=-6))
         assert running.spawn("doctor").wait() != 0
@@ -89,12 +89,12 @@ def test_polls_come_back_with_the_disk(sandbox: Sandbox, tmp_path: Path) -> None
     """The scheduler's own write fails as on a full disk; nothing else is there to ask for polls."""
     with service(sandbox, tmp_path / "service") as running:
         running.start()
-        eventually("it polls", lambda: running.count("polled"))
+        eventually("it polls", lambda: running.count("track polled"))
         running.change(
             "CREATE TRIGGER full BEFORE UPDATE ON apscheduler_jobs BEGIN "
             "SELECT RAISE(ABORT, 'database or disk is full'); END"
         )
-        eventually("it is met", lambda: running.count("storage fault", chore="schedule"))
+        eventually("it is met", lambda: running.count("storage failed", chore="schedule"))
         running.change("DROP TRIGGER full")
         polls = running.polls()
         eventually("polls again", lambda: running.polls() >= polls + 5)
@@ -134,7 +134,7 @@ def test_a_second_process_is_refused_and_told_who_has_it(sandbox: Sandbox, tmp_p
     with service(sandbox, tmp_path / "service") as running:
         running.start()
         first = running.process
-        eventually("it logged in", lambda: running.count("logged in"))
+        eventually("it logged in", lambda: running.count("session opened"))
         logins = len(sandbox.journal.writes("login"))
         for verb in (("run",), ("login",)):
             second = running.spawn(*verb)
@@ -188,7 +188,7 @@ def test_asked_twice_it_goes_at_once(sandbox: Sandbox, tmp_path: Path) -> None:
         running.start()
         eventually("the request hangs", lambda: fault.hits)
         running.process.send_signal(signal.SIGINT)
-        eventually("it is stopping", lambda: running.count("stopping"))
+        eventually("it is stopping", lambda: running.count("service stop requested"))
         assert running.stop(signal.SIGINT) == 128 + signal.SIGINT
         eventually("the network saw it leave", lambda: len(sandbox.journal.requests("/configure/")))
         sandbox.faults.clear()
@@ -233,8 +233,8 @@ def test_a_broken_file_changes_nothing(sandbox: Sandbox, tmp_path: Path) -> None
             "sunset", "beach"
         )
         running.path.write_text(broken)
-        eventually("it says so", lambda: running.count("config not adopted, the old one stays"))
-        (line,) = running.logged("config not adopted, the old one stays")
+        eventually("it says so", lambda: running.count("config rejected"))
+        (line,) = running.logged("config rejected")
         (problem,) = line["problems"]
         assert problem.startswith(f"{running.path}:{number}: replies.per_day:")
         before = running.polls()
@@ -276,7 +276,7 @@ def test_probes_and_metrics(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.faults.add("hang", "/api/v1/*")  # somewhere in the login
     with service(sandbox, tmp_path / "service", listen="127.0.0.1:0") as running:
         running.start()
-        port = running.logged("health")[0]["port"]
+        port = running.logged("health server started")[0]["port"]
         assert get(port, "/healthz")[0] == 200
         status, body = get(port, "/readyz")
         assert status == 503 and json.loads(body)["logged_in"] == {"main": False}
@@ -316,7 +316,7 @@ def test_a_taken_port_is_said_in_one_line(sandbox: Sandbox, tmp_path: Path) -> N
 def test_an_ended_session_is_renewed_by_one_login(sandbox: Sandbox, tmp_path: Path) -> None:
     with service(sandbox, tmp_path / "service") as running:
         running.start()
-        eventually("it polls", lambda: running.count("polled"))
+        eventually("it polls", lambda: running.count("track polled"))
         logins = len(sandbox.journal.writes("login"))
         sandbox.sessions.revoke(sandbox.account)
         post = running.asking()
@@ -345,7 +345,7 @@ def test_no_secret_in_any_log(tmp_path: Path, no_foreign_ca: None) -> None:
         service(box, tmp_path / "service", timeout="3s", comment="see {url}") as running,
     ):
         running.start()
-        eventually("it polls", lambda: running.count("polled"))
+        eventually("it polls", lambda: running.count("track polled"))
         for kind in ("html", "server_error", "cut_json", "hang", "drop", "not_found"):
             box.faults.add(kind, "/api/v1/tags/*")
         eventually("it met them", lambda: not box.faults.pending())
@@ -411,7 +411,7 @@ def test_images_that_cannot_be_stored_lose_no_post(sandbox: Sandbox, tmp_path: P
         (running.data / "originals").write_text("a file where the folder should be")
         post = running.asking()
         running.start()
-        eventually("it says so", lambda: running.count("worker fault", worker="images-main"))
+        eventually("it says so", lambda: running.count("worker failed", worker="images-main"))
         eventually("the post is there", lambda: running.state(post) == "queued")
         assert running.query("SELECT state FROM media") == [("pending",)]
         (running.data / "originals").unlink()
@@ -423,10 +423,10 @@ def test_images_that_cannot_be_stored_lose_no_post(sandbox: Sandbox, tmp_path: P
 def test_a_database_that_fails_for_a_while_ends_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
     with service(sandbox, tmp_path / "service") as running:
         running.start()
-        eventually("it polls", lambda: running.count("polled"))
+        eventually("it polls", lambda: running.count("track polled"))
         running.change("ALTER TABLE replies RENAME TO gone")
-        eventually("the main thread met it", lambda: running.count("storage fault"))
-        eventually("a worker met it", lambda: running.count("worker fault"))
+        eventually("the main thread met it", lambda: running.count("storage failed"))
+        eventually("a worker met it", lambda: running.count("worker failed"))
         running.change("ALTER TABLE gone RENAME TO replies")
         post = running.asking()
         running.until_state(post, "sent")
@@ -449,10 +449,10 @@ def test_a_picture_that_costs_hours_stops_nothing(sandbox: Sandbox, tmp_path: Pa
         eventually("the image is on its way", fetched)
         eventually("the child works", lambda: decoding(running))
         assert running.stop() == 0
-        assert running.count("still busy, left behind") == 0
+        assert running.count("worker abandoned") == 0
         assert not running.query("SELECT 1 FROM media WHERE state = 'quarantined'")
         running.start()
-        port = running.logged("health")[-1]["port"]
+        port = running.logged("health server started")[-1]["port"]
         state = (
             "SELECT state, reason FROM media JOIN posts ON posts.id = media.post WHERE post_id=?"
         )

@@ -21,7 +21,14 @@ from sqlmodel import col, select
 from bot import cli
 from bot.config import Settings
 from bot.core.clock import utc_now
-from bot.core.errors import AccountLocked, ModelError, NothingToDo, StorageError, TagechoError
+from bot.core.errors import (
+    AccountLocked,
+    ModelError,
+    NothingToDo,
+    NotInstalled,
+    StorageError,
+    TagechoError,
+)
 from bot.learn import photos
 from bot.learn import run as flow
 from bot.learn.background import command
@@ -211,12 +218,12 @@ def refused(settings: Settings, error: type[TagechoError], match: str) -> Learni
 
 
 def test_no_image(settings: Settings, plan: Works) -> None:
-    assert refused(settings, NothingToDo, "0 images may be learned").state == RunState.FAILED
+    assert refused(settings, NothingToDo, "0 images may be used").state == RunState.FAILED
 
 
 def test_one_image(settings: Settings, plan: Works) -> None:
     filled(settings, 1, 0)
-    assert refused(settings, NothingToDo, "1 image may be learned").state == RunState.FAILED
+    assert refused(settings, NothingToDo, "1 image may be used").state == RunState.FAILED
     tiny = settings.model_copy(
         update={"learn": settings.learn.model_copy(update={"least_images": 1})}
     )
@@ -308,7 +315,7 @@ def test_a_damaged_network_in_service(settings: Settings, plan: Works) -> None:
 def test_without_the_extra(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else 1)
-    with pytest.raises(ModelError, match=r"learning needs torch: pip install 'tagecho\[learn\]'"):
+    with pytest.raises(NotInstalled, match=r"learning needs torch: pip install 'tagecho\[learn\]'"):
         learning.learn(settings, quiet)
 
 
@@ -797,7 +804,7 @@ def test_the_verbs(
     assert run("models", "verify")[0] == 0
     code, out, _ = run("learn", "--status")
     assert code == 0
-    assert "promoted" in out and "0 images may be learned" in out
+    assert "promoted" in out and "0 images may be used" in out
     assert f"in service: {done['version']}; before: embedded" in out
     assert json.loads(run("learn", "--status", "--json")[1])["current"] == done["version"]
     assert "embedded serves" in run("models", "rollback")[1]

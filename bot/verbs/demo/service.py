@@ -39,7 +39,7 @@ def running_daemon(
 
 def _until_ready(process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START
-    while '"running"' not in log.read_text(encoding="utf-8", errors="replace"):
+    while '"service started"' not in log.read_text(encoding="utf-8", errors="replace"):
         if process.poll() is not None or time.monotonic() > deadline:
             tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:])
             raise TagechoError(f"the daemon did not start; its log {log} ends with:\n{tail}")

@@ -181,7 +181,7 @@ def test_an_account_that_comes_or_goes_waits_for_a_restart(running: Running) -> 
         assert line["event"] == "restart needed" and change in line["changes"]
         assert running.in_force() == before
     (line,) = running.edit(third + "[[tracks]]\naccount = 'third'\nhashtag = 'dawn'\n")
-    assert line["event"] == "config not adopted: a new account needs a restart"
+    assert line["event"] == "restart required"
     assert running.in_force() == before
     assert running.edit(BASE) == []
 
