@@ -400,7 +400,7 @@ def test_somebody_left_before_the_decision(settings: Settings, plan: Works) -> N
             with opened(settings) as app, app.database.write() as session:
                 app.optouts.add(session, "instagram", people(1, out=False)[0], utc_now())
 
-    with pytest.raises(TagechoError, match="3 of the images it learned from were removed"):
+    with pytest.raises(TagechoError, match="3 of the images that it used were removed"):
         learning.learn(settings, leave)
     assert row(settings).state == RunState.CANCELLED
     assert served(settings) == before
@@ -614,7 +614,7 @@ def test_who_is_forgotten_while_a_run_learns_ends_it(settings: Settings, plan: W
         if text.startswith("head: from step"):
             removal.forget(settings, f"instagram/{people(1, out=True)[0]}")
 
-    with pytest.raises(TagechoError, match="of the images it learned from were removed"):
+    with pytest.raises(TagechoError, match="of the images that it used were removed"):
         learning.learn(settings, leave)
     assert row(settings).state == RunState.CANCELLED
     assert not (settings.data.dir / "models/runs/1/photos").exists()
@@ -807,7 +807,7 @@ def test_the_verbs(
     assert "promoted" in out and "0 images may be used" in out
     assert f"in service: {done['version']}; before: embedded" in out
     assert json.loads(run("learn", "--status", "--json")[1])["current"] == done["version"]
-    assert "embedded serves" in run("models", "rollback")[1]
+    assert "in service: embedded" in run("models", "rollback")[1]
     path = settings.data.dir / "models/segment" / done["version"] / "segment.onnx"
     assert run("models", "promote", done["version"])[0] == 0
     path.write_bytes(b"")
