@@ -15,7 +15,7 @@ from bot.flow.fetch import Limits
 from bot.flow.ingest import Ingest
 from bot.flow.policy import Policy, Track
 from bot.flow.poll import Poller
-from bot.flow.trigger import Us, Watch
+from bot.flow.reply_rule import Us, Watch
 from bot.platforms.base import Platform
 from bot.service.app import App
 from bot.service.observe import configure_logs

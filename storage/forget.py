@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, delete, or_, select, update
 
-from storage import blobs, outbox, retractions, snapshots
+from storage import blobs, old_exports, outbox, retractions, snapshots
+from storage.old_exports import Contained
 from storage.tables import (
     Artifact,
     AuthorName,
     AuthorRow,
     CommentRow,
     Curation,
-    Export,
     LabelScore,
     LearningAuthor,
     LearningRun,
@@ -28,24 +28,11 @@ from storage.tables import (
     Reply,
     ReplyState,
     ReplyStep,
-    Snapshot,
     StepState,
     Verdict,
 )
 
 CHUNK = 500  # a database takes only so many parameters at once
-
-
-@dataclass(slots=True)
-class Contained:
-    """What had something of it and cannot be taken back from here: a person has to look."""
-
-    snapshots: list[dict[str, Any]] = field(default_factory=list)  # their rows are blank now
-    exports: list[dict[str, Any]] = field(default_factory=list)  # folders, wherever they are
-    models: list[dict[str, Any]] = field(default_factory=list)  # runs that learned from it
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(slots=True)
@@ -157,7 +144,7 @@ def _forget_images(
     Returns the originals, how many derived images there were, the dead blobs, and what had them.
     """
     rows = session.exec(select(MediaRow.id, MediaRow.sha256).where(which)).all()
-    contained = _contained(session, [media or 0 for media, _ in rows])
+    contained = old_exports.contained(session, [media or 0 for media, _ in rows])
     originals = [sha256 for _, sha256 in rows if sha256]
     dead = blobs.unlink(session, originals)
     derived = [
@@ -170,30 +157,6 @@ def _forget_images(
         session.delete(artifact)
     session.flush()
     return originals, len(derived), dead, contained
-
-
-def _contained(session: Session, media: Sequence[int]) -> Contained:
-    """Blank their rows in snapshots. Returns those snapshots, and what was exported from them."""
-    touched = snapshots.blank(session, media)
-    found = Contained([{"dataset": dataset, "snapshot": name} for dataset, name in touched])
-    for dataset, name in touched:
-        exports = session.exec(
-            select(Export)
-            .join(Snapshot, col(Snapshot.id) == col(Export.snapshot))
-            .where(Snapshot.dataset == dataset, Snapshot.name == name)
-            .order_by(col(Export.id))
-        )
-        found.exports += [
-            {
-                "dataset": dataset,
-                "snapshot": name,
-                "format": one.format,
-                "path": one.path,
-                "created": one.created,
-            }
-            for one in exports
-        ]
-    return found
 
 
 def _forget_replies(session: Session, mine: ColumnElement[bool], now: datetime) -> dict[str, int]:

@@ -19,7 +19,7 @@ from bot.core.events import Comment, Page, Post
 from bot.flow.ingest import Ingest, Taken
 from bot.flow.policy import Policy
 from bot.flow.poll import EMPTY_PAGES, reader
-from bot.flow.trigger import AHEAD, Watch
+from bot.flow.reply_rule import AHEAD, Watch
 from bot.platforms.base import Platform
 from storage import collections, dataset
 from storage.database import Database

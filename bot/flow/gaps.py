@@ -16,8 +16,8 @@ from bot.core.errors import AuthError, LoginRequired, RateLimited, Refused, Unav
 from bot.core.events import Page
 from bot.flow.ingest import Ingest, Taken
 from bot.flow.poll import reached_known, reader
+from bot.flow.reply_rule import Watch
 from bot.flow.sending import pause_after
-from bot.flow.trigger import Watch
 from bot.platforms.base import Platform
 from storage import gaps
 from storage.database import Database

@@ -20,7 +20,7 @@ from bot.core.errors import RateLimited, Refused, StorageError, TargetGone, Unav
 from bot.core.events import Media, MediaKind, Post
 from bot.flow.curate import Curator
 from bot.flow.fetch import ImageFetcher, Limits, MeasuredImage, failed
-from bot.flow.trigger import Trigger, Watch, decide
+from bot.flow.reply_rule import Trigger, Watch, decide
 from bot.platforms.base import Platform
 from models.base import Image
 from models.quality.measure import Measured

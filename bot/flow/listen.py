@@ -15,7 +15,7 @@ from bot.core.errors import RateLimited, Refused, Unavailable
 from bot.core.events import Author, Page, Post, TrackKind
 from bot.flow.ingest import Ingest
 from bot.flow.policy import Track
-from bot.flow.trigger import Watch
+from bot.flow.reply_rule import Watch
 from bot.platforms.base import Platform, Streaming
 from storage import cursors
 from storage.database import Database

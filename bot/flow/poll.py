@@ -17,7 +17,7 @@ from bot.core.events import Page, Post, TrackKind
 from bot.flow.forget import Files, gone_at_source
 from bot.flow.ingest import Ingest, Taken
 from bot.flow.policy import Track
-from bot.flow.trigger import Watch
+from bot.flow.reply_rule import Watch
 from bot.platforms.base import Platform
 from storage import gaps
 from storage.database import Database

@@ -14,8 +14,8 @@ from bot.core.events import Author
 from bot.flow.forget import Files, drop, source_deleted
 from bot.flow.gate import Hold, Stop, ask
 from bot.flow.policy import Policy, Track
+from bot.flow.reply_rule import Us, still_wanted
 from bot.flow.sending import Channel, Sending, known_author, pause_after, reply_id
-from bot.flow.trigger import Us, still_wanted
 from bot.platforms.reply_modes import StepKind
 from storage import dataset, outbox, steps
 from storage.tables import Reply, ReplyState, ReplyStep, StepState

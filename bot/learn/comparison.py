@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from bot.core.errors import ModelError, StorageError
-from bot.learn.hashtags import telling
 from bot.learn.photos import Layout
 from bot.learn.process import Say, Turn
+from bot.learn.telling_hashtags import telling
 from models.base import Image, Mask, Segmentation, Segmenter
 from models.metrics.knn import neighbours, votes
 from models.metrics.labelled import Labelled

@@ -20,8 +20,8 @@ import PIL.Image
 
 from bot.core.errors import NothingToDo, StorageError
 from bot.core.folders import private_folder
-from bot.learn.hashtags import telling
 from bot.learn.process import Say, Turn
+from bot.learn.telling_hashtags import telling
 from models.base import Image, ImageRejected
 from models.images.decoder import decode
 from storage.blobs import BlobStore

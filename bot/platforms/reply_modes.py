@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bot.platforms.text_limit import TextLimit
 from models.images.canvas import Canvas
 
 
@@ -15,23 +16,6 @@ class Idempotence(StrEnum):
     REPEATABLE = "repeatable"  # nothing that anybody sees: it is sent again without a look
     TOKEN = "token"  # noqa: S105 - nothing, while the platform knows its token
     RECONCILE = "reconcile"  # the same once more: only reading back tells
-
-
-@dataclass(frozen=True, slots=True)
-class TextLimit:
-    """How long a text may be, by the platform's own way of counting."""
-
-    most: int
-    length: Callable[[str], int] = len
-
-    def fitted(self, text: str, keep: str) -> str:
-        """`text`, cut where it is too long, with `keep`, which is in it, whole and at its end."""
-        if self.length(text) <= self.most:
-            return text
-        head, tail = text.replace(keep, "").rstrip(), f"… {keep}".rstrip()
-        while head and self.length(head + tail) > self.most:
-            head = head[:-1].rstrip()
-        return head + tail if head else keep
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from bot.core.folders import keep_private, private_folder
 from bot.flow.curate import Bound, Curator
 from bot.flow.fetch import Limits
 from bot.flow.policy import Deleted, Policy, Track
-from bot.flow.trigger import AUTO
+from bot.flow.reply_rule import AUTO
 from bot.learn.photos import Runs
 from bot.learn.schedule import Schedule
 from bot.platforms import registry

@@ -28,9 +28,9 @@ from bot.flow.poll import Poller
 from bot.flow.publisher import Publisher
 from bot.flow.reconcile import Reconciler
 from bot.flow.render import WAIT_FOR_IMAGE, NotRenderable, Renderer, claim
+from bot.flow.reply_rule import Us, Watch
 from bot.flow.retract import Retractor
 from bot.flow.sending import Channel
-from bot.flow.trigger import Us, Watch
 from bot.platforms.base import Platform
 from bot.platforms.pacing import Backoff
 from bot.service.app import App, limits_of, our_names, policy_of, tracks_of

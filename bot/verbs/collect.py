@@ -15,7 +15,7 @@ from bot.flow.backfill import Collector, CollectSummary, Want
 from bot.flow.forget import gone_at_source
 from bot.flow.ingest import Ingest
 from bot.flow.policy import Track
-from bot.flow.trigger import Us, Watch
+from bot.flow.reply_rule import Us, Watch
 from bot.platforms.base import Platform
 from bot.service.app import App, account_of, limits_of, our_names, policy_of, tracks_of
 from bot.service.progress import progress

@@ -40,7 +40,7 @@ class Lesson:
     mask: NDArray[np.uint8] | None  # (H, W); None where the teacher was in doubt
 
 
-class Sample(NamedTuple):
+class StudentSample(NamedTuple):
     image: Image  # (side, side, 3)
     mask: Soft  # (side, side)
     sure: bool  # whether the mask is to be learned
@@ -48,14 +48,14 @@ class Sample(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class PhotoPool:
     lessons: list[Lesson]
     features: Floats  # (N, D)
     masked: list[int]  # lessons with a mask
     backgrounds: list[Image]
 
 
-def load_pool(photos: Sequence[Photo], targets: Path) -> Pool:
+def load_pool(photos: Sequence[Photo], targets: Path) -> PhotoPool:
     """The photos that have targets. ValueError when none has."""
     lessons, features, backgrounds = [], [], []
     for photo in photos:
@@ -77,7 +77,7 @@ def load_pool(photos: Sequence[Photo], targets: Path) -> Pool:
     if not lessons:
         raise ValueError(f"no targets in {targets}")
     masked = [number for number, lesson in enumerate(lessons) if lesson.mask is not None]
-    return Pool(lessons, np.stack(features), masked, backgrounds)
+    return PhotoPool(lessons, np.stack(features), masked, backgrounds)
 
 
 def clear(mask: NDArray[np.uint8]) -> bool:
@@ -98,11 +98,11 @@ def background_strips(lesson: Lesson) -> list[Image]:
     return [np.ascontiguousarray(s) for s in strips if min(s.shape[:2]) >= STRIP]
 
 
-def draw(pool: Pool, rng: np.random.Generator, side: int) -> Sample:
+def draw(pool: PhotoPool, rng: np.random.Generator, side: int) -> StudentSample:
     kind = rng.random()
     if kind < 0.12:
         empty = np.zeros((side, side), np.float32)
-        return finish(Sample(objectless(pool, rng, side), empty, True, NONE), rng)
+        return finish(StudentSample(objectless(pool, rng, side), empty, True, NONE), rng)
     for _ in range(4):
         sample = _shown(pool, rng, side, kind)
         if not sample.sure or sample.mask.mean() >= SMALLEST:
@@ -110,7 +110,7 @@ def draw(pool: Pool, rng: np.random.Generator, side: int) -> Sample:
     return finish(cropped(pool, rng, side, least=1.0), rng)
 
 
-def _shown(pool: Pool, rng: np.random.Generator, side: int, kind: float) -> Sample:
+def _shown(pool: PhotoPool, rng: np.random.Generator, side: int, kind: float) -> StudentSample:
     if kind < 0.50:
         return cropped(pool, rng, side)
     if kind < 0.62:
@@ -120,7 +120,9 @@ def _shown(pool: Pool, rng: np.random.Generator, side: int, kind: float) -> Samp
     return pasted(pool, rng, side, int(rng.choice([1, 1, 1, 2, 3])))
 
 
-def cropped(pool: Pool, rng: np.random.Generator, side: int, least: float = 0.45) -> Sample:
+def cropped(
+    pool: PhotoPool, rng: np.random.Generator, side: int, least: float = 0.45
+) -> StudentSample:
     """The photo, or a crop of at least `least` of it, squeezed to the square."""
     number = int(rng.integers(len(pool.lessons)))
     lesson = pool.lessons[number]
@@ -134,7 +136,7 @@ def cropped(pool: Pool, rng: np.random.Generator, side: int, least: float = 0.45
     return _squeezed(lesson, part, side, number)
 
 
-def cut_off(pool: Pool, rng: np.random.Generator, side: int) -> Sample:
+def cut_off(pool: PhotoPool, rng: np.random.Generator, side: int) -> StudentSample:
     """One side of a line through the object: what is left of it touches a border."""
     number = pool.masked[rng.integers(len(pool.masked))]
     lesson = pool.lessons[number]
@@ -151,13 +153,13 @@ def cut_off(pool: Pool, rng: np.random.Generator, side: int) -> Sample:
     return _squeezed(lesson, part, side, NONE)
 
 
-def _squeezed(lesson: Lesson, part: tuple[slice, slice], side: int, feature: int) -> Sample:
+def _squeezed(lesson: Lesson, part: tuple[slice, slice], side: int, feature: int) -> StudentSample:
     """A part of the photo, as serving squeezes it."""
     image = _resized(lesson.image[part], side, side)
     if lesson.mask is None:
-        return Sample(image, np.zeros((side, side), np.float32), False, feature)
+        return StudentSample(image, np.zeros((side, side), np.float32), False, feature)
     mask = _resized(lesson.mask[part], side, side).astype(np.float32) / np.float32(255)
-    return Sample(image, mask, True, feature)
+    return StudentSample(image, mask, True, feature)
 
 
 def _resized(image: NDArray[np.uint8], columns: int, rows: int) -> NDArray[np.uint8]:
@@ -168,7 +170,7 @@ def _resized(image: NDArray[np.uint8], columns: int, rows: int) -> NDArray[np.ui
     return resized
 
 
-def framed(pool: Pool, rng: np.random.Generator, side: int) -> Sample:
+def framed(pool: PhotoPool, rng: np.random.Generator, side: int) -> StudentSample:
     """The whole photo somewhere on a larger canvas, of its border's colour or of something else."""
     number = pool.masked[rng.integers(len(pool.masked))]
     lesson = pool.lessons[number]
@@ -191,10 +193,10 @@ def framed(pool: Pool, rng: np.random.Generator, side: int) -> Sample:
     mask[top : top + rows, left : left + columns] = _resized(lesson.mask, columns, rows).astype(
         np.float32
     ) / np.float32(255)
-    return Sample(image, mask, True, number)
+    return StudentSample(image, mask, True, number)
 
 
-def pasted(pool: Pool, rng: np.random.Generator, side: int, count: int) -> Sample:
+def pasted(pool: PhotoPool, rng: np.random.Generator, side: int, count: int) -> StudentSample:
     """Cut-outs, zoomed, turned and mirrored, on a canvas of something else.
 
     The canvas shows no object of its own, so all that is pasted is wanted.
@@ -207,7 +209,7 @@ def pasted(pool: Pool, rng: np.random.Generator, side: int, count: int) -> Sampl
         colour, cover = _placed(lesson, rng, side, rng.uniform(0.2, most))
         image += (colour - image) * cover[..., None]
         mask = np.maximum(mask, cover)
-    return Sample(np.clip(image, 0, 255).astype(np.uint8), mask, True, NONE)
+    return StudentSample(np.clip(image, 0, 255).astype(np.uint8), mask, True, NONE)
 
 
 def _placed(
@@ -231,7 +233,7 @@ def _placed(
     return colour.astype(np.float32), cover.astype(np.float32) / np.float32(255)
 
 
-def objectless(pool: Pool, rng: np.random.Generator, side: int) -> Image:
+def objectless(pool: PhotoPool, rng: np.random.Generator, side: int) -> Image:
     """A stretch of background from a photo, a texture, or a flat, graded or noisy plane."""
     kind = rng.random()
     if kind < 0.2:
@@ -242,7 +244,7 @@ def objectless(pool: Pool, rng: np.random.Generator, side: int) -> Image:
     return plane(rng, side)
 
 
-def finish(sample: Sample, rng: np.random.Generator) -> Sample:
+def finish(sample: StudentSample, rng: np.random.Generator) -> StudentSample:
     """Mirror, turn, colour, grey, blur, halving, JPEG."""
     image, mask = sample.image, sample.mask
     if rng.random() < 0.5:
@@ -261,7 +263,7 @@ def finish(sample: Sample, rng: np.random.Generator) -> Sample:
     if rng.random() < 0.3:
         image = _jpeg(image, int(rng.integers(25, 85)))
     image, mask = np.ascontiguousarray(image), np.ascontiguousarray(mask)
-    return Sample(image, mask, sample.sure, sample.feature)
+    return StudentSample(image, mask, sample.sure, sample.feature)
 
 
 def _turned(image: Image, mask: Soft, degrees: float) -> tuple[Image, Soft]:

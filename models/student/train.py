@@ -28,7 +28,7 @@ from models.segment.network import SegmentNet
 from models.segment.train import batch_iou
 from models.student.features import Basis, basis_of
 from models.student.photos import learning
-from models.student.samples import Pool, draw, load_pool
+from models.student.samples import PhotoPool, draw, load_pool
 from models.student.start import GRID, SHAPE
 from models.training.augment import to_batch
 from models.training.loop import (
@@ -44,7 +44,7 @@ DIMENSIONS = 384
 
 
 @dataclass(frozen=True)
-class Recipe:
+class StudentRecipe:
     steps: int = 500
     batch: int = 16
     side: int = 224
@@ -63,7 +63,7 @@ class Recipe:
 class Lessons(Dataset[tuple[Tensor, ...]]):
     """Step → pictures (B, 3, S, S), masks (B, 1, S, S), sure (B,), features (B, D), known (B,)."""
 
-    def __init__(self, pool: Pool, wanted: NDArray[np.float32], recipe: Recipe) -> None:
+    def __init__(self, pool: PhotoPool, wanted: NDArray[np.float32], recipe: StudentRecipe) -> None:
         self.pool, self.wanted, self.recipe = pool, wanted, recipe
 
     def __getitem__(self, step: int) -> tuple[Tensor, ...]:
@@ -132,7 +132,7 @@ def tokens(network: SegmentNet, x: Tensor, free: int) -> Tensor:
     return out
 
 
-def parameter_groups(network: SegmentNet, recipe: Recipe) -> list[dict[str, object]]:
+def parameter_groups(network: SegmentNet, recipe: StudentRecipe) -> list[dict[str, object]]:
     """Each with its share of the rates; what is frozen is in none."""
     inner = {id(parameter) for parameter in network.vit.parameters()}
     head = [parameter for parameter in network.parameters() if id(parameter) not in inner]
@@ -147,9 +147,9 @@ def parameter_groups(network: SegmentNet, recipe: Recipe) -> list[dict[str, obje
 
 
 def train(
-    pool: Pool,
+    pool: PhotoPool,
     basis: Basis,
-    recipe: Recipe,
+    recipe: StudentRecipe,
     network: SegmentNet,
     out: Path,
     *,
@@ -184,7 +184,7 @@ def train(
 def _learn(
     network: SegmentNet,
     batch: tuple[Tensor, ...],
-    recipe: Recipe,
+    recipe: StudentRecipe,
     optimiser: torch.optim.Optimizer,
     *,
     bfloat16: bool,
@@ -246,12 +246,12 @@ def main() -> None:
     for kind, names in zip((int, float), asked, strict=True):
         for name in names:
             option = "--" + name.replace("_", "-")
-            parser.add_argument(option, type=kind, default=getattr(Recipe, name))
+            parser.add_argument(option, type=kind, default=getattr(StudentRecipe, name))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(1)
     chosen = {name: getattr(arguments, name) for names in asked for name in names}
-    recipe = Recipe(**chosen)
+    recipe = StudentRecipe(**chosen)
     pool = load_pool(learning(arguments.photos)[: arguments.most], arguments.targets)
     basis = basis_of(arguments.targets / "basis.npz", pool.features)
     train(pool, basis, recipe, load_network(arguments.start), arguments.out,

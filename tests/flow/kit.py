@@ -27,8 +27,8 @@ from bot.flow.poll import Polled, Poller
 from bot.flow.publisher import Publisher
 from bot.flow.reconcile import Reconciler
 from bot.flow.render import NotRenderable, Renderer, Stages, claim
+from bot.flow.reply_rule import Us, Watch
 from bot.flow.sending import Channel
-from bot.flow.trigger import Us, Watch
 from bot.learn.photos import Runs
 from bot.platforms import registry
 from bot.platforms.instagram.adapter import InstagramPlatform

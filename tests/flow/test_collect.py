@@ -12,7 +12,7 @@ from bot.core.errors import RateLimited, Unavailable
 from bot.core.events import TrackKind
 from bot.dataset.filters import parse_filter
 from bot.flow.backfill import Collector, CollectSummary, Want
-from bot.flow.trigger import Watch
+from bot.flow.reply_rule import Watch
 from storage.tables import Collection, CommentRow, PostRow, PostTrack, Reply
 from tests.flow.kit import Flow
 

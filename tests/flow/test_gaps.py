@@ -10,7 +10,7 @@ import pytest
 from bot.core.errors import LoginRequired
 from bot.flow.gaps import MAX_FAILURES, Gaps
 from bot.flow.policy import Track
-from bot.flow.trigger import Watch
+from bot.flow.reply_rule import Watch
 from storage import gaps
 from storage.tables import Gap
 from tests.flow.kit import Flow

@@ -20,9 +20,9 @@ from bot.flow.poll import Poller
 from bot.flow.publisher import Publisher
 from bot.flow.reconcile import Reconciler
 from bot.flow.render import Renderer, claim
+from bot.flow.reply_rule import Us, Watch
 from bot.flow.retract import Retractor
 from bot.flow.sending import Channel
-from bot.flow.trigger import Us, Watch
 from bot.learn.photos import Runs
 from bot.platforms import registry
 from bot.platforms.memory.adapter import MemoryPlatform

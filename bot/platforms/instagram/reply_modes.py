@@ -5,8 +5,9 @@ from __future__ import annotations
 from bot.platforms.instagram.kinds import Mode as ModeName
 from bot.platforms.instagram.kinds import Remote
 from bot.platforms.instagram.kinds import StepKind as Kind
-from bot.platforms.reply_modes import Idempotence, Mode, TextLimit, Ways
+from bot.platforms.reply_modes import Idempotence, Mode, Ways
 from bot.platforms.reply_modes import StepKind as Step
+from bot.platforms.text_limit import TextLimit
 from models.images.canvas import Canvas
 
 _MOST_BYTES = 8_000_000

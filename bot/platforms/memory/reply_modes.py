@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bot.platforms.reply_modes import Idempotence, Mode, StepKind, TextLimit, Ways
+from bot.platforms.reply_modes import Idempotence, Mode, StepKind, Ways
+from bot.platforms.text_limit import TextLimit
 from models.images.canvas import Canvas
 
 TEXT = TextLimit(160)

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image as Pil
 
 from bot.learn import photos
-from bot.learn.hashtags import telling
 from bot.learn.photos import POSTS, START, Layout
 from bot.learn.process import Turn
+from bot.learn.telling_hashtags import telling
 from bot.learn.training import IN_SERVICE, SCRATCH, LearningRecipe, commands
 from storage.blobs import BlobStore
 from storage.learning import TrainingPicture

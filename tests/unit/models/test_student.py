@@ -22,7 +22,7 @@ from models.student import train as teaching  # noqa: E402
 from models.student.evaluate import EDITS, nearest_class, same_hashtag  # noqa: E402
 from models.student.features import Basis, basis_of  # noqa: E402
 from models.student.photos import judges, judging_author, learning, sets, withheld  # noqa: E402
-from models.student.samples import NONE, Pool, clear, draw, load_pool, pasted  # noqa: E402
+from models.student.samples import NONE, PhotoPool, clear, draw, load_pool, pasted  # noqa: E402
 from models.student.targets import KEPT_SIDE, squeezed, target_path  # noqa: E402
 
 torch.set_num_threads(1)
@@ -84,7 +84,7 @@ def targets(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pool(root: Path, targets: Path) -> Pool:
+def pool(root: Path, targets: Path) -> PhotoPool:
     return load_pool(learning(root), targets)
 
 
@@ -128,7 +128,7 @@ def test_pictures_for_the_teachers_are_normalised() -> None:
     assert x[0, :, 0, 0].tolist() == pytest.approx([1, 2, 1])
 
 
-def test_samples_are_soft_masks_anywhere_and_some_show_nothing(pool: Pool) -> None:
+def test_samples_are_soft_masks_anywhere_and_some_show_nothing(pool: PhotoPool) -> None:
     rng = np.random.default_rng(0)
     centres, empty, known = [], 0, 0
     for _ in range(150):
@@ -149,7 +149,7 @@ def test_samples_are_soft_masks_anywhere_and_some_show_nothing(pool: Pool) -> No
     assert np.std(centres, axis=0).min() > 0.12
 
 
-def test_all_that_is_pasted_is_wanted(pool: Pool) -> None:
+def test_all_that_is_pasted_is_wanted(pool: PhotoPool) -> None:
     rng = np.random.default_rng(2)
     one = np.mean([pasted(pool, rng, 64, 1).mask.mean() for _ in range(20)])
     three = [pasted(pool, rng, 64, 3) for _ in range(20)]
@@ -182,7 +182,7 @@ def test_the_losses_rank() -> None:
     assert teaching.likeness_loss(features[:1], features[:1]) == 0
 
 
-def basis_for(pool: Pool) -> Basis:
+def basis_for(pool: PhotoPool) -> Basis:
     return Basis(pool.features.mean(0), np.eye(48, 24, dtype=np.float32))
 
 
@@ -191,15 +191,15 @@ def small() -> SegmentNet:
     return SegmentNet(TINY, 24, light=True)
 
 
-def test_only_what_is_free_learns_and_a_training_resumes(pool: Pool, tmp_path: Path) -> None:
-    recipe = teaching.Recipe(steps=4, batch=4, side=56, free=1, warmup=1)
+def test_only_what_is_free_learns_and_a_training_resumes(pool: PhotoPool, tmp_path: Path) -> None:
+    recipe = teaching.StudentRecipe(steps=4, batch=4, side=56, free=1, warmup=1)
     before = small()
     whole = teaching.train(pool, basis_for(pool), recipe, small(), tmp_path / "whole")
     ours, theirs = dict(whole.named_parameters()), dict(before.named_parameters())
     for name, value in ours.items():
         frozen = name.startswith(("vit.blocks.0", "vit.embed", "vit.cls", "vit.positions"))
         assert torch.equal(value, theirs[name]) == frozen, name
-    half = teaching.Recipe(steps=4, batch=4, side=56, free=1, warmup=1)
+    half = teaching.StudentRecipe(steps=4, batch=4, side=56, free=1, warmup=1)
     batches = teaching.batches
 
     def killed(lessons: teaching.Lessons, first: int, workers: int) -> object:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.platforms.reply_modes import Idempotence, Mode, StepKind, TextLimit, Ways
+from bot.platforms.reply_modes import Idempotence, Mode, StepKind, Ways
+from bot.platforms.text_limit import TextLimit
 from models.images.canvas import Canvas
 
 CANVAS = Canvas(100, 1, 1, 1000)
