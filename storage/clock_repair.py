@@ -18,7 +18,6 @@ from storage.tables import (
     Control,
     Gap,
     LearningRun,
-    PostRow,
     Reply,
     ReplyStep,
     Retraction,
@@ -33,8 +32,6 @@ _PAST = (
     (TrackState, ("last_attempt", "last_ok", "last_new", "failing_since")),
     (Bucket, ("updated",)),
     (LearningRun, ("started",)),
-    (Reply, ("sending_at", "sent_at")),
-    (PostRow, ("first_seen",)),
 )
 _FUTURE = (
     (Reply, "not_before"),

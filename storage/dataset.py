@@ -231,9 +231,12 @@ def _see_name(session: Session, author: AuthorRow, now: datetime) -> None:
 
 
 def pending_media(
-    session: Session, platform: str, limit: int, max_attempts: int
+    session: Session, platform: str, limit: int, max_attempts: int, *, tried: bool = False
 ) -> list[tuple[MediaRow, PostRow]]:
-    """Images that could not be fetched yet and may be tried again, fewest attempts first."""
+    """Images that could not be fetched yet and may be tried again, fewest attempts first.
+
+    `tried`: only those that somebody asked for already.
+    """
     statement = (
         select(MediaRow, PostRow)
         .join(PostRow, col(MediaRow.post) == col(PostRow.id))
@@ -241,6 +244,7 @@ def pending_media(
             PostRow.platform == platform,
             MediaRow.state == MediaState.PENDING,
             MediaRow.attempts < max_attempts,
+            MediaRow.attempts >= int(tried),
             col(PostRow.deleted_at).is_(None),
         )
         .order_by(col(MediaRow.attempts), col(MediaRow.id))

@@ -137,13 +137,13 @@ def _edit_file(
     if read_text(path) != before:
         raise ConfigError(f"{path}: was changed by somebody else meanwhile; nothing was written")
     try:
-        _replace(Path(os.path.realpath(path)), after)
+        _replace(Path(os.path.realpath(path)), before, after)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
     return track
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, before: str, text: str) -> None:
     """All or nothing, keeping mode, byte order mark and, where we may set it, the owner.
 
     The new text is written beside it under one name: what a killed process left there is
@@ -159,6 +159,9 @@ def _replace(path: Path, text: str) -> None:
             raise ConfigError(f"{path}: is being changed by another process") from None
         if not _is_still(part, file.fileno()):  # the other one renamed it: it is the file now
             raise ConfigError(f"{path}: was changed by another process; nothing was written")
+        if read_text(path) != before:
+            part.unlink(missing_ok=True)
+            raise ConfigError(f"{path}: was changed by somebody else; nothing was written")
         try:
             file.truncate()
             file.write(text.encode("utf-8-sig" if mark else "utf-8"))

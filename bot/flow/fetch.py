@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from bot.core.errors import RateLimited, Refused, Unavailable
+from bot.core.errors import AuthError, RateLimited, Refused, Unavailable
 from bot.core.events import Media, Post
 from bot.platforms.base import Platform
 from models.base import Image, ImageRejected
@@ -87,7 +87,7 @@ class ImageFetcher:
             return failed(media, MediaState.PENDING, "left for later", tried=False)
         try:
             return self.now(platform, media, limits)
-        except RateLimited as error:
+        except (RateLimited, AuthError) as error:  # the account rests, or waits for a person
             return failed(media, MediaState.PENDING, str(error), tried=False)
 
     def now(self, platform: Platform, media: Media, limits: Limits) -> Fetched:

@@ -118,9 +118,10 @@ class Ingest:
         Returns how many images were tried: 0 when none is due, or none may be asked for now.
         """
         with self._database.read() as session:
-            rows = dataset.pending_media(session, platform.name, LOOK_AT, MAX_ATTEMPTS)
-        mine = [row for row in rows if row[0].attempts] if self._later else rows
-        due = [(media, post) for media, post in mine if self._may_retry(media, post)]
+            rows = dataset.pending_media(
+                session, platform.name, LOOK_AT, MAX_ATTEMPTS, tried=self._later
+            )
+        due = [(media, post) for media, post in rows if self._may_retry(media, post)]
         if not due:
             return 0
         post = due[0][1]
@@ -145,7 +146,7 @@ class Ingest:
             rows = dataset.untried_media(session, platform.name, BATCH)
         media = [Media(row.index, row.url, MediaKind(row.kind)) for row in rows]
         found = zip(rows, self._fetcher.each(platform, media, self.limits), strict=True)
-        tried = [(row, image) for row, image in found if image.tried]
+        tried = [(row, _in_doubt(image)) for row, image in found if image.tried]
         if not tried:
             return 0
         with self._database.write() as session:
@@ -338,3 +339,11 @@ class Ingest:
 
 def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _in_doubt(image: Fetched) -> Fetched:
+    """An address that is hours old may be gone while its image is not: `retry_pending` reads the
+    post again and decides."""
+    if image.state is not MediaState.GONE:
+        return image
+    return replace(image, state=MediaState.PENDING)

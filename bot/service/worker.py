@@ -296,8 +296,13 @@ class ImageWorker(Worker):
         if platform is None:
             return False
         self._ingest.limits, self._ingest.curator = rules.limits, rules.curator
-        with _fetching(platform.name):
+        lock = _fetching(platform.name)
+        if not lock.acquire(timeout=TICK):  # not for long: a worker gives signs of life
+            return False
+        try:
             return self._ingest.fetch_untried(platform) > 0
+        finally:
+            lock.release()
 
     def clean_up(self) -> None:
         self._ingest.close()

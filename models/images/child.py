@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import resource
+import signal
 import struct
 import sys
 from pathlib import Path
@@ -25,6 +26,8 @@ _OOM_FIRST = "800"  # of 1000: before the service, which can start another child
 
 def main() -> None:
     seconds, memory = (int(text) for text in sys.argv[-2:])
+    # A stop of the whole service reaches us as well; whoever asked us decides when we end.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _bound_memory(memory)
     source, target = sys.stdin.buffer, sys.stdout.buffer
     while head := source.read(LENGTHS.size):

@@ -44,6 +44,13 @@ class DecoderUnavailable(Exception):
     """The picture was neither read nor rejected: the program ends, or no process can be made."""
 
 
+class _Interrupted(Exception):
+    """Somebody else ended the child: the system for want of memory, or a person."""
+
+
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
 class Decoder:
     """As many children as are needed at once, at most `processes`. May be used by any thread."""
 
@@ -80,8 +87,17 @@ class Decoder:
             "shrink_to": shrink_to,
             "declared": declared,
         }
-        with self._child(MEMORY + MEMORY_PER_PIXEL * max_pixels) as child:
-            return child.decode(data, arguments, self._wall_seconds)
+        memory = MEMORY + MEMORY_PER_PIXEL * max_pixels
+        try:
+            with self._child(memory) as child:
+                return child.decode(data, arguments, self._wall_seconds)
+        except _Interrupted:  # perhaps by chance: the next child will tell
+            pass
+        try:
+            with self._child(memory) as child:
+                return child.decode(data, arguments, self._wall_seconds)
+        except _Interrupted as error:
+            raise ImageRejected("crashed", str(error)) from error
 
     def stop(self) -> None:
         """End whatever is being decoded, now, and refuse more until `start`."""
@@ -201,6 +217,8 @@ class _Child:
             return DecoderUnavailable("the program ends")
         if status == -signal.SIGXCPU:
             return ImageRejected("too-costly", f"more than {self._seconds} s of processor time")
+        if -status in _FROM_OUTSIDE:
+            return _Interrupted(f"the decoder was ended by signal {-status}")
         return ImageRejected("crashed", f"the decoder ended with status {status}")
 
     def _write(self, data: bytes) -> None:

@@ -138,7 +138,7 @@ def test_lines_about_a_stage_name_the_reply_and_its_post(flow: Flow) -> None:
     flow.poll()
     with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
         flow.render()
-    stages = [line for line in lines if line["event"] == "stage"]
+    stages = [line for line in lines if line["event"] == "stage computed"]
     assert [line["stage"] for line in stages] == ["segment", "compose"]
     for line in stages:
         assert (line["reply"], line["post"]) == (flow.reply_id(post), str(post.pk))

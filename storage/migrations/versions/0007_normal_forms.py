@@ -60,11 +60,13 @@ def _names(connection: sa.Connection) -> None:
             "AND a.username = author_names.username), first_seen)"
         )
     )
+    op.create_index("names_while_migrating", "author_names", ["username"])
     for old in _column(connection, "SELECT DISTINCT username FROM author_names"):
         connection.execute(
             sa.text("UPDATE author_names SET normal = :new WHERE username = :old"),
             {"old": old, "new": text.username(old)},
         )
+    op.drop_index("names_while_migrating", "author_names")
     with op.batch_alter_table("author_names") as table:
         table.alter_column("normal", existing_type=sa.String(), nullable=False)
         table.alter_column("last_seen", existing_type=UtcDateTime(timezone=True), nullable=False)

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -19,6 +20,7 @@ import pytest
 
 from models.base import ImageRejected
 from models.images import codec
+from models.images import decoder as decoder_module
 from models.images.decoder import Decoder, DecoderUnavailable
 from tests import hostile
 from tests.waiting import PATIENCE, eventually
@@ -181,3 +183,31 @@ def test_the_child_is_small_and_knows_its_own_folder_only(tmp_path: Path) -> Non
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False", "False", "True"]
     assert done.stderr == ""
+
+
+def test_a_child_that_is_ended_from_outside_says_nothing_of_the_picture(decoder: Decoder) -> None:
+    """As the system does when memory ends. Twice with the same picture is no chance."""
+    usual = decoder_module._Child.decode
+    ended = []
+
+    def killed(child: Any, *arguments: Any) -> Any:
+        if len(ended) < times:
+            ended.append(child._process.pid)
+            os.kill(child._process.pid, signal.SIGKILL)
+        return usual(child, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoder_module._Child, "decode", killed)
+        times = 1
+        assert decoder.decode(picture()).format == "JPEG"
+        times = 3
+        assert refusal(decoder, picture()) == "crashed"
+
+
+def test_a_stop_of_the_whole_service_does_not_reach_a_child(decoder: Decoder) -> None:
+    """systemd signals every process of the service; the picture in hand is not to blame."""
+    decoder.decode(picture())
+    [pid] = pids(decoder)
+    os.kill(pid, signal.SIGTERM)
+    assert decoder.decode(picture()).format == "JPEG"
+    assert pids(decoder) == [pid]
