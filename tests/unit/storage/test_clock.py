@@ -73,3 +73,16 @@ def test_what_waits_for_long_waits_as_long(database: Database) -> None:
         session.add(TrackState(track="t", last_attempt=THEN))
         clock.set_back(session, NOW, AHEAD)
     assert waits(database) == {NOW + timedelta(days=1)}
+
+
+def test_what_was_sent_keeps_its_time(database: Database) -> None:
+    """By it caps are counted; a clock that is behind for a moment must not make them forget."""
+    with database.write() as session:
+        reply = session.get_one(Reply, queue_reply(session) or 0)
+        reply.sending_at = reply.sent_at = THEN
+        session.add(Bucket(account="main", action="read", tokens=1, updated=THEN))
+    with database.write() as session:
+        clock.set_back(session, NOW, AHEAD)
+    with database.read() as session:
+        kept = session.exec(select(Reply)).one()
+    assert (kept.sending_at, kept.sent_at) == (THEN, THEN)

@@ -339,6 +339,17 @@ def test_pending_images_are_tried_again_fewest_attempts_first(database: Database
         assert len(dataset.pending_media(session, "instagram", 1, max_attempts=5)) == 1
 
 
+def test_what_failed_once_is_found_however_many_wait_untried(database: Database) -> None:
+    posts = [make_post(f"p{i}") for i in range(6)]
+    ids = [add(database, post, image(post, None)) for post in posts]
+    with database.write() as session:
+        for row in session.exec(select(MediaRow).where(MediaRow.post == ids[5])):
+            row.attempts = 1
+    with database.read() as session:
+        found = dataset.pending_media(session, "instagram", 3, max_attempts=5, tried=True)
+    assert [post.post_id for _, post in found] == ["p5"]
+
+
 def test_settling_a_pending_image(database: Database) -> None:
     post = make_post()
     add(database, post, image(post, None))
