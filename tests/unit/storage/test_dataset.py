@@ -343,8 +343,8 @@ def test_what_failed_once_is_found_however_many_wait_untried(database: Database)
     posts = [make_post(f"p{i}") for i in range(6)]
     ids = [add(database, post, image(post, None)) for post in posts]
     with database.write() as session:
-        for row in session.exec(select(MediaRow).where(MediaRow.post == ids[5])):
-            row.attempts = 1
+        for row in session.exec(select(MediaRow)):
+            row.attempts = int(row.post == ids[5])
     with database.read() as session:
         found = dataset.pending_media(session, "instagram", 3, max_attempts=5, tried=True)
     assert [post.post_id for _, post in found] == ["p5"]
