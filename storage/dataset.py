@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from bot.core import text
+from bot.core import normal_form as text
 from bot.core.errors import UsageError
 from bot.core.events import Author, Media, Post
 from storage import blobs, texts

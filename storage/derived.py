@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from sqlmodel import Session, col, delete, select
 
 from bot.core.events import Post, TrackKind, UserTag
-from bot.core.text import hashtag, username
+from bot.core.normal_form import hashtag, username
 from storage import texts
 from storage.checks import Check
 from storage.tables import LabelScore, MediaRow, PostHashtag, PostMention, PostTrack, Verdict

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from bot.core.errors import UsageError
-from bot.core.text import hashtag, name, track_key, username
+from bot.core.normal_form import hashtag, name, track_key, username
 from storage.checks import checks
 from storage.derived import MAX_NAME
 

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel import Session
 
-from bot.core.text import hashtag
+from bot.core.normal_form import hashtag
 from storage import tokens
 from storage.tables import MediaState
 from storage.texts import (

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func
 from sqlmodel import Session, col, delete, or_, select, update
 
-from bot.core.text import username
+from bot.core.normal_form import username
 from storage import datasets
 from storage.database import Database
 from storage.records import Chosen

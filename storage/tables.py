@@ -105,7 +105,7 @@ class AuthorName(SQLModel, table=True):
     platform: str = Field(primary_key=True)
     user_id: str = Field(primary_key=True)
     username: str = Field(primary_key=True)  # as the platform wrote it
-    normal: str = Field(index=True)  # `bot.core.text.username` of it: by this, names are found
+    normal: str = Field(index=True)  # by `bot.core.normal_form`: names are found by it
     first_seen: datetime = Field(sa_type=UtcDateTime)
     last_seen: datetime = Field(sa_type=UtcDateTime)
 

@@ -11,7 +11,7 @@ import hashlib
 import re
 import unicodedata
 
-from bot.core.text import words as folded
+from bot.core.normal_form import words as folded
 
 MAX_TEXT = 10_000  # characters of one field; captions end long before
 MAX_TOKEN = 128  # characters; what is longer is cut, in the index and in the query alike

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from bot.config.values import Threshold, parse_quiet_hours, parse_threshold
-from bot.core import text
+from bot.core import normal_form as text
 from bot.flow.quiet_hours import QuietHours
 from bot.net.addresses import is_loopback
 from bot.schema.fields import AS_WRITTEN, HOST, SPLIT, Duration, Hashtag, Username, resolved

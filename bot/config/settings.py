@@ -31,7 +31,7 @@ from bot.config.source import Source, parse_source, read_text
 from bot.config.values import Threshold
 from bot.core.errors import ConfigError
 from bot.core.events import TrackKind
-from bot.core.text import track_key
+from bot.core.normal_form import track_key
 from bot.net.addresses import is_loopback
 from bot.platforms import registry
 from bot.platforms.account import Account

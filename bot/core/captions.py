@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from bot.core import text as normal
+from bot.core import normal_form as normal
 
 # Possessive, so that a long caption cannot make it go back over the same text again and again.
 _URL = re.compile(r"(?:https?://|www\.)\S+|(?<![\w.-])[\w-]++\.[\w.-]++/\S*", re.IGNORECASE)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.core import text
+from bot.core import normal_form as text
 from bot.core.errors import UsageError
 from bot.core.events import Post
 from bot.schema.problems import did_you_mean
@@ -69,8 +69,8 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 def parse_filter(wanted: str) -> Filter:
     """A test for posts. Raises UsageError that points at what is wrong.
 
-    Texts are compared in the normal form of what they are (`bot.core.text`); `taken` with a date,
-    as in `taken >= "2026-01-31"`.
+    Texts are compared in the normal form of what they are (`bot.core.normal_form`); `taken` with a
+    date, as in `taken >= "2026-01-31"`.
     A comparison with something the platform did not say (an unknown number of likes) is False.
     """
     if len(wanted) > LONGEST:

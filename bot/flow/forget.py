@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 
 from bot.core.clock import utc_now
 from bot.core.errors import NothingToDo, UsageError
-from bot.core.text import username
+from bot.core.normal_form import username
 from bot.flow.policy import Deleted
 from storage import dataset, outbox
 from storage import forget as removal

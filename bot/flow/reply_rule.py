@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from bot.core.bots import is_bot_name
 from bot.core.events import Author, Post
-from bot.core.text import username
+from bot.core.normal_form import username
 from bot.flow.policy import Policy, Track
 
 AHEAD = timedelta(minutes=15)  # by which the clocks of two machines may differ

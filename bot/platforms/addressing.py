@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot.core import text
+from bot.core import normal_form as text
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from bot.core.captions import one_hashtag
-from bot.core.text import username
+from bot.core.normal_form import username
 from bot.schema.problems import quote
 
 _UNITS = {

@@ -9,7 +9,7 @@ from bot.config import Settings
 from bot.core.bots import is_bot_name
 from bot.core.errors import NothingToDo, UsageError
 from bot.core.events import TrackKind
-from bot.core.text import hashtag, username
+from bot.core.normal_form import hashtag, username
 from bot.service.app import App
 from storage.related import related_authors, related_hashtags
 

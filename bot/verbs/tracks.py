@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from bot.config import Settings
-from bot.core import text
+from bot.core import normal_form as text
 from bot.core.errors import NameTaken, NothingToDo
 from bot.core.events import TrackKind
 from bot.service.app import opened, tracks_of

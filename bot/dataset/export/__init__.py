@@ -13,7 +13,7 @@ from bot.config import Settings
 from bot.core.captions import one_hashtag
 from bot.core.clock import utc_now
 from bot.core.errors import NothingToDo, StorageError, UsageError
-from bot.core.text import hashtag
+from bot.core.normal_form import hashtag
 from bot.dataset.export.card import ExportSummary, card
 from bot.dataset.export.croissant import RECORDS, describe
 from bot.dataset.export.examples import (

@@ -13,7 +13,7 @@ import PIL.Image
 from sqlmodel import select
 
 from bot.core.errors import StorageError
-from bot.core.text import hashtag
+from bot.core.normal_form import hashtag
 from bot.dataset.export.fields import ALWAYS, MASKS, Field, said
 from bot.dataset.export.masks import Drawn, Masks
 from bot.service.app import App

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.core.events import Author, Media, MediaKind, Place
-from bot.core.text import hashtag
+from bot.core.normal_form import hashtag
 from bot.dataset.export.imagefolder import as_written
 from bot.sidecars.files import Unusable, inside
 from bot.sidecars.sidecar import Sidecar, post_of

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from bot.core.bots import says_bot
 from bot.core.errors import Refused, TargetGone, TargetPrivate
 from bot.core.events import Author, CommentPage, Page, Post
-from bot.core.text import hashtag, username
+from bot.core.normal_form import hashtag, username
 from bot.platforms.instagram.parse import (
     Malformed,
     author_from,

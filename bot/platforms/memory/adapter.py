@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from bot.core import text
+from bot.core import normal_form as text
 from bot.core.captions import hashtags, mentions
 from bot.core.errors import LoginRequired, Refused, TagechoError, TargetGone, TargetPrivate
 from bot.core.events import (

@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from bot.core import text
+from bot.core import normal_form as text
 from bot.core.captions import hashtags, mentions
 from storage import texts
 from storage.derived import MAX_NAME

@@ -18,7 +18,7 @@ from PIL import Image
 from skimage import data
 
 from bot.config import load
-from bot.core.text import username
+from bot.core.normal_form import username
 from bot.platforms.instagram.kinds import Remote
 from models.compose.styles import styles
 from storage import retractions

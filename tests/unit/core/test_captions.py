@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core import text
+from bot.core import normal_form as text
 from bot.core.captions import hashtags, mentions, one_hashtag
 
 
