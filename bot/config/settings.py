@@ -40,10 +40,10 @@ from bot.schema.fields import Hashtag, PositiveDuration, Username, split
 from bot.schema.problems import Path as KeyPath
 from bot.schema.problems import did_you_mean, nearest, not_one_of, origin_of, quote
 from bot.schema.section import Section, Strict
-from models.compose.styles import styles
+from models.compose.styles import AUTO, styles
 
 # What a style may be called: one of the overlays, or another one for each post.
-STYLES = ("auto", *styles())
+STYLES = (AUTO, *styles())
 
 
 class Data(Section, live={"deleted_posts"}):

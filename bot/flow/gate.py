@@ -1,6 +1,6 @@
 """The gate: may this reply go out now? Rules over a frozen picture of the facts; no I/O.
 
-Dry run, approval, caps, opt-out, quiet hours and the kill switch are asked here and nowhere else.
+Dry run, approval, caps, opt-out, quiet hours and the kill switch decide here whether it leaves.
 What only the fresh post can say (is it still wanted?) is asked in `bot.flow.reply_rule`.
 """
 

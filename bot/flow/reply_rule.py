@@ -10,9 +10,9 @@ from bot.core.bots import is_bot_name
 from bot.core.events import Author, Post
 from bot.core.normal_form import username
 from bot.flow.policy import Policy, Track
+from models.compose.styles import AUTO
 
 AHEAD = timedelta(minutes=15)  # by which the clocks of two machines may differ
-AUTO = "auto"  # as a track's style: whatever the policy picks for the post
 # What a service like this one says of its images, whoever runs it
 _MADE = re.compile(r"made by a machine from https?://", re.IGNORECASE)
 

@@ -22,7 +22,6 @@ from bot.core.folders import keep_private, private_folder
 from bot.flow.curate import Bound, Curator
 from bot.flow.fetch import Limits
 from bot.flow.policy import Deleted, Policy, Track
-from bot.flow.reply_rule import AUTO
 from bot.learn.photos import Runs
 from bot.learn.schedule import Schedule
 from bot.platforms import registry
@@ -34,7 +33,7 @@ from bot.service.locks import Check, account_lock
 from models.base import Composer, Image, Mask, Prompter, Segmenter, Upscaler, WeightsError
 from models.compose.alt import alt_text
 from models.compose.badge import badge
-from models.compose.styles import OVERLAYS, WITHOUT_MASK, composer
+from models.compose.styles import AUTO, OVERLAYS, WITHOUT_MASK, composer
 from models.segment.refined import Refined
 from models.serving.packs import load_refiner, load_segmenter, load_upscaler
 from models.serving.runtime import Runtime

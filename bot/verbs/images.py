@@ -17,7 +17,7 @@ from bot.flow.render import enlarged
 from bot.platforms import registry
 from bot.service.app import ServingStages
 from models.base import ImageRejected, Prompt
-from models.compose.styles import OVERLAYS, WITHOUT_MASK, composer, styles
+from models.compose.styles import AUTO, OVERLAYS, WITHOUT_MASK, composer, styles
 from models.images.codec import Decoded, encode_jpeg, encode_png, png_mask
 from models.images.decoder import decode
 from models.images.fit import fit
@@ -27,7 +27,6 @@ from models.superres.pick_by_damage import PickedUpscaler
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".avif", ".bmp"}
 
 Work = Callable[[Decoded], bytes]
-AUTO = "auto"  # as in the configuration: another style for each picture
 
 
 @dataclass(slots=True)

@@ -32,6 +32,7 @@ CPU_SECONDS = 20  # fifty million pixels of the slowest format take four
 WALL_SECONDS = 120.0  # for a child that waits, or a machine that is very busy
 MEMORY = 128 * 1024**2  # bytes, and for each pixel that is allowed:
 MEMORY_PER_PIXEL = 11  # an RGB picture in Pillow (4), its array (3), and what a codec holds
+ATTEMPTS = 2  # a child that somebody else ended may have been ended by chance
 PROCESSES = max(1, min(2, os.cpu_count() or 1))
 
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from models.images.child import main; main()"
@@ -87,17 +88,14 @@ class Decoder:
             "shrink_to": shrink_to,
             "declared": declared,
         }
-        memory = MEMORY + MEMORY_PER_PIXEL * max_pixels
-        try:
-            with self._child(memory) as child:
-                return child.decode(data, arguments, self._wall_seconds)
-        except _Interrupted:  # perhaps by chance: the next child will tell
-            pass
-        try:
-            with self._child(memory) as child:
-                return child.decode(data, arguments, self._wall_seconds)
-        except _Interrupted as error:
-            raise ImageRejected("crashed", str(error)) from error
+        reason = ""
+        for _ in range(ATTEMPTS):
+            try:
+                with self._child(MEMORY + MEMORY_PER_PIXEL * max_pixels) as child:
+                    return child.decode(data, arguments, self._wall_seconds)
+            except _Interrupted as error:
+                reason = str(error)
+        raise ImageRejected("crashed", reason)
 
     def stop(self) -> None:
         """End whatever is being decoded, now, and refuse more until `start`."""

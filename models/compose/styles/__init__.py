@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # Those that show the object, in the order people are offered them.
 OVERLAYS = ("tint", "outline", "sticker", "spotlight", "pattern", "facets", "pop")
+AUTO = "auto"  # in the settings and on the command line: another style for each picture
 WITHOUT_MASK = "grade"  # the style for images without a clear object
 
 
