@@ -23,14 +23,14 @@ class Brakes:
     now: datetime
     paused: bool  # the kill switch, or the account's own
     opted_out: bool  # its author, or its source post
+    half_out: bool  # something of it is on the network for people to see
+    approved: bool  # by a person
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyFacts(Brakes):
     """All that is known of a reply that is to go out."""
 
-    half_out: bool  # something of it is on the network for people to see
-    approved: bool  # by a person
     expires_at: datetime
     sent_today: int  # replies of this account that left, or may have left, on the operator's day
     sent_to_author_today: int
@@ -62,6 +62,37 @@ Answer = Go | Hold | Stop
 
 def ask(facts: ReplyFacts, policy: Policy) -> Answer:
     """Everything that can be asked without the network. What is half out passes its own caps."""
+    if (stopped := _stopped(facts, policy)) is not None:
+        return stopped
+    if facts.half_out:
+        return Go()
+    if facts.expires_at <= facts.now:
+        return Stop(ReplyState.EXPIRED, "waited too long")
+    return _within_limits(facts, policy)
+
+
+def ask_between_writes(facts: Brakes, policy: Policy) -> Go | Hold:
+    """Before each single write: only what must stop a reply that is on its way.
+
+    What stops it for good is a hold that ends now: `ask` says what becomes of it.
+    """
+    answer = _stopped(facts, policy)
+    if isinstance(answer, Stop):
+        return Hold(facts.now, answer.reason)
+    if answer is None and facts.opted_out:
+        return Hold(facts.now, "opted out")  # cancelled after a look at the fresh post
+    return answer or Go()
+
+
+def rendered_state(policy: Policy) -> ReplyState:
+    """Where a reply goes once its image is there."""
+    if policy.dry_run:
+        return ReplyState.DRY_RUN
+    return ReplyState.AWAITING_APPROVAL if policy.approval else ReplyState.APPROVED
+
+
+def _stopped(facts: Brakes, policy: Policy) -> Hold | Stop | None:
+    """What stops a reply wherever it is; None when nothing does."""
     soon = facts.now + RETRY_HOLD
     if facts.paused:
         return Hold(soon, "paused by the operator")
@@ -71,30 +102,11 @@ def ask(facts: ReplyFacts, policy: Policy) -> Answer:
         reason = "dry run"
         return Hold(soon, reason) if facts.half_out else Stop(ReplyState.DRY_RUN, reason)
     if facts.half_out:
-        if facts.opted_out:
-            return Stop(ReplyState.CANCELLED, "opted out: the rest stays")
-        return Go()
+        opted_out = Stop(ReplyState.CANCELLED, "opted out: the rest stays")
+        return opted_out if facts.opted_out else None
     if policy.approval and not facts.approved:
         return Stop(ReplyState.AWAITING_APPROVAL, "approval was switched on")
-    if facts.expires_at <= facts.now:
-        return Stop(ReplyState.EXPIRED, "waited too long")
-    return _within_limits(facts, policy)
-
-
-def ask_between_writes(facts: Brakes) -> Answer:
-    """Before each single write: only what must stop a reply that is on its way."""
-    if facts.paused:
-        return Hold(facts.now + RETRY_HOLD, "paused")
-    if facts.opted_out:
-        return Hold(facts.now, "opted out")  # asked again at once, and cancelled
-    return Go()
-
-
-def rendered_state(policy: Policy) -> ReplyState:
-    """Where a reply goes once its image is there."""
-    if policy.dry_run:
-        return ReplyState.DRY_RUN
-    return ReplyState.AWAITING_APPROVAL if policy.approval else ReplyState.APPROVED
+    return None
 
 
 def _within_limits(facts: ReplyFacts, policy: Policy) -> Answer:

@@ -11,11 +11,12 @@ from datetime import timedelta
 import structlog
 
 from bot.core.clock import Clock, utc_now
-from bot.core.errors import RateLimited, Refused, Unavailable
+from bot.core.errors import AuthError, LoginRequired, NetworkError, RateLimited, Refused
 from bot.core.events import Author, Page, Post, TrackKind
 from bot.flow.ingest import Ingest
 from bot.flow.policy import Track
 from bot.flow.reply_rule import Watch
+from bot.flow.sending import pause_after
 from bot.platforms.base import Platform, Streaming
 from storage import cursors
 from storage.database import Database
@@ -36,18 +37,30 @@ class Listener:
     def next(self, platform: Platform, watches: Iterable[Watch]) -> bool:
         """Take what appeared since the last time. False when there is nothing, or no stream.
 
-        The cursor is stored after the posts: what is interrupted is read again, and known.
+        Whatever fails, the stream rests for a while, so that the polls get their turn. Raises
+        LoginRequired and what is a fault of ours, StorageError among them.
         """
         if not isinstance(platform, Streaming) or self._clock() < self._not_before:
             return False
+        try:
+            return self._take(platform, watches)
+        except (NetworkError, RateLimited, AuthError) as error:
+            # Who waits for a person is asked again soon: that costs a look at the breaker only.
+            rest = pause_after(error) if isinstance(error, RateLimited) else PAUSE
+            self._not_before = self._clock() + max(PAUSE, rest)
+            log.warning("stream not read", account=platform.account, reason=str(error))
+            if isinstance(error, LoginRequired):
+                raise
+            return False
+        except Exception:
+            self._not_before = self._clock() + PAUSE
+            raise
+
+    def _take(self, platform: Streaming, watches: Iterable[Watch]) -> bool:
+        """The cursor is stored after the posts: what is interrupted is read again, and known."""
         with self._database.read() as session:
             cursor = cursors.get(session, platform.account)
-        try:
-            page = self._read(platform, cursor)
-        except (Unavailable, RateLimited) as error:
-            self._not_before = self._clock() + PAUSE
-            log.warning("stream not read", account=platform.account, reason=str(error))
-            return False
+        page = self._read(platform, cursor)
         for watch in watches:
             posts = [post for post in page.posts if follows(watch.track, post, watch.us.me)]
             if posts:

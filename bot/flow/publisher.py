@@ -28,6 +28,7 @@ FAULT_HOLD = timedelta(minutes=10)
 class Publisher:
     """Sends the replies of one account, one at a time. Belongs to the account's thread.
 
+    `in_force` gives the operator's rules as they are now, which is asked before every write;
     `sent` is told the seconds from the trigger to the published reply; `files` is where the images
     of a post are that is removed because its source is gone.
     """
@@ -36,20 +37,22 @@ class Publisher:
         self,
         channel: Channel,
         us: Us,
+        in_force: Callable[[], Policy],
         sent: Callable[[float], object] = bool,
         files: Sequence[Files] = (),
     ) -> None:
         self._channel = channel
         self._us = us
+        self._in_force = in_force
         self._sent = sent
         self._files = files
 
-    def next(self, policy: Policy, tracks: Mapping[str, Track]) -> bool:
+    def next(self, tracks: Mapping[str, Track]) -> bool:
         """Handle the oldest approved reply whose time has come. False when there is none.
 
         Raises LoginRequired, with the reply held for a while, when the session ended.
         """
-        channel = self._channel
+        channel, policy = self._channel, self._in_force()
         now = channel.clock()
         with channel.database.write() as session:
             for stuck in outbox.due(session, S.SENDING, now, channel.platform.account):
@@ -73,7 +76,7 @@ class Publisher:
             track = tracks.get(reply.track)
             author = known if facts.half_out else self._wanted_author(reply, policy, track)
             if author is not None:
-                _Delivery(Sending(channel, reply, author, policy), self._sent).run()
+                _Delivery(Sending(channel, reply, author, self._in_force), self._sent).run()
         except LoginRequired:
             raise
         except Exception as error:
@@ -137,7 +140,7 @@ class _Delivery:
         self._channel = sending.channel
         self._reply = sending.reply
         self._id = reply_id(sending.reply)
-        self._policy = sending.policy
+        self._policy = sending.in_force()  # for what is planned: a plan is made once
         self._kinds = sending.channel.platform.ways
         self._told = sent
 

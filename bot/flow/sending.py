@@ -5,6 +5,7 @@ Only this module calls `Platform.send`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -76,6 +77,8 @@ class Channel:
             now=self.clock(),
             paused=pauses.paused(session, reply.account),
             opted_out=self.opted_out(session, author, reply.source_post),
+            half_out=steps.visible(session, reply_id(reply)),
+            approved=bool(reply.approved_by),
         )
 
     def facts(self, session: Session, reply: Reply, policy: Policy) -> ReplyFacts:
@@ -87,8 +90,8 @@ class Channel:
             now=brakes.now,
             paused=brakes.paused,
             opted_out=brakes.opted_out,
-            half_out=reply.sending_at is not None and steps.visible(session, reply_id(reply)),
-            approved=bool(reply.approved_by),
+            half_out=brakes.half_out,
+            approved=brakes.approved,
             expires_at=reply.expires_at,
             sent_today=outbox.sent_since(session, account, start),
             sent_to_author_today=outbox.sent_since(session, account, start, author),
@@ -102,7 +105,7 @@ class Sending:
     channel: Channel
     reply: Reply
     author: Author
-    policy: Policy
+    in_force: Callable[[], Policy]  # asked again before each write: a reload may have come
 
     def send(self, row: ReplyStep, mode: str, outputs: dict[str, str]) -> ReplyStep | None:
         """One write. The row as it is now, or None when the reply is no longer `sending`.
@@ -147,7 +150,9 @@ class Sending:
     def _begin(self, step_id: int) -> bool:
         """Ask the gate once more, and commit that the write is on its way."""
         with self.channel.database.write() as session:
-            answer = ask_between_writes(self.channel.brakes(session, self.reply, self.author))
+            answer = ask_between_writes(
+                self.channel.brakes(session, self.reply, self.author), self.in_force()
+            )
             if isinstance(answer, Hold):
                 self.move(session, S.SENDING, S.APPROVED, answer.reason, not_before=answer.until)
                 return False
@@ -203,7 +208,7 @@ class Sending:
         with self.channel.database.write() as session:
             sends = session.get_one(ReplyStep, step_id).sends
             if not self._kind(row).repeatable:
-                steps.doubt(session, step_id, why, now + self.policy.reads[0])
+                steps.doubt(session, step_id, why, now + self.in_force().reads[0])
                 self.move(session, S.SENDING, S.UNKNOWN, why)
             elif sends < MAX_UPLOADS:
                 steps.replan(session, step_id, why)

@@ -87,7 +87,7 @@ class Platform(Protocol):
 
 
 @runtime_checkable
-class Streaming(Protocol):
+class Streaming(Platform, Protocol):
     """A platform that also says what appears, beside what is listed on request."""
 
     def stream(self, cursor: str | None = None) -> Page:

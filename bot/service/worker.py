@@ -159,10 +159,7 @@ class AccountWorker(Worker):
                 Reconciler(self._app.database, platform, files=self._files).next(rules.policy)
                 or self._publish(platform, us, rules)
                 or Retractor(self._app.database, platform).next()
-                or self._listen(platform, us, rules)
-                or self._poll_one(platform, us, rules)
-                or self._retry_media(platform)
-                or self._close_gap(platform, us, rules)
+                or self._find(platform, us, rules)
             )
         except LoginRequired as error:
             log.warning("the session ended", account=self.account, error=str(error))
@@ -209,8 +206,20 @@ class AccountWorker(Worker):
     def _publish(self, platform: Platform, us: Us, rules: Adopted) -> bool:
         app, ours = self._app, replace(us, ours=frozenset(self._rules.ours))
         channel = Channel(app.database, app.artifacts, app.optouts, platform)
-        publisher = Publisher(channel, ours, sent=LATENCY.observe, files=self._files)
-        return publisher.next(rules.policy, rules.tracks)
+        publisher = Publisher(
+            channel, ours, lambda: self._rules.now.policy, sent=LATENCY.observe, files=self._files
+        )
+        return publisher.next(rules.tracks)
+
+    def _find(self, platform: Platform, us: Us, rules: Adopted) -> bool:
+        """One page of the stream and one other thing: a stream that never ends starves nothing."""
+        streamed = self._listen(platform, us, rules)
+        found = (
+            self._poll_one(platform, us, rules)
+            or self._retry_media(platform)
+            or self._close_gap(platform, us, rules)
+        )
+        return streamed or found
 
     def _listen(self, platform: Platform, us: Us, rules: Adopted) -> bool:
         ours = replace(us, ours=frozenset(self._rules.ours))

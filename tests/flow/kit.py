@@ -268,12 +268,12 @@ class Flow:
 
     def publisher(self, files: Sequence[Files] = ()) -> Publisher:
         channel = Channel(self.database, self.artifacts, self.optouts, self.platform, self.clock)
-        return Publisher(channel, self.us, files=files)
+        return Publisher(channel, self.us, lambda: self.policy, files=files)
 
     def publish(self) -> int:
         """Everything that may go out now. Returns how many replies were handled."""
         handled = 0
-        while self.publisher().next(self.policy, self.tracks):
+        while self.publisher().next(self.tracks):
             handled += 1
             assert handled < 100, "the same replies over and over"
         return handled

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import time, timedelta
 from zoneinfo import ZoneInfo
+
+import pytest
 
 from bot.core.events import Receipt, Step
 from bot.flow.forget import forget
@@ -22,6 +25,10 @@ def ready(flow: Flow, *authors: str) -> list[Post]:
     flow.poll()
     flow.render()
     return posts
+
+
+def kinds(flow: Flow) -> list[str]:
+    return [write["kind"] for write in flow.writes()]
 
 
 def out(flow: Flow) -> int:
@@ -70,6 +77,78 @@ def test_the_kill_switch_between_two_steps(flow: Flow) -> None:
     flow.pause(on=False)
     flow.publish()
     assert [write["kind"] for write in flow.writes()] == ["upload", "post"]
+    assert flow.state(post) == "sent"
+
+
+def after_one_write(flow: Flow, change: Callable[[], object]) -> None:
+    """Publish; `change` comes while the first write is on its way."""
+    send = flow.platform.send
+
+    def and_change(step: Step) -> Receipt:
+        receipt = send(step)
+        change()
+        return receipt
+
+    flow.platform.send = and_change  # type: ignore[method-assign]
+    flow.publish()
+    flow.platform.send = send  # type: ignore[method-assign]
+
+
+def test_replies_switched_off_between_two_steps(flow: Flow) -> None:
+    """By a reload: the rules in force now count, and the reply goes on where it was."""
+    (post,) = ready(flow, "ana")
+    after_one_write(flow, lambda: flow.using(enabled=False))
+    flow.settle(5)
+    assert kinds(flow) == ["upload"]
+    assert (flow.state(post), flow.reason(post)) == ("approved", "replies are switched off")
+    flow.using(enabled=True)
+    flow.settle(2)
+    assert kinds(flow) == ["upload", "post"]
+    assert flow.state(post) == "sent"
+
+
+def test_a_dry_run_adopted_between_two_steps(flow: Flow) -> None:
+    """Nothing is to be seen yet, so nothing ever will be, also when it is switched off again."""
+    (post,) = ready(flow, "ana")
+    after_one_write(flow, lambda: flow.using(dry_run=True))
+    assert flow.state(post) == "dry_run"
+    flow.using(dry_run=False)
+    flow.settle(5)
+    assert kinds(flow) == ["upload"]
+
+
+@pytest.mark.parametrize("off", [{"dry_run": True}, {"enabled": False}], ids=str)
+def test_what_follows_the_reply_waits_as_well(flow: Flow, off: dict[str, bool]) -> None:
+    """The image is out and its comment is not: it follows once, when the rules allow it again."""
+    flow.using(comment="look: {url}")
+    (post,) = ready(flow, "ana")
+    send = flow.platform.send
+
+    def and_change(step: Step) -> Receipt:
+        receipt = send(step)
+        if step.kind == "post":
+            flow.using(**off)
+        return receipt
+
+    flow.platform.send = and_change  # type: ignore[method-assign]
+    flow.publish()
+    flow.settle(5)
+    assert kinds(flow) == ["upload", "post"]
+    assert flow.state(post) == "approved"
+    flow.using(dry_run=False, enabled=True)
+    flow.settle(5)
+    assert kinds(flow) == ["upload", "post", "comment"]
+    assert flow.state(post) == "sent"
+
+
+def test_approval_switched_on_between_two_steps(flow: Flow) -> None:
+    (post,) = ready(flow, "ana")
+    after_one_write(flow, lambda: flow.using(approval=True))
+    assert flow.state(post) == "awaiting_approval"
+    assert kinds(flow) == ["upload"]
+    flow.approve(post)
+    flow.publish()
+    assert kinds(flow) == ["upload", "post"]
     assert flow.state(post) == "sent"
 
 

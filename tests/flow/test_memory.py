@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bot.config import Settings
+from bot.core.errors import LoginRequired
 from bot.core.events import TrackKind
 from bot.flow.fetch import Limits
 from bot.flow.forget import forget
@@ -26,15 +29,17 @@ from bot.flow.sending import Channel
 from bot.learn.photos import Runs
 from bot.platforms import registry
 from bot.platforms.memory.adapter import MemoryPlatform
-from bot.platforms.memory.network import Fault, JournalEntry, Network
+from bot.platforms.memory.network import Fault, JournalEntry, Network, network_of
 from bot.platforms.memory.reply_modes import CANVAS, TEXT
 from bot.platforms.pacing import LedgerPacer
+from bot.service.app import App
+from bot.service.worker import AccountWorker, Rules
 from storage import cursors, outbox, retractions
 from storage.blobs import BlobStore
 from storage.database import Database
 from storage.optouts import OptOuts
 from storage.pacing import DatabaseLedger
-from storage.tables import Reply, ReplyState
+from storage.tables import Reply, ReplyState, TrackState
 from tests.flow.kit import Clock, SmallStages
 from tests.pictures import plain_jpeg
 
@@ -55,8 +60,9 @@ class OnMemory:
         with self.database.write() as session:
             self.optouts.open(session, self.clock())
         limits = dict.fromkeys(("read", "media", "login", "write", "delete"))
-        pacer = LedgerPacer("main", DatabaseLedger(self.database), limits, clock=self.clock)
-        self.platform = MemoryPlatform("main", "bot", self.network, pacer)
+        ledger = DatabaseLedger(self.database)
+        self.pacer = LedgerPacer("main", ledger, limits, clock=self.clock)
+        self.platform = MemoryPlatform("main", "bot", self.network, self.pacer)
         self.us = Us(self.platform.login())
         track = Track(
             "main:hashtag:sunset", "main", TrackKind.HASHTAG, "sunset", timedelta(hours=1)
@@ -105,7 +111,7 @@ class OnMemory:
 
     def publish(self) -> None:
         tracks = {self.watch.track.key: self.watch.track}
-        while Publisher(self.channel, self.us).next(self.watch.policy, tracks):
+        while Publisher(self.channel, self.us, lambda: self.watch.policy).next(tracks):
             pass
 
     def settle(self, minutes: int = 10) -> None:
@@ -192,6 +198,80 @@ def test_a_stream_that_fails_rests_for_a_while(on: OnMemory) -> None:
     assert not on.listen()
     on.clock.advance(minutes=2)
     assert on.listen()
+
+
+@pytest.mark.parametrize("fault", [Fault.CHALLENGE, Fault.GONE, Fault.THROTTLED])
+def test_a_stream_rests_whatever_the_network_says(on: OnMemory, fault: Fault) -> None:
+    """Of a refused cursor, and of the fresh start after it, too."""
+    on.listen()
+    on.asks()
+    on.network.fail("read", fault, times=2 if fault is Fault.GONE else 1)
+    assert not on.listen()
+    asked = on.network.requests.count("read")
+    assert not on.listen()
+    assert on.network.requests.count("read") == asked
+    on.clock.advance(minutes=2)
+    if fault is Fault.CHALLENGE:
+        assert not on.listen(), "waits for a person"
+        assert on.network.requests.count("read") == asked, "and asks nobody"
+        on.pacer.resume()
+        on.clock.advance(minutes=2)
+    assert on.listen()
+
+
+def test_a_stream_of_an_ended_session_asks_for_a_login(on: OnMemory) -> None:
+    on.listen()
+    on.asks()
+    on.network.fail("read", Fault.ENDED)
+    with pytest.raises(LoginRequired):
+        on.listen()
+    assert not on.listen(), "once, and not again at once"
+    on.clock.advance(minutes=2)
+    assert on.listen()
+
+
+def test_a_stream_that_breaks_us_rests_as_well(
+    on: OnMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on.listen()
+    on.asks()
+
+    def broken(*_: object) -> None:
+        raise ValueError("a fault of ours")
+
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="of ours"):
+        patch.setattr(on.ingest, "take", broken)
+        on.listen()
+    assert not on.listen(), "the polls have their turn"
+    on.clock.advance(minutes=2)
+    assert on.listen()
+
+
+def test_a_stream_that_never_ends_starves_no_poll(tmp_path: Path) -> None:
+    """Each turn of the account takes one page of it and something else that is due."""
+    server = "busy.example"
+    settings = Settings.model_validate(
+        {
+            "data": {"dir": tmp_path},
+            "accounts": {"main": {"platform": "memory", "username": "bot", "server": server}},
+            "tracks": [{"account": "main", "hashtag": "sunset", "every": "1h"}],
+            "pacing": {"read": "off", "media": "off", "login": "off"},
+        }
+    )
+    app = App(settings)
+    worker = AccountWorker(app, "main", Rules(app), threading.Event())
+    network, track = network_of(server), "main:hashtag:sunset"
+    try:
+        assert not worker.work(), "logged in, and nothing to do"
+        worker.due(track)
+        for number in range(3):
+            network.publish("ana", f"#other {number}", (plain_jpeg((64, 64)),))
+            assert worker.work(), "something was streamed"
+        with app.database.read() as session:
+            assert session.get_one(TrackState, track).polls == 1
+    finally:
+        worker.clean_up()
+        app.close()
 
 
 @pytest.mark.parametrize("fault", [Fault.LOST_BEFORE, Fault.LOST_AFTER])

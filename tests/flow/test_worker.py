@@ -17,6 +17,7 @@ from sqlmodel import select
 from bot.config import Settings
 from bot.core.clock import utc_now
 from bot.core.errors import StorageError
+from bot.core.events import Receipt, Step
 from bot.flow.forget import forget
 from bot.flow.policy import Deleted
 from bot.flow.render import Renderer
@@ -144,6 +145,32 @@ def test_an_account_takes_back_what_is_to_be_deleted(
         assert [row.state for row in retractions.listing(session)] == ["done"]
     assert not account.work()
     assert len(flow.writes("delete")) == 1
+
+
+def test_an_account_obeys_a_reload_between_two_writes(
+    flow: Flow, app: App, account: AccountWorker
+) -> None:
+    flow.track()
+    post = flow.asking("ana")
+    flow.poll()
+    flow.render()
+    due_now(app)
+    live, held = flow.policy, replace(flow.policy, enabled=False)
+    account._rules.now = replace(account._rules.now, policy=live, tracks=flow.tracks)
+    account._log_in()
+    platform = account.platform
+    assert platform is not None
+    send = platform.send
+
+    def and_reload(step: Step) -> Receipt:
+        receipt = send(step)
+        account._rules.now = replace(account._rules.now, policy=held)
+        return receipt
+
+    platform.send = and_reload  # type: ignore[method-assign]
+    assert account.work()
+    assert [write["kind"] for write in flow.writes()] == ["upload"]
+    assert flow.reason(post) == "replies are switched off"
 
 
 def test_an_account_whose_session_ends_while_it_deletes_logs_in_again(

@@ -81,16 +81,25 @@ def test_the_order_of_the_rules() -> None:
 
 
 @pytest.mark.parametrize(
-    ("paused", "opted_out", "answer"),
+    ("facts", "policy", "answer"),
     [
-        (False, False, Go()),
-        (True, False, Hold(SOON, "paused")),
-        (False, True, Hold(NOON, "opted out")),
-        (True, True, Hold(SOON, "paused")),
+        ({}, {}, Go()),
+        ({"paused": True}, {}, Hold(SOON, "paused by the operator")),
+        ({"opted_out": True}, {}, Hold(NOON, "opted out")),
+        ({"paused": True, "opted_out": True}, {}, Hold(SOON, "paused by the operator")),
+        ({}, {"enabled": False}, Hold(SOON, "replies are switched off")),
+        ({"half_out": True}, {"enabled": False}, Hold(SOON, "replies are switched off")),
+        ({}, {"dry_run": True}, Hold(NOON, "dry run")),
+        ({"half_out": True}, {"dry_run": True}, Hold(SOON, "dry run")),
+        ({"approved": False}, {}, Hold(NOON, "approval was switched on")),
+        ({"approved": False, "half_out": True}, {}, Go()),
+        ({"half_out": True, "opted_out": True}, {}, Hold(NOON, "opted out: the rest stays")),
+        ({}, {"quiet": QUIET, "per_day": 0}, Go()),  # these are for beginnings
     ],
 )
-def test_between_two_writes(paused: bool, opted_out: bool, answer: Answer) -> None:
-    assert ask_between_writes(Brakes(NOON, paused, opted_out)) == answer
+def test_between_two_writes(facts: dict[str, Any], policy: dict[str, Any], answer: Answer) -> None:
+    brakes = Brakes(NOON, paused=False, opted_out=False, half_out=False, approved=True)
+    assert ask_between_writes(replace(brakes, **facts), replace(POLICY, **policy)) == answer
 
 
 def test_the_gate_is_pure() -> None:
