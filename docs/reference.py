@@ -77,7 +77,8 @@ def page() -> str:
     parts = [
         _HEAD,
         "## Verbs\n\nData goes to stdout, messages go to stderr. `TAGECHO_CONFIG` can name the\n"
-        "configuration file instead of `--config`.\n",
+        "configuration file instead of `--config`. These stand before or behind every verb:\n",
+        *shared(),
         *verbs(),
         "## Configuration keys\n",
         "The environment can set every key except those of `tracks`, and wins over the file:\n"
@@ -132,13 +133,29 @@ def verbs() -> Iterator[str]:
         arguments = [p for p in command.params if p.param_type_name == "argument"]
         options = [p for p in command.params if p not in arguments]
         usage = " ".join(["tagecho", name, *map(_usage, arguments)])
-        yield f"### tagecho {name}\n\n`{usage}`\n\n{inspect.cleandoc(command.help)}\n"
+        yield f"### tagecho {name}\n\n`{usage}`\n\n{explained(command)}\n"
         for argument in arguments:
             yield f"- `{argument.name.upper()}`: {argument.help}"
         for option in options:
             if "--help" not in option.opts:
                 yield f"- {_flags(option)}: {option.help}{_default(option)}"
         yield ""
+
+
+def explained(command: Any) -> str:
+    """The help of a verb, with its examples as code."""
+    text, lines = inspect.cleandoc(command.help).split("\n\n\b\nExamples:\n")
+    examples = "\n".join(line.strip() for line in lines.splitlines())
+    return f"{text}\n\n```sh\n{examples}\n```"
+
+
+def shared() -> Iterator[str]:
+    """The options that all verbs have; --version and those of completion stand alone."""
+    behind = "also stands behind the verb; there it wins"
+    for option in typer.main.get_command(app).params:
+        text = f"The configuration file; {behind}." if "--config" in option.opts else option.help
+        yield f"- {', '.join(f'`{flag}`' for flag in option.opts)}: {text}"
+    yield "- `-h`, `--help`: Show the help of a verb, with examples.\n"
 
 
 def _usage(argument: Any) -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -30,7 +32,8 @@ from bot.cli import (
     search,
     tracks,
 )
-from bot.cli.output import prepare_streams, say
+from bot.cli.output import complain, echo, prepare_streams
+from bot.cli.verb import HELP, Quiet, Verbose, Verbs, remember
 from bot.core.errors import StorageError, TagechoError, UsageError
 
 # What a disk or its rights may answer to anybody; every other OSError is a mistake of ours.
@@ -39,20 +42,51 @@ DISK = frozenset(
     | {errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EMFILE, errno.ENFILE, errno.EFBIG}
 )
 
-app = typer.Typer(
+
+def show_version(wanted: bool) -> None:
+    """Print it and end, without any verb."""
+    if wanted:
+        from importlib.metadata import version
+
+        echo(f"tagecho {version('tagecho')}")
+        raise typer.Exit
+
+
+app = Verbs(
     name="tagecho",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings=HELP,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="""Listen to hashtags and profiles, build a dataset, answer with an image.
+)
+
+
+@app.callback()
+def tagecho(
+    ctx: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="The configuration file; also behind the verb."),
+    ] = None,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=show_version, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Listen to hashtags and profiles, build a dataset, answer with an image.
 
     \b
     tagecho demo     a network on this machine, and replies within a minute
     tagecho check    check config.toml
     tagecho run      run the service
-    """,
-)
+    """
+    remember(ctx, config)
+
+
 for verb in (
     run.run,
     demo.demo,
@@ -89,11 +123,11 @@ def main() -> None:
     prepare_streams()
     try:
         try:
-            app(standalone_mode=True)
+            app(prog_name="tagecho", standalone_mode=True)
         finally:
             sys.stdout.flush()  # notices here that the reader went away
     except TagechoError as error:
-        say(error)
+        complain(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -104,10 +138,10 @@ def main() -> None:
     except UnicodeEncodeError as error:
         if error.reason != "surrogates not allowed":
             raise
-        say("an argument is not text in the encoding of this terminal")
+        complain("an argument is not text in the encoding of this terminal")
         sys.exit(UsageError.exit_code)
     except OSError as error:
         if error.errno not in DISK:
             raise
-        say(f"{error.filename or 'disk'}: {error.strerror}")
+        complain(f"{error.filename or 'disk'}: {error.strerror}")
         sys.exit(StorageError.exit_code)

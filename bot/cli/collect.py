@@ -29,7 +29,13 @@ def collect(
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Collect a hashtag or profile backwards in time. Run it again to continue or to update."""
+    """Collect a hashtag or profile backwards in time. Run it again to continue or to update.
+
+    \b
+    Examples:
+      tagecho collect '#hoodie' --limit 2000
+      tagecho collect @some.name --since 2026-01-01
+    """
     from bot.core.errors import UsageError
     from bot.dataset.filters import parse_day, parse_filter
     from bot.flow.backfill import Want, everything
@@ -63,7 +69,12 @@ def suggest(
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Suggest hashtags and profiles that often appear together with the collected ones."""
+    """Suggest hashtags and profiles that often appear together with the collected ones.
+
+    \b
+    Examples:
+      tagecho suggest '#hoodie'
+    """
     from bot.verbs.suggest import suggest as find
 
     found = find(prepare(config), seeds or [], limit)

@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bot.cli.verb import chosen, chosen_if_there
 from bot.core.errors import UsageError
+from bot.core.voice import VOICE
 
 if TYPE_CHECKING:  # what settings need would make --help slow
     from bot.config import Settings
 
 Config = Annotated[
-    Path, typer.Option("--config", "-c", help="The configuration file.", envvar="TAGECHO_CONFIG")
+    Path,
+    typer.Option(
+        "--config",
+        "-c",
+        help="The configuration file.",
+        envvar="TAGECHO_CONFIG",
+        callback=chosen,
+    ),
 ]
 Limit = Annotated[int, typer.Option(min=1, help="Show at most so many, newest first.")]
 Numbers = Annotated[
@@ -22,10 +31,17 @@ Numbers = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 CONFIG = Path("config.toml")
+LEVELS = ("debug", "info", "warning", "error")
 MOST_NUMBERS = 100_000  # in one range
 Networks = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="The configuration file, for [models] and [limits]."),
+    typer.Option(
+        "--config",
+        "-c",
+        help="The configuration file, for [models] and [limits].",
+        envvar="TAGECHO_CONFIG",
+        callback=chosen_if_there,
+    ),
 ]
 
 
@@ -56,10 +72,17 @@ def prepare(path: Path, *, secrets: bool = False) -> Settings:
 
 
 def log_to(settings: Settings, level: str, folder: Path | None = None) -> None:
+    """Log from `level` on, or more with -v, or less with -q."""
     from bot.service.app import secrets_of
     from bot.service.observe import configure_logs
 
-    configure_logs(level, settings.log.format, secrets=secrets_of(settings), folder=folder)
+    configure_logs(_louder(level), settings.log.format, secrets=secrets_of(settings), folder=folder)
+
+
+def _louder(level: str) -> str:
+    if VOICE.quiet:
+        return "error"
+    return LEVELS[max(0, LEVELS.index(level) - VOICE.loudness)]
 
 
 def only_account(settings: Settings) -> str:

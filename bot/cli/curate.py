@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bot.cli.common import CONFIG, Config, Json, prepare
-from bot.cli.output import echo, print_json, say
+from bot.cli.output import complain, echo, print_json, say
 
 
 def curate(
@@ -18,7 +18,13 @@ def curate(
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Measure and compare new images, and update all verdicts. Deletes nothing."""
+    """Measure and compare new images, and update all verdicts. Deletes nothing.
+
+    \b
+    Examples:
+      tagecho curate --dry-run
+      tagecho curate
+    """
     from bot.verbs.curate import curate as work
     from bot.verbs.curate import table
 
@@ -29,7 +35,7 @@ def curate(
         for line in table(summary.changes):
             echo(line)
     for problem in summary.unreadable:
-        say(problem)
+        complain(problem)
     would = "would be " if dry_run else ""
     say(
         f"{summary.images} images, {summary.measured} measured, {summary.compared} compared; "
@@ -49,7 +55,12 @@ def stats(
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Show posts over time, verdicts, label fit, duplicates and authors, by hashtag and dataset."""
+    """Show posts over time, verdicts, label fit, duplicates and authors, by hashtag and dataset.
+
+    \b
+    Examples:
+      tagecho stats --html stats.html
+    """
     from bot.verbs.stats import collect, lines, write_page
 
     settings = prepare(config)

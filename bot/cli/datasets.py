@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bot.cli.common import CONFIG, Config, Json, prepare
-from bot.cli.output import counted, echo, print_json, say
+from bot.cli.output import complain, counted, echo, print_json, say
+from bot.cli.verb import Verbs
 from bot.core.errors import UsageError
 
 if TYPE_CHECKING:
     from bot.dataset.snapshots import Checked
 
-app = typer.Typer(no_args_is_help=True, help="Datasets: named queries over the collected posts.")
-snapshots = typer.Typer(no_args_is_help=True, help="Snapshots: frozen datasets.")
+app = Verbs(no_args_is_help=True, help="Datasets: named queries over the collected posts.")
+snapshots = Verbs(no_args_is_help=True, help="Snapshots: frozen datasets.")
 
 Name = Annotated[str, typer.Argument(help="The name of the dataset.")]
 Frozen = Annotated[
@@ -75,6 +76,10 @@ def dataset_create(
     """Store a query under a name, and show what it finds now.
 
     The datasets of tracks exist already; you need not create them.
+
+    \b
+    Examples:
+      tagecho dataset create hoodies --hashtag hoodie --min-side 600
     """
     from bot.verbs import datasets
 
@@ -99,7 +104,12 @@ def dataset_create(
 
 @app.command("list")
 def dataset_list(config: Config = CONFIG, json: Json = False) -> None:
-    """List the datasets, what each finds now, and their snapshots."""
+    """List the datasets, what each finds now, and their snapshots.
+
+    \b
+    Examples:
+      tagecho dataset list
+    """
     from bot.verbs import datasets
 
     rows = datasets.listing(prepare(config))
@@ -115,7 +125,12 @@ def dataset_list(config: Config = CONFIG, json: Json = False) -> None:
 
 @app.command("show")
 def dataset_show(name: Name, config: Config = CONFIG, json: Json = False) -> None:
-    """Show the query of a dataset, and what it finds now."""
+    """Show the query of a dataset, and what it finds now.
+
+    \b
+    Examples:
+      tagecho dataset show hoodies
+    """
     from bot.verbs import datasets
 
     _tell(datasets.show(prepare(config), name), json)
@@ -132,7 +147,12 @@ def dataset_remove(
     ] = False,
     config: Config = CONFIG,
 ) -> None:
-    """Remove a dataset. Its images and exported folders stay."""
+    """Remove a dataset. Its images and exported folders stay.
+
+    \b
+    Examples:
+      tagecho dataset remove hoodies
+    """
     from bot.verbs import datasets
 
     gone = datasets.remove(prepare(config), name, frozen=with_snapshots)
@@ -152,7 +172,12 @@ def snapshot_create(
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Freeze a dataset. No author and no near duplicate is in two splits."""
+    """Freeze a dataset. No author and no near duplicate is in two splits.
+
+    \b
+    Examples:
+      tagecho snapshot create hoodies --splits 80/10/10
+    """
     from bot.dataset.snapshots import freeze
     from bot.dataset.splits import ratios, uneven
 
@@ -168,7 +193,12 @@ def snapshot_list(
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """List the snapshots, oldest first."""
+    """List the snapshots, oldest first.
+
+    \b
+    Examples:
+      tagecho snapshot list hoodies
+    """
     from bot.dataset.snapshots import snapshot_rows
 
     rows = snapshot_rows(prepare(config), dataset)
@@ -182,7 +212,12 @@ def snapshot_list(
 
 @snapshots.command("verify")
 def snapshot_verify(name: Frozen, config: Config = CONFIG, json: Json = False) -> None:
-    """Compare the rows and images of a snapshot with what was frozen. Exit code 1: they differ."""
+    """Compare the rows and images of a snapshot with what was frozen. Exit code 1: they differ.
+
+    \b
+    Examples:
+      tagecho snapshot verify hoodies/1
+    """
     from bot.dataset.snapshots import verify
 
     _checked(verify(prepare(config), name), json)
@@ -195,7 +230,12 @@ def snapshot_rebuild(
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Write the manifest again. It is the same bit for bit, without what was forgotten."""
+    """Write the manifest again. It is the same bit for bit, without what was forgotten.
+
+    \b
+    Examples:
+      tagecho snapshot rebuild hoodies/1 --out manifest.jsonl
+    """
     from bot.dataset.snapshots import rebuild
 
     _checked(rebuild(prepare(config), name, out), json)
@@ -229,7 +269,12 @@ def export(
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Write a snapshot as a folder. A dataset without a snapshot gets its first one."""
+    """Write a snapshot as a folder. A dataset without a snapshot gets its first one.
+
+    \b
+    Examples:
+      tagecho export hoodies --format parquet --out hoodies/
+    """
     from bot.dataset.export import ExportOptions
     from bot.dataset.export import export as write
 
@@ -259,7 +304,12 @@ def import_(
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Import photos with their sidecar files. Known posts are not imported twice."""
+    """Import photos with their sidecar files. Known posts are not imported twice.
+
+    \b
+    Examples:
+      tagecho import gallery-dl/ --dataset old
+    """
     from bot.dataset.importing import take
 
     report = take(prepare(config), path, dataset)
@@ -274,10 +324,10 @@ def import_(
             if count:
                 say(f"{count} {why}")
     for where, why in report.problems:
-        say(f"{where}: {why}")
+        complain(f"{where}: {why}")
     if report.problems:
         if report.nothing:
-            say(f"nothing imported: {report.why()}")
+            complain(f"nothing imported: {report.why()}")
         raise typer.Exit(1)
 
 
@@ -291,7 +341,7 @@ def _checked(checked: Checked, json: bool) -> None:
             say(f"{checked.forgotten} were forgotten; the manifest was {checked.manifest_sha256}")
         for numbers, what in ((checked.changed, "changed"), (checked.missing, "missing")):
             if numbers:
-                say(f"{len(numbers)} {what}: " + " ".join(map(str, numbers[:20])))
+                complain(f"{len(numbers)} {what}: " + " ".join(map(str, numbers[:20])))
     if not checked.sound:
         raise typer.Exit(1)
 

@@ -26,7 +26,12 @@ def demo(
     folder: Folder = Path("data/demo"),
     json: Json = False,
 ) -> None:
-    """Run the service against a loopback network with people who post, and show its replies."""
+    """Run the service against a loopback network with people who post, and show its replies.
+
+    \b
+    Examples:
+      tagecho demo --for 60
+    """
     from bot.verbs.demo.demonstration import demo as start
 
     _stop_on_sigterm()
@@ -41,7 +46,12 @@ def rehearse(
     approve: Annotated[bool, typer.Option("--approve", help="Approve every reply.")] = False,
     json: Json = False,
 ) -> None:
-    """Run your own configuration against a loopback network. Nothing reaches the real one."""
+    """Run your own configuration against a loopback network. Nothing reaches the real one.
+
+    \b
+    Examples:
+      tagecho rehearse --for 120 --approve
+    """
     from bot.verbs.demo.rehearsal import rehearse as start
 
     load(config)

@@ -9,7 +9,13 @@ from bot.cli.output import counted, echo, print_json, say
 
 
 def check(config: Config = CONFIG, json: Json = False) -> None:
-    """Check the configuration. Every mistake is named with its file, line and key."""
+    """Check the configuration. Every mistake is named with its file, line and key.
+
+    \b
+    Examples:
+      tagecho check
+      tagecho check --config live.toml --json
+    """
     settings = load(config, disk=True)
     if json:
         print_json(
@@ -25,7 +31,12 @@ def check(config: Config = CONFIG, json: Json = False) -> None:
 
 
 def doctor(config: Config = CONFIG, json: Json = False) -> None:
-    """Examine configuration, disk, database, sessions, weights, clock and installed packages."""
+    """Examine configuration, disk, database, sessions, weights, clock and installed packages.
+
+    \b
+    Examples:
+      tagecho doctor
+    """
     from bot.verbs.doctor import examine
 
     findings = examine(config)

@@ -31,7 +31,13 @@ def forget(
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Remove a person or one post, and keep them out. Our replies to them are deleted, too."""
+    """Remove a person or one post, and keep them out. Our replies to them are deleted, too.
+
+    \b
+    Examples:
+      tagecho forget instagram/somebody
+      tagecho forget --status
+    """
     from bot.verbs import forget as removal
 
     if (target is None) == (not status and not retry):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bot.cli.common import Networks, network_settings
-from bot.cli.output import echo, say
+from bot.cli.output import complain, echo
 from bot.core.errors import UsageError
 from models.compose.styles import styles
 
@@ -28,7 +28,12 @@ def upscale(
     scale: Annotated[int, typer.Option(help="The factor: 2 or 4.")] = 4,
     config: Networks = None,
 ) -> None:
-    """Enlarge images. Writes NAME.png."""
+    """Enlarge images. Writes NAME.png.
+
+    \b
+    Examples:
+      tagecho upscale photos/ --out large/ --scale 2
+    """
     from bot.verbs import images
 
     if scale not in (2, 4):
@@ -52,6 +57,10 @@ def segment(
     """Find the main object. Writes NAME.png with 0 or 255, in the size of the input.
 
     With --point or --box: find the object that they show, in one image.
+
+    \b
+    Examples:
+      tagecho segment photos/ --out masks/
     """
     from bot.verbs import images
     from models.base import Prompt
@@ -72,7 +81,12 @@ def compose(
     seed: Annotated[int, typer.Option(help="Another number gives another variant.")] = 0,
     config: Networks = None,
 ) -> None:
-    """Enlarge, segment and overlay. Writes NAME.jpg, as a reply would be."""
+    """Enlarge, segment and overlay. Writes NAME.jpg, as a reply would be.
+
+    \b
+    Examples:
+      tagecho compose photos/ --out replies/ --style auto
+    """
     from bot.verbs import images
 
     finish(images.compose(paths, out, style, seed, network_settings(config)))
@@ -93,6 +107,6 @@ def finish(report: WrittenImages) -> None:
     for path in report.written:
         echo(path)
     for path, why in report.failed:
-        say(f"{path}: {why}")
+        complain(f"{path}: {why}")
     if report.failed:
         raise typer.Exit(1)

@@ -23,6 +23,11 @@ def learn(
     """Train on the collected images. The result is used only if it is proved to be better.
 
     It continues an interrupted run. It pauses while a reply waits to be rendered.
+
+    \b
+    Examples:
+      tagecho learn
+      tagecho learn --status
     """
     from bot.verbs import learn as learning
 
@@ -51,14 +56,25 @@ def promote(
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Put a learned network in service without a proof. A running service uses it at once."""
+    """Put a learned network in service without a proof. A running service uses it at once.
+
+    \b
+    Examples:
+      tagecho models promote --run 7
+      tagecho models promote embedded
+    """
     from bot.verbs import learn as learning
 
     _switched(learning.promote(prepare(config), version, run), json=json)
 
 
 def rollback(config: Config = CONFIG, json: Json = False) -> None:
-    """Put the previous network back in service. A second rollback undoes the first."""
+    """Put the previous network back in service. A second rollback undoes the first.
+
+    \b
+    Examples:
+      tagecho models rollback
+    """
     from bot.verbs import learn as learning
 
     _switched(learning.rollback(prepare(config)), json=json)

@@ -16,7 +16,12 @@ def login(
     ] = None,
     config: Config = CONFIG,
 ) -> None:
-    """Log in once and keep the session."""
+    """Log in once and keep the session.
+
+    \b
+    Examples:
+      tagecho login main
+    """
     from bot.service.app import App
 
     settings = prepare(config, secrets=True)

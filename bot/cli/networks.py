@@ -9,17 +9,23 @@ import typer
 
 from bot.cli import learn as learning
 from bot.cli.common import CONFIG, Config, Json, Networks, network_settings, prepare
-from bot.cli.output import echo, print_json, say
+from bot.cli.output import complain, echo, print_json, say
+from bot.cli.verb import Verbs
 
-models = typer.Typer(
+models = Verbs(
     no_args_is_help=True, help="The networks: list, download, verify, evaluate, promote."
 )
-labels = typer.Typer(no_args_is_help=True, help="How well hashtags fit their images.")
+labels = Verbs(no_args_is_help=True, help="How well hashtags fit their images.")
 
 
 @models.command("list")
 def models_list(config: Networks = None, json: Json = False) -> None:
-    """List shipped, learned and official networks, and show which are in service."""
+    """List shipped, learned and official networks, and show which are in service.
+
+    \b
+    Examples:
+      tagecho models list
+    """
     from bot.verbs.networks import listing
 
     rows = listing(network_settings(config))
@@ -48,6 +54,10 @@ def models_pull(
     """Download official weights into the data folder. An interrupted download is resumed.
 
     Where no SHA-256 is known, the first download is trusted; later ones must be the same.
+
+    \b
+    Examples:
+      tagecho models pull u2netp
     """
     from bot.service.progress import downloads
     from bot.verbs.pull import pull
@@ -65,7 +75,12 @@ def models_pull(
 
 @models.command("verify")
 def models_verify(config: Networks = None, json: Json = False) -> None:
-    """Check the weights in service. Exit code 7: a file is missing or damaged."""
+    """Check the weights in service. Exit code 7: a file is missing or damaged.
+
+    \b
+    Examples:
+      tagecho models verify
+    """
     from bot.core.errors import ModelError
     from bot.verbs.networks import verify
 
@@ -97,7 +112,12 @@ def models_evaluate(
     config: Networks = None,
     json: Json = False,
 ) -> None:
-    """Measure the networks in service: their masks, and how well they find wrong hashtags."""
+    """Measure the networks in service: their masks, and how well they find wrong hashtags.
+
+    \b
+    Examples:
+      tagecho models evaluate --masks set/
+    """
     from bot.verbs.evaluate import evaluate, table
 
     found = evaluate(network_settings(config), masks, labels, limit=limit, selection=selection)
@@ -113,7 +133,12 @@ models.command("rollback")(learning.rollback)
 
 @labels.command("score")
 def labels_score(config: Config = CONFIG, json: Json = False) -> None:
-    """Compute how probably each hashtag fits its post. A second run computes what is new."""
+    """Compute how probably each hashtag fits its post. A second run computes what is new.
+
+    \b
+    Examples:
+      tagecho labels score
+    """
     from bot.verbs.labels import score
 
     summary = score(prepare(config))
@@ -123,7 +148,7 @@ def labels_score(config: Config = CONFIG, json: Json = False) -> None:
         for row in summary.least_likely:
             echo(f"{row['probability']:.3f}  #{row['hashtag']}  {row['url']}")
     for problem in summary.unreadable:
-        say(problem)
+        complain(problem)
     if not summary.least_likely:
         say("nothing tells any hashtag from chance yet: no photo stands out as wrong")
     say(

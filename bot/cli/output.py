@@ -11,10 +11,12 @@ from datetime import datetime
 from typing import Any
 
 from bot.core.printable import printable
+from bot.core.voice import VOICE
 
 
 def prepare_streams() -> None:
     """Characters that the terminal's encoding lacks are spelled out instead of an error."""
+    VOICE.loudness = 0
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -26,7 +28,13 @@ def echo(text: object) -> None:
 
 
 def say(text: object) -> None:
-    """A message on stderr."""
+    """A message on stderr; not with -q."""
+    if not VOICE.quiet:
+        complain(text)
+
+
+def complain(text: object) -> None:
+    """What went wrong, on stderr."""
     print(printable(text, lines=True), file=sys.stderr)
 
 

@@ -14,7 +14,13 @@ def pause(
     account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
     config: Config = CONFIG,
 ) -> None:
-    """Stop all publishing until `tagecho resume`: the kill switch. Collecting continues."""
+    """Stop all publishing until `tagecho resume`: the kill switch. Collecting continues.
+
+    \b
+    Examples:
+      tagecho pause
+      tagecho pause --account main
+    """
     from bot.verbs.pause import switch_pause
 
     switch_pause(prepare(config), account, on=True)
@@ -28,7 +34,12 @@ def resume(
     ] = False,
     config: Config = CONFIG,
 ) -> None:
-    """Publish again, and close the circuit breakers that wait for a person."""
+    """Publish again, and close the circuit breakers that wait for a person.
+
+    \b
+    Examples:
+      tagecho resume
+    """
     from bot.verbs.pause import switch_pause
 
     switch_pause(prepare(config), account, on=False, force=force)

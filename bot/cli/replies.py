@@ -11,8 +11,9 @@ import typer
 
 from bot.cli.common import CONFIG, Config, Json, Limit, Numbers, numbers_of, prepare
 from bot.cli.output import counted, echo, print_json, say
+from bot.cli.verb import Verbs
 
-app = typer.Typer(no_args_is_help=True, help="Replies: list, show, approve, reject, confirm.")
+app = Verbs(no_args_is_help=True, help="Replies: list, show, approve, reject, confirm.")
 
 
 @app.command("list")
@@ -22,7 +23,12 @@ def replies_list(
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """List the latest replies, newest first."""
+    """List the latest replies, newest first.
+
+    \b
+    Examples:
+      tagecho replies list --state awaiting_approval
+    """
     from bot.verbs.replies import reply_rows
 
     rows = reply_rows(prepare(config), state, limit)
@@ -45,7 +51,12 @@ def replies_show(
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Show one reply: its steps, its history and its files."""
+    """Show one reply: its steps, its history and its files.
+
+    \b
+    Examples:
+      tagecho replies show 17
+    """
     from bot.verbs.replies import reply_details
 
     details = reply_details(prepare(config), reply)
@@ -77,6 +88,10 @@ def replies_approve(replies: Numbers, config: Config = CONFIG) -> None:
     """Approve replies, so that the service sends them.
 
     A reply in state `unknown` is sent again: look on the network first that it is not there.
+
+    \b
+    Examples:
+      tagecho replies approve 17 20-25
     """
     from bot.verbs.replies import settle
 
@@ -90,7 +105,12 @@ def replies_reject(
     why: Annotated[str, typer.Option(help="The reason; the history of the reply keeps it.")] = "",
     config: Config = CONFIG,
 ) -> None:
-    """Reject replies, so that they are never sent."""
+    """Reject replies, so that they are never sent.
+
+    \b
+    Examples:
+      tagecho replies reject 20 --why 'too dark'
+    """
     from bot.verbs.replies import settle
 
     for reply, state in settle(prepare(config), numbers_of(replies), "reject", why):
@@ -99,7 +119,12 @@ def replies_reject(
 
 @app.command("confirm")
 def replies_confirm(replies: Numbers, config: Config = CONFIG) -> None:
-    """Confirm that replies in state `unknown` were sent, because you see them on the network."""
+    """Confirm that replies in state `unknown` were sent, because you see them on the network.
+
+    \b
+    Examples:
+      tagecho replies confirm 21
+    """
     from bot.verbs.replies import settle
 
     for reply, state in settle(prepare(config), numbers_of(replies), "confirm"):
@@ -112,7 +137,12 @@ def replies_html(
     limit: Limit = 200,
     config: Config = CONFIG,
 ) -> None:
-    """Write a page with the original, the mask and the image of every reply."""
+    """Write a page with the original, the mask and the image of every reply.
+
+    \b
+    Examples:
+      tagecho replies html replies.html
+    """
     from bot.verbs.replies import write_page_of
 
     count = write_page_of(prepare(config), file, limit)

@@ -6,7 +6,13 @@ from bot.cli.common import CONFIG, Config, load, log_to
 
 
 def run(config: Config = CONFIG) -> None:
-    """Run the service until SIGTERM or Ctrl-C."""
+    """Run the service until SIGTERM or Ctrl-C.
+
+    \b
+    Examples:
+      tagecho run
+      tagecho run -v --config live.toml
+    """
     from bot.service.daemon import Daemon
 
     settings = load(config)

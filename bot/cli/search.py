@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bot.cli.common import CONFIG, Config, Json, Limit, prepare
-from bot.cli.output import counted, echo, print_json, say
+from bot.cli.output import complain, counted, echo, print_json, say
 from bot.core.errors import UsageError
 
 WIDTH = 60  # characters of a caption in a line
@@ -62,7 +62,13 @@ def search(
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Find collected posts by words, by an image and by filters, newest first."""
+    """Find collected posts by words, by an image and by filters, newest first.
+
+    \b
+    Examples:
+      tagecho search 'sunset -rain' --since 2026-01-01
+      tagecho search --image photo.jpg --hashtag sunset
+    """
     from bot.verbs.search import SearchQuery, find, settle
 
     if rebuild:
@@ -108,7 +114,7 @@ def _rebuild(config: Path, json: bool) -> None:
     if json:
         print_json(asdict(done))
     for problem in done.unreadable:
-        say(problem)
+        complain(problem)
     say(
         f"{counted(done.posts, 'post')} and {counted(done.images, 'image')} indexed; "
         f"{counted(done.embedded, 'vector')} new"

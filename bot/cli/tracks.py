@@ -8,15 +8,21 @@ import typer
 
 from bot.cli.common import CONFIG, Config, Json, prepare
 from bot.cli.output import echo, print_json, say
+from bot.cli.verb import Verbs
 from bot.core.errors import UsageError
 from bot.core.events import TrackKind
 
-app = typer.Typer(no_args_is_help=True, help="The tracked hashtags and profiles.")
+app = Verbs(no_args_is_help=True, help="The tracked hashtags and profiles.")
 
 
 @app.command("list")
 def track_list(config: Config = CONFIG, json: Json = False) -> None:
-    """List the tracks and their health."""
+    """List the tracks and their health.
+
+    \b
+    Examples:
+      tagecho track list
+    """
     from bot.verbs.tracks import track_rows
 
     rows = track_rows(prepare(config))
@@ -40,7 +46,13 @@ def track_add(
     ] = None,
     config: Config = CONFIG,
 ) -> None:
-    """Add a track to the configuration file; comments stay. A running service adopts it."""
+    """Add a track to the configuration file; comments stay. A running service adopts it.
+
+    \b
+    Examples:
+      tagecho track add '#dawn' --every 30m
+      tagecho track add @some.name --reply auto
+    """
     from bot.config import STYLES
     from bot.config.tracks import add_track
 
@@ -64,7 +76,12 @@ def track_remove(
     account: Annotated[str | None, typer.Option(help="The account of the track.")] = None,
     config: Config = CONFIG,
 ) -> None:
-    """Remove a track from the configuration file. Its collected posts stay."""
+    """Remove a track from the configuration file. Its collected posts stay.
+
+    \b
+    Examples:
+      tagecho track remove '#dawn'
+    """
     from bot.config.tracks import remove_track
 
     kind, name = target_of(target)
@@ -76,7 +93,12 @@ def track_remove(
 def track_accept(
     target: Annotated[str, typer.Argument(help="'@profile'.")], config: Config = CONFIG
 ) -> None:
-    """Follow the person who has this name now, after it changed hands."""
+    """Follow the person who has this name now, after it changed hands.
+
+    \b
+    Examples:
+      tagecho track accept @some.name
+    """
     from bot.core.events import TrackKind
     from bot.verbs.tracks import accept
 

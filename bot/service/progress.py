@@ -1,4 +1,4 @@
-"""How far it is and how long it will take: on a terminal, and nowhere else."""
+"""How far it is and how long it will take: on a terminal, and nowhere else; not with -q."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from rich.progress import (
     track,
 )
 
+from bot.core.voice import VOICE
+
 _Thing = TypeVar("_Thing")
 
 
@@ -32,7 +34,7 @@ def progress(things: Iterable[_Thing], what: str, total: int | None = None) -> I
         description=what,
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=VOICE.quiet or not console.is_terminal,
     )
 
 
@@ -48,7 +50,7 @@ def downloads() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
         TimeRemainingColumn(),
     )
     with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
+        *columns, console=console, transient=True, disable=VOICE.quiet or not console.is_terminal
     ) as bars:
 
         def watch(name: str) -> Callable[[int, int], None]:

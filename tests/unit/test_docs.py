@@ -16,8 +16,10 @@ from types import ModuleType
 from typing import Any, get_args
 
 import pytest
+import typer
 from pydantic import BaseModel
 
+from bot.cli import app as cli
 from bot.config import Settings
 from bot.core import errors
 from bot.platforms import registry
@@ -60,7 +62,7 @@ def test_every_verb_and_option_is_explained(reference: ModuleType) -> None:
     )
     for name, command in known.items():
         entry = REFERENCE.partition(f"\n### tagecho {name}\n")[2].partition("\n##")[0]
-        assert inspect.cleandoc(command.help) in entry, name
+        assert reference.explained(command) in entry, name
         for parameter in command.params:
             if "--help" in parameter.opts:
                 continue
@@ -93,6 +95,31 @@ def test_every_command_in_the_pages_parses(reference: ModuleType, page: Path) ->
         arguments = words[len(name.split()) :]
         # Raises for an unknown option, a value of another type, a missing argument.
         commands[name].make_context(name, arguments).close()
+
+
+def test_every_verb_has_an_example_in_its_help(reference: ModuleType) -> None:
+    """A paragraph `\\b`, `Examples:` at the end of the docstring; each line is this verb's."""
+    for name, command in reference.commands():
+        text, mark, lines = inspect.cleandoc(command.help).partition("\n\n\b\nExamples:\n")
+        assert mark, f"{name} has no example in its help"
+        assert "\b" not in text + lines
+        examples = [shlex.split(line) for line in lines.splitlines()]
+        assert examples, name
+        for words in examples:
+            verb = name.split()
+            assert words[: len(verb) + 1] == ["tagecho", *verb]
+            command.make_context(name, words[len(verb) + 1 :]).close()
+
+
+def test_every_verb_takes_the_short_options(reference: ModuleType) -> None:
+    group = typer.main.get_command(cli)
+    for name, _ in reference.commands():
+        verb, context = group, group.make_context("tagecho", ["-q"], resilient_parsing=True)
+        for word in name.split():
+            verb = verb.commands[word]  # type: ignore[attr-defined]
+            context = verb.make_context(word, [], parent=context, resilient_parsing=True)
+        flags = {flag for one in verb.get_params(context) for flag in one.opts}
+        assert {"-h", "--help", "-v", "--verbose", "-q", "--quiet"} <= flags, name
 
 
 def test_a_command_that_does_not_parse_is_found(reference: ModuleType) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bot import config
+from bot.core.voice import VOICE
 from bot.verbs.demo.folder import contained
 from bot.verbs.demo.loopback import Loopback
 from bot.verbs.demo.progress import drain, watch
@@ -39,7 +40,7 @@ def show(
 ) -> None:
     """Run until `seconds` are over (None: until Ctrl-C), then report."""
     signal.signal(signal.SIGHUP, signal.default_int_handler)  # a closed terminal is a Ctrl-C
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=VOICE.quiet)
     console.print(f"[bold]tagecho[/bold]: {script.note}")
     # The shell's settings and secrets are for the real network; a rehearsal keeps only the former.
     kept = {k: v for k, v in os.environ.items() if not k.startswith(script.dropped)}

@@ -1,0 +1,119 @@
+"""What every verb has in common: --version, -h, -v, -q, --config on either side, completion."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from bot.cli.common import log_to
+from bot.config import Settings
+from bot.core.voice import VOICE
+from tests.command import Run
+from tests.paths import ROOT
+
+TRACK = """\
+[accounts.main]
+platform = "instagram"
+username = "imagebot"
+
+[[tracks]]
+account = "main"
+hashtag = "{tag}"
+"""
+
+
+@pytest.fixture
+def tagecho(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_logging: None, tagecho: Run
+) -> Run:
+    """In a folder with the files one.toml and two.toml, and nothing of the shell's."""
+    for name in [name for name in os.environ if name.startswith("TAGECHO_")]:
+        monkeypatch.delenv(name)
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.toml").write_text(TRACK.format(tag=name), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tagecho
+
+
+def test_the_version_is_that_of_the_package(tagecho: Run) -> None:
+    assert tagecho("--version") == (0, f"tagecho {version('tagecho')}\n", "")
+
+
+@pytest.mark.parametrize("words", [["-h"], ["track", "-h"], ["track", "add", "-h"]])
+def test_h_is_help(tagecho: Run, words: list[str]) -> None:
+    short, long = tagecho(*words), tagecho(*words[:-1], "--help")
+    assert short == long
+    assert short.code == 0
+    assert short.out.startswith("Usage: tagecho")
+
+
+def test_config_before_and_behind_the_verb(tagecho: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The nearest to the verb's end wins; the environment is the last word of none."""
+    assert "two" in tagecho("--config", "two.toml", "track", "list").out
+    assert "two" in tagecho("track", "list", "--config", "two.toml").out
+    assert "one" in tagecho("-c", "two.toml", "track", "list", "-c", "one.toml").out
+    monkeypatch.setenv("TAGECHO_CONFIG", "one.toml")
+    assert "one" in tagecho("track", "list").out
+    assert "two" in tagecho("-c", "two.toml", "track", "list").out
+
+
+@pytest.mark.parametrize("verb", [["models", "list"], ["upscale", "x.png", "--out", "out"]])
+def test_the_image_verbs_take_it_from_everywhere(
+    tagecho: Run, monkeypatch: pytest.MonkeyPatch, verb: list[str]
+) -> None:
+    wrong = (3, "", "none.toml: no such file\n")
+    assert tagecho("-c", "none.toml", *verb) == wrong
+    assert tagecho(*verb, "-c", "none.toml") == wrong
+    Path("odd.toml").write_text("odd = 1\n", encoding="utf-8")
+    monkeypatch.setenv("TAGECHO_CONFIG", "odd.toml")
+    assert tagecho(*verb).code == 3
+    monkeypatch.setenv("TAGECHO_CONFIG", "none.toml")  # as in an image: only where it is mounted
+    assert tagecho(*verb).code in {0, 1}
+
+
+def test_quiet_leaves_data_and_what_went_wrong(tagecho: Run) -> None:
+    assert tagecho("check", "-c", "one.toml").err.endswith("(1 account, 1 track)\n")
+    for words in (["-q", "check"], ["check", "-q"], ["check", "--quiet"]):
+        assert tagecho(*words, "-c", "one.toml") == (0, "", ""), words
+    assert tagecho("-q", "track", "list", "-c", "one.toml").out.startswith("main:hashtag:one")
+    assert tagecho("-q", "check", "-c", "none.toml") == (3, "", "none.toml: no such file\n")
+
+
+def test_verbose_logs_more(tagecho: Run) -> None:
+    levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
+    for flags, loudness in ([], 0), (["-q"], -1), (["-v"], 1), (["-vv"], 2):
+        assert tagecho(*flags, "check", "-c", "one.toml").code == 0
+        assert VOICE.loudness == loudness
+        log_to(Settings(), "warning")
+        assert logging.getLogger().level == levels[loudness]
+    assert tagecho("-v", "check", "-v", "-c", "one.toml").code == 0
+    assert VOICE.loudness == 2
+
+
+def test_completion_is_installed_and_completes(tmp_path: Path) -> None:
+    """In a home of its own: the shell's start file is written, and the words are ours."""
+    program = tmp_path / "tagecho"
+    lines = f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+    program.write_text(lines + "from bot.__main__ import main\nmain()\n", encoding="utf-8")
+    program.chmod(0o755)
+    home = {**os.environ, "HOME": str(tmp_path), "SHELL": "/bin/bash"}
+
+    def told(*words: str, **asked: str) -> str:
+        command, environ = [program, *words], {**home, **asked}
+        done = subprocess.run(
+            command, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    told("--install-completion", "bash")
+    start = (tmp_path / ".bashrc").read_text(encoding="utf-8")
+    assert "tagecho" in start
+    asked = {"_TAGECHO_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
+    assert {"rehearse", "replies", "resume"} <= {*told(**asked, COMP_WORDS="tagecho re").split()}
