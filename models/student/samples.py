@@ -100,7 +100,7 @@ def background_strips(lesson: Lesson) -> list[Image]:
 
 def draw(pool: PhotoPool, rng: np.random.Generator, side: int) -> StudentSample:
     kind = rng.random()
-    if kind < 0.12:
+    if kind < 0.16:
         empty = np.zeros((side, side), np.float32)
         return finish(StudentSample(objectless(pool, rng, side), empty, True, NONE), rng)
     for _ in range(4):

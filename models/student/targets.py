@@ -5,7 +5,7 @@ python -m models.student.targets --photos ROOT --masks u2netp.onnx --features cl
 
 The mask teacher is U²-Net in rembg's ONNX layout (320², ImageNet's mean and deviation, its first
 output stretched to 0..1); that of the embedding is CLIP's image tower (224², CLIP's mean and
-deviation). One NPZ per photo under its name: `mask` (160, 160) uint8, `feature` (512,) float16 of
+deviation). One NPZ per photo under its name: `mask` (224, 224) uint8, `feature` (512,) float16 of
 length 1, both of the photo squeezed to a square. A photo that is there already is passed over.
 """
 
@@ -26,7 +26,7 @@ from models.student.photos import Photo, learning
 
 Floats = NDArray[np.float32]
 
-MASK_SIDE, KEPT_SIDE, FEATURE_SIDE = 320, 160, 224
+MASK_SIDE, KEPT_SIDE, FEATURE_SIDE = 320, 224, 224
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
@@ -39,7 +39,7 @@ class Teachers:
         self.runtime = Runtime(threads=threads)
 
     def mask(self, image: Image) -> NDArray[np.uint8]:
-        """(160, 160) uint8: 255 is sure."""
+        """(224, 224) uint8: 255 is sure."""
         found = self.runtime.run_first(self.masks, squeezed(image, MASK_SIDE, IMAGENET))[0, 0]
         stretched = (found - found.min()) / max(float(np.ptp(found)), 1e-6)
         small = Pil.fromarray(np.rint(stretched * 255).astype(np.uint8))

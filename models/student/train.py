@@ -2,7 +2,7 @@
 
 python -m models.student.train --photos ROOT --targets DIR --start runs/student/start.pt
     --out runs/student/frozen --free 0 --steps 500 --batch 24
-python -m models.student.train … --start runs/student/frozen/last.pt --out runs/student/tuned
+python -m models.student.train … --start models/embedded/segment.onnx --out runs/student/tuned
     --free 6 --steps 1500 --rate 0.001
 
 A training that was killed goes on from its last checkpoint. bfloat16 where it is asked for: on
@@ -25,6 +25,8 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, Dataset
 
 from models.segment.network import SegmentNet
+from models.segment.restore import restore
+from models.segment.settle import settle
 from models.segment.train import batch_iou
 from models.student.features import Basis, basis_of
 from models.student.photos import learning
@@ -41,6 +43,7 @@ from models.training.loop import (
 )
 
 DIMENSIONS = 384
+SETTLING = 12  # batches that the norms of an exported network get used to
 
 
 @dataclass(frozen=True)
@@ -221,13 +224,24 @@ def fresh(state: dict[str, Tensor] | None = None) -> SegmentNet:
 
 
 def load_network(path: Path) -> SegmentNet:
-    """Of a checkpoint, averaged; or with the ViT of `models.student.start`. ValueError."""
+    """Of a checkpoint, averaged; of an exported ONNX file; or with the ViT of
+    `models.student.start`. ValueError.
+
+    The batch norms of an exported one must be settled before it learns.
+    """
+    if path.suffix == ".onnx":
+        return restore(path)
     stored = torch.load(path, weights_only=True, map_location="cpu")
     if "parts" not in stored:
         return fresh(stored)
     network = fresh()
     network.load_state_dict(read_checkpoint(path)["parts"]["ema"])
     return network
+
+
+def settled(network: SegmentNet, lessons: Lessons) -> None:
+    """Get the norms of an exported network used to what it will be shown."""
+    settle(network, (lessons[step][0] for step in range(SETTLING)))
 
 
 def main() -> None:
@@ -254,7 +268,10 @@ def main() -> None:
     recipe = StudentRecipe(**chosen)
     pool = load_pool(learning(arguments.photos)[: arguments.most], arguments.targets)
     basis = basis_of(arguments.targets / "basis.npz", pool.features)
-    train(pool, basis, recipe, load_network(arguments.start), arguments.out,
+    network = load_network(arguments.start)
+    if arguments.start.suffix == ".onnx":
+        settled(network, Lessons(pool, basis.wanted(pool.features), recipe))
+    train(pool, basis, recipe, network, arguments.out,
           bfloat16=arguments.bfloat16, workers=1)  # fmt: skip
 
 

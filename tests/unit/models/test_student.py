@@ -14,9 +14,11 @@ pytest.importorskip("onnx", reason="needs the [learn] extra (onnx)")
 pytest.importorskip("cv2", reason="needs the [learn] extra (opencv)")
 
 from models.dino.vit import Shape  # noqa: E402
+from models.metrics.labelled import Labelled  # noqa: E402
 from models.segment.export import export_network  # noqa: E402
 from models.segment.network import SegmentNet, network_of  # noqa: E402
 from models.segment.restore import disagreement, restore  # noqa: E402
+from models.student import choose  # noqa: E402
 from models.student import photos as photos_module  # noqa: E402
 from models.student import train as teaching  # noqa: E402
 from models.student.evaluate import EDITS, nearest_class, same_hashtag  # noqa: E402
@@ -228,6 +230,53 @@ def test_the_student_is_exported_and_comes_back(tmp_path: Path) -> None:
     assert torch.equal(again.project[2].weight, network.project[2].weight)
     with pytest.raises(ValueError, match="no weights"):
         network_of({"vit.embed.weight": torch.zeros(1)})
+
+
+def test_a_training_goes_on_from_an_exported_network(pool: PhotoPool, tmp_path: Path) -> None:
+    path = tmp_path / "segment.onnx"
+    export_network(small().eval(), path, 56, 0.5)
+    network = teaching.load_network(path)
+    recipe = teaching.StudentRecipe(steps=1, batch=4, side=56, rate=0, vit_rate=0, warmup=0)
+    lessons = teaching.Lessons(pool, basis_for(pool).wanted(pool.features), recipe)
+    picture = lessons[0][0]
+    with torch.no_grad():
+        before = network.eval()(picture)[0]
+        teaching.settled(network, lessons)
+        assert torch.allclose(network(picture)[0], before, atol=1e-3)
+        spread = network.train()(picture)[0] - before
+    assert spread.abs().mean() < 0.5 * before.std() + 0.1  # of the batch's own statistics
+
+
+class Limits:
+    """A disc of .9 in .2, or all .2 where the picture is dark."""
+
+    version = "limits"
+
+    def __call__(self, image: np.ndarray) -> object:
+        from models.base import Segmentation
+
+        bright = image.max(2) > 140
+        probability = np.where(bright, 0.9, 0.2).astype(np.float32)
+        return Segmentation(probability, bright, 0.9, np.ones(1, np.float32))
+
+
+def test_limits_are_tried_on_what_the_network_gave() -> None:
+    image, mask = picture(0)
+    large = [
+        np.kron(part, np.ones((4, 4) + (1,) * (part.ndim - 2), np.uint8)) for part in (image, mask)
+    ]
+    items = [Labelled("disc", large[0], large[1] > 0)]
+    seen = choose.given(Limits(), items)
+    ious, edges, sure = choose.figures(seen[:1], 0.5)
+    assert ious[0] > 0.9
+    assert edges[0] > 0.9
+    assert sure == pytest.approx([0.9])
+    assert choose.figures(seen[:1], 0.1)[0][0] < 0.5
+    beside = [one for one in seen if one.wanted is None]
+    assert beside
+    assert choose.confidence(beside[0].probability, 0.5) == 0
+    rows = choose.table(seen).splitlines()
+    assert len(rows) == 2 + len(choose.THRESHOLDS) * len(choose.CONFIDENCES)
 
 
 class Mean:
