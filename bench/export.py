@@ -25,7 +25,7 @@ from bot.config import Settings
 from bot.config.settings import Data
 from bot.core.events import Author, Media, Post
 from bot.dataset import snapshots
-from bot.dataset.export import ExportOptions, export
+from bot.dataset.export.folder import ExportOptions, export
 from bot.dataset.export.formats import FORMATS
 from bot.service.app import App, opened
 from bot.verbs import datasets

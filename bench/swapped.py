@@ -28,7 +28,7 @@ from sqlmodel import col, select
 
 from bench.service import CONFIG
 from bot import config
-from bot.dataset.evaluation import TaggedPhoto, tagged_photos
+from bot.dataset.evaluation_sets import TaggedPhoto, tagged_photos
 from bot.service.app import App, opened
 from models.labels.noise import swapped
 from models.metrics.ranking import auroc

@@ -15,7 +15,7 @@ def main() -> None:
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)
-    from bot.cli import main as run  # noqa: PLC0415 - only now
+    from bot.cli.main import main as run  # noqa: PLC0415 - only now
 
     run()
 

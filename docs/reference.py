@@ -21,7 +21,7 @@ from typing import Any
 
 import typer
 
-from bot.cli import app
+from bot.cli.main import app
 from bot.config.settings import SECTIONS
 from bot.core import errors
 from bot.core.events import TrackKind

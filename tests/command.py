@@ -26,7 +26,7 @@ def tagecho(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     """Runs a verb as `tagecho VERB ...` would."""
 
     def run(*arguments: str | Path) -> Result:
-        from bot import cli
+        from bot.cli import main as cli
 
         monkeypatch.setattr(sys, "argv", ["tagecho", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:

@@ -275,8 +275,8 @@ def export(
     Examples:
       tagecho export hoodies --format parquet --out hoodies/
     """
-    from bot.dataset.export import ExportOptions
-    from bot.dataset.export import export as write
+    from bot.dataset.export.folder import ExportOptions
+    from bot.dataset.export.folder import export as write
 
     names = tuple(filter(None, (part.strip() for part in classes.split(","))))
     options = ExportOptions(format_, out, masks, size, fields, names, replace)
@@ -310,7 +310,7 @@ def import_(
     Examples:
       tagecho import gallery-dl/ --dataset old
     """
-    from bot.dataset.importing import take
+    from bot.dataset.importing.folder import take
 
     report = take(prepare(config), path, dataset)
     if json:

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from bot.core.errors import ModelError, StorageError
 from bot.learn.photos import Layout
-from bot.learn.process import Say, Turn
+from bot.learn.replies_first import Say, Turn
 from bot.learn.telling_hashtags import telling
 from models.base import Image, Mask, Segmentation, Segmenter
 from models.metrics.knn import neighbours, votes

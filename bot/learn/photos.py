@@ -20,7 +20,7 @@ import PIL.Image
 
 from bot.core.errors import NothingToDo, StorageError
 from bot.core.folders import private_folder
-from bot.learn.process import Say, Turn
+from bot.learn.replies_first import Say, Turn
 from bot.learn.telling_hashtags import telling
 from models.base import Image, ImageRejected
 from models.images.decoder import decode

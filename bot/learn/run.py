@@ -21,10 +21,11 @@ from sqlmodel import Session
 from bot.core.clock import Clock, utc_now
 from bot.core.errors import ModelError, NothingToDo, StorageError, TagechoError
 from bot.learn import photos
-from bot.learn.background import command
+from bot.learn.child_process import Child
 from bot.learn.comparison import Corrected, prove
+from bot.learn.low_priority import command
 from bot.learn.photos import START, Layout
-from bot.learn.process import Child, Say, TimeLimit, Turn
+from bot.learn.replies_first import Say, TimeLimit, Turn
 from bot.learn.training import IN_SERVICE, LearningRecipe, commands
 from models.base import Segmenter
 from models.segment.card import card

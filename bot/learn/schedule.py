@@ -14,7 +14,7 @@ import structlog
 
 from bot.core.folders import private_folder
 from bot.core.local_time import latest
-from bot.learn.background import command
+from bot.learn.low_priority import command
 from storage import learning
 from storage.database import Database
 from storage.learning import RunState

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
-from bot.core.captions import one_hashtag
+from bot.core.hashtags import one_hashtag
 from bot.core.normal_form import username
 from bot.schema.problems import quote
 

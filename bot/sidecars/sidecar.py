@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bot.core.captions import hashtags, mentions
 from bot.core.events import Author, Media, Post, UserTag
+from bot.core.hashtags import hashtags
+from bot.core.mentions import mentions
 from bot.sidecars.values import MOST_IMAGES
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".bmp")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from bot.config import Settings
-from bot.core.captions import one_hashtag
 from bot.core.clock import utc_now
 from bot.core.errors import UsageError
+from bot.core.hashtags import one_hashtag
 from bot.dataset.lookup import check_name, names_of, query_of, unknown
 from bot.service.app import App, opened
 from storage import datasets, queries, snapshots

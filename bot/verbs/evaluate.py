@@ -12,7 +12,7 @@ import numpy as np
 
 from bot.config import Settings
 from bot.core.errors import UsageError
-from bot.dataset.evaluation import MaskSet, TaggedPhoto, read_photo, tagged_photos
+from bot.dataset.evaluation_sets import MaskSet, TaggedPhoto, read_photo, tagged_photos
 from bot.service.app import ServingStages
 from bot.service.progress import progress
 from models.base import Mask, Segmenter

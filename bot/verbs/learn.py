@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from bot.config import Settings
 from bot.core.errors import ModelError, NothingToDo, StorageError, UsageError
-from bot.dataset.evaluation import MaskSet
-from bot.learn.process import Say
+from bot.dataset.evaluation_sets import MaskSet
+from bot.learn.replies_first import Say
 from bot.learn.run import Learning, Terms
 from bot.learn.schedule import running
 from bot.learn.training import LearningRecipe, check_installed

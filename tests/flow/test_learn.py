@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from sqlmodel import col, select
 
-from bot import cli
+from bot.cli import main as cli
 from bot.config import Settings
 from bot.core.clock import utc_now
 from bot.core.errors import (
@@ -31,8 +31,9 @@ from bot.core.errors import (
 )
 from bot.learn import photos
 from bot.learn import run as flow
-from bot.learn.background import command
-from bot.learn.process import Child, TimeLimit, Turn
+from bot.learn.child_process import Child
+from bot.learn.low_priority import command
+from bot.learn.replies_first import TimeLimit, Turn
 from bot.service.app import ServingStages, opened
 from bot.verbs import forget as removal
 from bot.verbs import learn as learning
@@ -777,7 +778,7 @@ def test_the_verbs(
 ) -> None:
     config = configured(tmp_path)
     monkeypatch.setattr(
-        "bot.learn.background.step_back", lambda _nice: None
+        "bot.learn.low_priority.step_back", lambda _nice: None
     )  # this is the tests' process
 
     def run(*arguments: str) -> tuple[int, str, str]:

@@ -30,7 +30,8 @@ from bot.learn.photos import Runs
 from bot.platforms import registry
 from bot.platforms.memory.adapter import MemoryPlatform
 from bot.platforms.memory.network import Fault, JournalEntry, Network, network_of
-from bot.platforms.memory.reply_modes import CANVAS, TEXT
+from bot.platforms.memory.reply_modes import CANVAS
+from bot.platforms.memory.text_limits import TEXT
 from bot.platforms.pacing import LedgerPacer
 from bot.service.app import App
 from bot.service.worker import AccountWorker, Rules

@@ -19,7 +19,7 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from bot.cli import app as cli
+from bot.cli.main import app as cli
 from bot.config import Settings
 from bot.core import errors
 from bot.platforms import registry

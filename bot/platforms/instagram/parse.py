@@ -12,8 +12,9 @@ from typing import Any
 
 import structlog
 
-from bot.core.captions import hashtags, mentions
 from bot.core.events import Author, Comment, Media, MediaKind, Place, Post, UserTag
+from bot.core.hashtags import hashtags
+from bot.core.mentions import mentions
 
 NAME = "instagram"
 _VIDEO = 2

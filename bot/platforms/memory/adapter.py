@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import TypeVar
 
 from bot.core import normal_form as text
-from bot.core.captions import hashtags, mentions
 from bot.core.errors import LoginRequired, Refused, TagechoError, TargetGone, TargetPrivate
 from bot.core.events import (
     Author,
@@ -23,9 +22,12 @@ from bot.core.events import (
     Receipt,
     Step,
 )
+from bot.core.hashtags import hashtags
+from bot.core.mentions import mentions
 from bot.platforms.base import Pacer
 from bot.platforms.memory.network import JournalEntry, Network
-from bot.platforms.memory.reply_modes import CANVAS, TEXT, WAYS
+from bot.platforms.memory.reply_modes import CANVAS, WAYS
+from bot.platforms.memory.text_limits import TEXT
 
 T = TypeVar("T")
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from bot.platforms.memory.text_limits import TEXT
 from bot.platforms.reply_modes import Idempotence, Mode, StepKind, Ways
-from bot.platforms.text_limit import TextLimit
 from models.images.canvas import Canvas
 
-TEXT = TextLimit(160)
 CANVAS = Canvas(width=640, tallest=1 / 2, widest=2.0, max_bytes=2_000_000, formats=("PNG",))
 REPLY = StepKind("reply", "write", Idempotence.TOKEN, image=True, text=TEXT, leaves="entry")
 

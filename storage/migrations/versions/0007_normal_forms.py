@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from alembic import op
 
 from bot.core import normal_form as text
-from bot.core.captions import hashtags, mentions
+from bot.core.hashtags import hashtags
+from bot.core.mentions import mentions
 from storage import texts
 from storage.derived import MAX_NAME
 from storage.tables import UtcDateTime

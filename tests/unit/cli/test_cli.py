@@ -113,7 +113,7 @@ def width(path: Path) -> int:
 def loaded_by(arguments: list[str], names: str) -> str:
     """Which of the named modules a verb has loaded when it ends, in a fresh interpreter."""
     program = (
-        "import sys; from bot.cli import main\n"
+        "import sys; from bot.cli.main import main\n"
         f"sys.argv = ['tagecho', *{arguments!r}]\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code, end.code\n"

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot import cli
+from bot.cli import main as cli
 from bot.core.printable import printable
 from bot.service.app import App
 from tests.datasets import put, settings_at

@@ -23,9 +23,10 @@ from sqlmodel import col, select
 
 from bot.config import Settings
 from bot.core.errors import NothingToDo, StorageError, UsageError
-from bot.dataset import export as exporting
 from bot.dataset import snapshots as frozen
-from bot.dataset.export import ExportOptions, Result, export, webdataset
+from bot.dataset.export import folder as exporting
+from bot.dataset.export import webdataset
+from bot.dataset.export.folder import ExportOptions, Result, export
 from bot.dataset.export.formats import FORMATS, Format
 from bot.dataset.export.imagefolder import ImageFolder
 from bot.flow.forget import forget
@@ -389,7 +390,7 @@ def test_a_lost_original_leaves_nothing(stored: Settings, tmp_path: Path) -> Non
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from bot.dataset.export import ExportOptions, export
+from bot.dataset.export.folder import ExportOptions, export
 from bot.dataset.export.formats import FORMATS, Format
 from bot.dataset.export.imagefolder import ImageFolder
 from tests.datasets import settings_at

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from bot.dataset import snapshots as frozen
-from bot.dataset.export import ExportOptions, export
+from bot.dataset.export.folder import ExportOptions, export
 from bot.dataset.export.formats import FORMATS
 from bot.service.app import opened
 from bot.verbs import datasets as names

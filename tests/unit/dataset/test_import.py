@@ -19,10 +19,10 @@ from sqlmodel import select
 
 from bot.config import Settings
 from bot.core.errors import NothingToDo, UsageError
-from bot.dataset.export import ExportOptions, export
 from bot.dataset.export.fields import DEFAULT
-from bot.dataset.importing import take
+from bot.dataset.export.folder import ExportOptions, export
 from bot.dataset.importing.exported import exported as exported_line
+from bot.dataset.importing.folder import take
 from bot.flow.forget import forget, forget_post
 from bot.platforms.instagram import sidecars
 from bot.service.app import opened

@@ -14,7 +14,7 @@ from PIL import Image as Pil
 
 from bot.learn import photos
 from bot.learn.photos import POSTS, START, Layout
-from bot.learn.process import Turn
+from bot.learn.replies_first import Turn
 from bot.learn.telling_hashtags import telling
 from bot.learn.training import IN_SERVICE, SCRATCH, LearningRecipe, commands
 from storage.blobs import BlobStore

@@ -153,7 +153,7 @@ def test_nothing_outlives_the_process_that_started_it() -> None:
     """However that ends."""
     program = (
         "import signal, subprocess, sys\n"
-        "from bot.learn.background import command\n"
+        "from bot.learn.low_priority import command\n"
         "argv = command(3, signal.SIGKILL, 'http.server', ['0'])\n"
         "print(subprocess.Popen(argv, stderr=-3, stdout=-3).pid, flush=True)\n"
         "signal.pause()\n"

@@ -340,7 +340,7 @@ def test_prompts_that_make_no_sense(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from bot import cli
+    from bot.cli import main as cli
 
     monkeypatch.chdir(tmp_path)
     Pil.fromarray(official.picture(48, 64)).save(tmp_path / "one.png")

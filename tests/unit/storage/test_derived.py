@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from sqlmodel import select
 
-from bot.core.captions import hashtags, mentions
 from bot.core.events import Post, UserTag
+from bot.core.hashtags import hashtags
+from bot.core.mentions import mentions
 from storage import dataset, datasets, labels, search
 from storage.database import Database
 from storage.dataset import Fetched

@@ -14,7 +14,7 @@ from PIL import Image as Pil
 
 from bot.config import Settings
 from bot.core.errors import ModelError, NothingToDo, UsageError
-from bot.dataset.evaluation import MaskSet, limited, tagged_photos
+from bot.dataset.evaluation_sets import MaskSet, limited, tagged_photos
 from bot.verbs import networks as weights
 from bot.verbs.evaluate import (
     BOX,

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image as Pil
 from sqlmodel import col, delete, func, select
 
-from bot import cli
+from bot.cli import main as cli
 from bot.config import Settings
 from bot.config.settings import Data
 from bot.core.clock import utc_now

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from bot.config import load
-from bot.core.captions import hashtags
 from bot.core.errors import ConfigError, UsageError
-from bot.dataset.export import ExportOptions, export
+from bot.core.hashtags import hashtags
+from bot.dataset.export.folder import ExportOptions, export
 from bot.service.app import App, opened
 from bot.verbs.datasets import create
 from bot.verbs.search import SearchQuery, find

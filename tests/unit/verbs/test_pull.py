@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from filelock import FileLock
 
-from bot import cli
+from bot.cli import main as cli
 from bot.config import Settings
 from bot.core.errors import ModelError, TargetGone, Unavailable, UsageError
 from bot.net.fetch import Fetcher

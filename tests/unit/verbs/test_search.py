@@ -19,7 +19,7 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image as Pil
 
-from bot import cli
+from bot.cli import main as cli
 from bot.config import Settings
 from bot.config.settings import Data
 from bot.core.errors import NothingToDo, UsageError

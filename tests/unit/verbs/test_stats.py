@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from bot import cli
+from bot.cli import main as cli
 from bot.config import Settings
 from bot.config.settings import Data
 from bot.core.errors import NothingToDo

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from bot.config import Settings, parse
-from bot.core.captions import hashtags
 from bot.core.errors import NothingToDo, UsageError
 from bot.core.events import Author, Post
+from bot.core.hashtags import hashtags
 from bot.verbs.suggest import suggest
 from storage import dataset, labels
 from storage.database import Database

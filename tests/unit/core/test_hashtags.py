@@ -1,4 +1,4 @@
-"""Hashtags and mentions in captions of any script."""
+"""Hashtags in captions of any script."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core import normal_form as text
-from bot.core.captions import hashtags, mentions, one_hashtag
+from bot.core.hashtags import hashtags, one_hashtag
 
 
 @pytest.mark.parametrize(
@@ -56,24 +56,6 @@ def test_hashtags(caption: str, expected: tuple[str, ...]) -> None:
     assert hashtags(caption) == expected
 
 
-@pytest.mark.parametrize(
-    ("caption", "expected"),
-    [
-        ("@ImageBot please", ("imagebot",)),
-        ("hi @a.b_c. and (@d)", ("a.b_c", "d")),
-        ("🌅@bot 你好@bot2 @bot", ("bot", "bot2")),
-        ("mail a@b.com or @@x", ()),
-        ("https://t.me/@no instagram.com/@no", ()),
-        ("@", ()),
-        ("@bot你好 @" + "x" * 31, ("bot",)),
-        ("＠wide", ("wide",)),
-        ("@bot's @bot, @other...", ("bot", "other")),
-    ],
-)
-def test_mentions(caption: str, expected: tuple[str, ...]) -> None:
-    assert mentions(caption) == expected
-
-
 @given(st.text(max_size=300))
 def test_any_text_gives_clean_tags(caption: str) -> None:
     tags = hashtags(caption)
@@ -82,9 +64,6 @@ def test_any_text_gives_clean_tags(caption: str) -> None:
         assert tag
         assert tag == unicodedata.normalize("NFC", tag) == text.hashtag(tag)
         assert not set(tag) & set("#＃ \n\t,.!?/")
-    for name in mentions(caption):
-        assert name.isascii()
-        assert name == name.lower()
 
 
 EMOJI = st.sampled_from("🎉❤☀👍🏽🇩🇪👩‍🚀1⃣Ⓜ\ufe0f\u200d#＃ｶﾞＡİΣß_é\u0301\u0338")
@@ -142,20 +121,4 @@ def test_long_captions_are_quick(piece: str) -> None:
     caption = (piece * 10_000)[:10_000]
     started = time.thread_time()
     hashtags(caption)
-    mentions(caption)
     assert time.thread_time() - started < 1.0  # a few milliseconds, unless something is quadratic
-
-
-@pytest.mark.parametrize(
-    ("caption", "expected"),
-    [
-        ("for @Ana@Example.ORG!", ("ana@example.org",)),
-        ("@ana@social.example.org. and @ben", ("ana@social.example.org", "ben")),
-        ("＠ana@example.org", ("ana@example.org",)),
-        ("mail ana@example.org", ()),
-        ("@ana@ben @ana@x @ana@-x.org", ()),
-        ("@ana@example.org@other.org", ()),
-    ],
-)
-def test_a_mention_keeps_its_server(caption: str, expected: tuple[str, ...]) -> None:
-    assert mentions(caption) == expected

@@ -1,4 +1,4 @@
-"""Hashtags and user names in a caption, in any script."""
+"""The hashtags of a caption, in any script."""
 
 from __future__ import annotations
 
@@ -6,14 +6,8 @@ import re
 import unicodedata
 
 from bot.core import normal_form as normal
+from bot.core.links import without_links
 
-# Possessive, so that a long caption cannot make it go back over the same text again and again.
-_URL = re.compile(r"(?:https?://|www\.)\S+|(?<![\w.-])[\w-]++\.[\w.-]++/\S*", re.IGNORECASE)
-# A server follows where names are given by servers: @ana@example.org
-_SERVER = r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,8}[A-Za-z]{2,63}"
-_NAME = re.compile(
-    rf"(?<![A-Za-z0-9_.@/])[@＠]([A-Za-z0-9_][A-Za-z0-9._]{{0,29}}(?:{_SERVER})?)(?![A-Za-z0-9_@])"
-)
 _JOINERS = "\u200c\u200d"  # Persian and Indic words and emoji are written with them
 _KEYCAP = "\u20e3"  # the frame around a figure
 _FIGURE = re.compile("[0-9]\ufe0f?\\Z")
@@ -35,7 +29,7 @@ def hashtags(caption: str) -> tuple[str, ...]:
     '#one#two' are two, and so does one right after a word of a script that is written without
     spaces.
     """
-    text = normal.usual_width(_URL.sub(" ", caption))
+    text = normal.usual_width(without_links(caption))
     found: dict[str, None] = {}
     end_of_last = start = -1
     while (start := text.find("#", start + 1)) >= 0:
@@ -60,16 +54,6 @@ def one_hashtag(text: str) -> str:
     strange = next((c for c in tag if not (_joins(c) or c in _JOINERS or c == _KEYCAP)), tag[:1])
     why = f": {strange!r} cannot stand in one" if strange else ": there is nothing in it"
     raise ValueError(f"is not a hashtag{why}")
-
-
-def mentions(caption: str) -> tuple[str, ...]:
-    """User names after '@', in order, each once, lower case, with their server where one is named.
-
-    Addresses of e-mail are none.
-    """
-    text = _URL.sub(" ", caption)
-    names = (match.group(1).rstrip(".").lower() for match in _NAME.finditer(text))
-    return tuple(dict.fromkeys(names))
 
 
 def _run(text: str, start: int) -> int:

@@ -1,7 +1,7 @@
 """Runs a module as a background process: low priority, the first to be killed when memory is short,
 and never longer than the process that started it.
 
-    python -m bot.learn.background NICE SIGNAL PARENT MODULE [ARGUMENT ...]
+    python -m bot.learn.low_priority NICE SIGNAL PARENT MODULE [ARGUMENT ...]
 
 SIGNAL (a number) is sent to it when its parent (a process id) dies, for any reason; on Linux.
 """
@@ -23,7 +23,7 @@ _OOM_FIRST = "800"  # of 1000: killed before the service, whose replies are more
 def command(nice: int, on_orphan: signal.Signals, module: str, arguments: list[str]) -> list[str]:
     """The command to start. Its parent is the *thread* that starts it: use one that stays alive."""
     numbers = [str(nice), str(int(on_orphan)), str(os.getpid())]
-    return [sys.executable, "-m", "bot.learn.background", *numbers, module, *arguments]
+    return [sys.executable, "-m", "bot.learn.low_priority", *numbers, module, *arguments]
 
 
 def step_back(nice: int) -> None:

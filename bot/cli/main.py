@@ -1,0 +1,147 @@
+"""The command line: options and printing; `bot.verbs` does the work.
+
+Heavy imports stand inside the commands, so that `--help` is fast.
+
+Data goes to stdout, messages to stderr. Exit codes are those of `bot.core.errors`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bot.cli import (
+    collect,
+    curate,
+    datasets,
+    demo,
+    doctor,
+    forget,
+    images,
+    learn,
+    login,
+    networks,
+    pause,
+    replies,
+    run,
+    search,
+    tracks,
+)
+from bot.cli.output import complain, echo, prepare_streams
+from bot.cli.verb import HELP, Quiet, Verbose, Verbs, remember
+from bot.core.errors import StorageError, TagechoError, UsageError
+
+# What a disk or its rights may answer to anybody; every other OSError is a mistake of ours.
+DISK = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR}
+    | {errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EMFILE, errno.ENFILE, errno.EFBIG}
+)
+
+
+def show_version(wanted: bool) -> None:
+    """Print it and end, without any verb."""
+    if wanted:
+        from importlib.metadata import version
+
+        echo(f"tagecho {version('tagecho')}")
+        raise typer.Exit
+
+
+app = Verbs(
+    name="tagecho",
+    no_args_is_help=True,
+    context_settings=HELP,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def tagecho(
+    ctx: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="The configuration file; also behind the verb."),
+    ] = None,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=show_version, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Listen to hashtags and profiles, build a dataset, answer with an image.
+
+    \b
+    tagecho demo     a network on this machine, and replies within a minute
+    tagecho check    check config.toml
+    tagecho run      run the service
+    """
+    remember(ctx, config)
+
+
+for verb in (
+    run.run,
+    demo.demo,
+    demo.rehearse,
+    doctor.check,
+    doctor.doctor,
+    pause.pause,
+    pause.resume,
+    login.login,
+    forget.forget,
+    learn.learn,
+    curate.curate,
+    curate.stats,
+    images.upscale,
+    images.segment,
+    images.compose,
+    collect.collect,
+    collect.suggest,
+    datasets.export,
+    search.search,
+):
+    app.command()(verb)
+app.command("import")(datasets.import_)
+app.add_typer(datasets.app, name="dataset")
+app.add_typer(datasets.snapshots, name="snapshot")
+app.add_typer(tracks.app, name="track")
+app.add_typer(replies.app, name="replies")
+app.add_typer(networks.models, name="models")
+app.add_typer(networks.labels, name="labels")
+
+
+def main() -> None:
+    """Entry point: turns what an operator can cause into a line on stderr and its exit code."""
+    prepare_streams()
+    try:
+        try:
+            app(prog_name="tagecho", standalone_mode=True)
+        finally:
+            sys.stdout.flush()  # notices here that the reader went away
+    except TagechoError as error:
+        complain(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # Python flushes again when it ends; without this it would print an error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except UnicodeEncodeError as error:
+        if error.reason != "surrogates not allowed":
+            raise
+        complain("an argument is not text in the encoding of this terminal")
+        sys.exit(UsageError.exit_code)
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        complain(f"{error.filename or 'disk'}: {error.strerror}")
+        sys.exit(StorageError.exit_code)
