@@ -8,7 +8,6 @@ Data goes to stdout, messages to stderr. Exit codes are those of `bot.core.error
 from __future__ import annotations
 
 import errno
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -122,26 +121,55 @@ def main() -> None:
     """Entry point: turns what an operator can cause into a line on stderr and its exit code."""
     prepare_streams()
     try:
+        code = _run()
+    finally:
+        give_up_streams()
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Do what the command line says; the exit code."""
+    try:
         try:
             app(prog_name="tagecho", standalone_mode=True)
         finally:
             sys.stdout.flush()  # notices here that the reader went away
     except TagechoError as error:
-        complain(error)
-        sys.exit(error.exit_code)
+        return _said(error, error.exit_code)
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
     except BrokenPipeError:
-        # Python flushes again when it ends; without this it would print an error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        return READER_GONE
+    except SystemExit as end:
+        # What was printed while the verb ran met the closed pipe in typer, which says 1 then.
+        return READER_GONE if isinstance(end.__context__, BrokenPipeError) else _number(end.code)
     except UnicodeEncodeError as error:
         if error.reason != "surrogates not allowed":
             raise
-        complain("an argument is not text in the encoding of this terminal")
-        sys.exit(UsageError.exit_code)
+        why = "an argument is not text in the encoding of this terminal"
+        return _said(why, UsageError.exit_code)
     except OSError as error:
         if error.errno not in DISK:
             raise
-        complain(f"{error.filename or 'disk'}: {error.strerror}")
-        sys.exit(StorageError.exit_code)
+        return _said(f"{error.filename or 'disk'}: {error.strerror}", StorageError.exit_code)
+    except Exception as error:
+        if not _of_decoder(error):
+            raise
+        return _said(error, TagechoError.exit_code)
+    return 0
+
+
+def _said(why: object, code: int) -> int:
+    complain(why)
+    return code
+
+
+def _number(code: str | int | None) -> int:
+    return code if isinstance(code, int) else 0 if code is None else 1
+
+
+def _of_decoder(error: Exception) -> bool:
+    """Whether pictures could not be read just now. Asked only when something failed: heavy."""
+    from models.images.decoder import DecoderUnavailable
+
+    return isinstance(error, DecoderUnavailable)

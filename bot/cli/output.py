@@ -5,21 +5,45 @@ JSON is UTF-8 always. Text for people is in the terminal's encoding; what that l
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import sys
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 from bot.core.printable import printable
 from bot.core.voice import VOICE
 
 
 def prepare_streams() -> None:
+<<<<<<< HEAD
     """Characters that the terminal's encoding lacks are spelled out instead of an error."""
     VOICE.loudness = 0
+=======
+    """Characters that the terminal's encoding lacks are spelled out instead of an error; what a
+    closed stream is told is lost."""
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
+>>>>>>> e1ec312 (Pictures that cannot be read now are one line; 141 whatever was printed)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def give_up_streams() -> None:
+    """Nothing more is printed. What a stream did not take is lost: Python would try again when it
+    ends, print an error, and end with a code of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with _nowhere() as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def echo(text: object) -> None:
@@ -28,6 +52,7 @@ def echo(text: object) -> None:
 
 
 def say(text: object) -> None:
+<<<<<<< HEAD
     """A message on stderr; not with -q."""
     if not VOICE.quiet:
         complain(text)
@@ -36,6 +61,11 @@ def say(text: object) -> None:
 def complain(text: object) -> None:
     """What went wrong, on stderr."""
     print(printable(text, lines=True), file=sys.stderr)
+=======
+    """A message on stderr; lost when nobody can be told."""
+    with contextlib.suppress(OSError):
+        print(printable(text, lines=True), file=sys.stderr)
+>>>>>>> e1ec312 (Pictures that cannot be read now are one line; 141 whatever was printed)
 
 
 def counted(number: int, thing: str) -> str:

@@ -1,5 +1,6 @@
 """The process that decodes strangers' bytes for `models.images.decoder`; it knows nothing else.
 
+First it says on standard output that it is ready; what ends it before was no picture.
 On standard input, again and again: two lengths, a JSON object (the arguments of `codec.decode`) and
 the bytes. On standard output: two lengths, a JSON object, and the pixels (and the alpha) as bytes.
 It ends when its input does, and by a signal when a picture takes more processor time than allowed.
@@ -21,6 +22,7 @@ from models.base import ImageRejected
 from models.images.codec import Decoded, decode
 
 LENGTHS = struct.Struct("<QQ")  # of the JSON, of what follows it
+READY = b"+"
 _OOM_FIRST = "800"  # of 1000: before the service, which can start another child
 
 
@@ -30,6 +32,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _bound_memory(memory)
     source, target = sys.stdin.buffer, sys.stdout.buffer
+    target.write(READY)
+    target.flush()
     while head := source.read(LENGTHS.size):
         options, size = LENGTHS.unpack(head)
         arguments = json.loads(source.read(options))

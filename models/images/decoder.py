@@ -25,7 +25,7 @@ import numpy as np
 
 import models
 from models.base import ImageRejected
-from models.images.child import LENGTHS
+from models.images.child import LENGTHS, READY
 from models.images.codec import Decoded
 
 CPU_SECONDS = 20  # fifty million pixels of the slowest format take four
@@ -35,6 +35,7 @@ MEMORY_PER_PIXEL = 11  # an RGB picture in Pillow (4), its array (3), and what a
 ATTEMPTS = 2  # a child that somebody else ended may have been ended by chance
 PROCESSES = max(1, min(2, os.cpu_count() or 1))
 
+NO_PROCESS = "there is no process to read pictures"
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from models.images.child import main; main()"
 _ROOT = str(Path(models.__file__).parents[1])
 # One thread each, and one heap: what threads only reserve would count as memory.
@@ -42,7 +43,10 @@ _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARE
 
 
 class DecoderUnavailable(Exception):
-    """The picture was neither read nor rejected: the program ends, or no process can be made."""
+    """The picture was neither read nor rejected: the program ends, or no process can be made.
+
+    It may be tried again: nothing was learnt about the picture.
+    """
 
 
 class _Interrupted(Exception):
@@ -148,7 +152,7 @@ class _Child:
     def __init__(self, seconds: int, memory: int) -> None:
         self.memory = memory
         self._seconds = seconds
-        self._killed = self._asked = False
+        self._killed = self._asked = self._started = False
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own command line, no shell
                 [sys.executable, "-P", "-c", _START, _ROOT, str(seconds), str(memory)],
@@ -159,7 +163,7 @@ class _Child:
                 process_group=0,  # Ctrl-C is for us
             )
         except OSError as error:
-            raise DecoderUnavailable(str(error)) from error
+            raise DecoderUnavailable(f"{NO_PROCESS}: {error.strerror}") from error
 
     @property
     def ready(self) -> bool:
@@ -170,6 +174,7 @@ class _Child:
         deadline = time.monotonic() + wall_seconds
         self._asked = True
         try:
+            self._await_start(deadline)
             text = json.dumps(arguments).encode()
             self._write(LENGTHS.pack(len(text), len(data)) + text)
             self._write(data)
@@ -195,6 +200,21 @@ class _Child:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
+
+    def _await_start(self, deadline: float) -> None:
+        """Raises DecoderUnavailable when it comes to an end before any picture is read."""
+        if self._started:
+            return
+        try:
+            self._read(len(READY), deadline)
+        except TimeoutError:
+            raise DecoderUnavailable(f"{NO_PROCESS}: it does not start") from None
+        except EOFError:
+            error = self._died()
+            if isinstance(error, ImageRejected):
+                error = DecoderUnavailable(f"{NO_PROCESS}: it ended at once ({error.detail})")
+            raise error from None
+        self._started = True
 
     def _decoded(self, facts: dict[str, Any], deadline: float) -> Decoded | None:
         if "rejected" in facts:

@@ -21,6 +21,7 @@ from bot.config import load
 from bot.core.normal_form import username
 from bot.platforms.instagram.kinds import Remote
 from models.compose.styles import styles
+from models.images import decoder
 from storage import retractions
 from storage.database import Database
 from storage.tables import AuthorName, AuthorRow, Control, Reply, ReplyState, ReplyStep, StepState
@@ -148,9 +149,13 @@ def test_no_command_shows_help_with_examples(tagecho: Run) -> None:
     assert result.out.index("tagecho demo ") < result.out.index("Commands:")
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["met at the end", "met while it prints"])
 @pytest.mark.parametrize("arguments", [["replies", "list", "--json"], ["check", "--json"]])
-def test_a_reader_that_leaves_is_no_error_to_report(config: Path, arguments: list[str]) -> None:
-    environ = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+def test_a_reader_that_leaves_is_no_error_to_report(
+    config: Path, arguments: list[str], unbuffered: str
+) -> None:
+    """Whoever notices, after however much output, the exit code is the same."""
+    environ = os.environ | {"PYTHONUNBUFFERED": unbuffered}
     with subprocess.Popen(
         [sys.executable, "-m", "bot", *arguments],
         cwd=ROOT,
@@ -695,6 +700,33 @@ def test_a_full_disk_is_one_line(tagecho: Run, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("bot.verbs.stats.collect", full)
     done = tagecho("stats")
     assert (done.code, done.err) == (10, "/data/x: No space left on device\n")
+
+
+@pytest.mark.parametrize("verb", ["segment", "upscale", "compose", "import", "search"])
+def test_pictures_that_cannot_be_read_now_are_one_line(
+    tagecho: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """No process for them can be made: nothing is wrong with the pictures."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    photo(folder / "1.jpg")
+    sidecar = {"category": "instagram", "post_id": "1", "post_shortcode": "C", "owner_id": "7"}
+    sidecar |= {"username": "ann", "date": "2026-01-31 12:00:01", "num": 1, "extension": "jpg"}
+    (folder / "1.jpg.json").write_text(json.dumps(sidecar))
+    arguments: dict[str, list[str | Path]] = {
+        "import": [folder, "--dataset", "old"],
+        "search": ["--image", folder / "1.jpg"],
+    }
+    options = arguments.get(verb, [folder / "1.jpg", "--out", tmp_path / "out"])
+    decoder.shared.stop()
+    decoder.shared.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(decoder, "_START", "raise SystemExit(1)")
+        done = tagecho(verb, *options)
+    assert done.code == 1
+    *_, last = done.err.splitlines()
+    assert "there is no process to read pictures" in last
+    assert "Traceback" not in done.err
 
 
 def test_a_mistake_of_ours_is_not_blamed_on_the_disk(

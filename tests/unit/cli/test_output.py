@@ -126,6 +126,32 @@ def test_an_argument_that_is_no_text(stored: Path) -> None:
         assert len(done.stderr.splitlines()) <= 5 and b"Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("number", [1, 2], ids=["stdout", "stderr"])
+def test_a_stream_that_is_closed_changes_nothing(stored: Path, number: int) -> None:
+    command = [sys.executable, "-m", "bot", "stats", "--config", str(stored)]
+    program = f"import os; os.close({number}); os.execv({sys.executable!r}, {command!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no Linux")
+def test_output_onto_a_full_disk(stored: Path) -> None:
+    with Path("/dev/full").open("w", encoding="ascii") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "bot", "stats", "--config", str(stored)],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (10, b"disk: No space left on device\n")
+
+
 def test_one_module_prints() -> None:
     """Every other one would have to remember what `bot.cli.output` does."""
     found = [

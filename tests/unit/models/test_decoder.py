@@ -85,6 +85,11 @@ def test_an_image_that_costs_hours_is_given_up(decoder: Decoder) -> None:
 
 def test_a_child_that_says_nothing_is_given_up() -> None:
     decoder = Decoder(1, wall_seconds=0.0)
+    with pytest.raises(DecoderUnavailable, match="does not start"):
+        decoder.decode(picture())
+    decoder._wall_seconds = PATIENCE
+    decoder.decode(picture())
+    decoder._wall_seconds = 0.0
     assert refusal(decoder, picture()) == "too-costly"
     decoder.stop()
 
@@ -139,6 +144,27 @@ def test_a_child_that_dies_is_replaced(decoder: Decoder) -> None:
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     assert decoder.decode(picture()).format == "JPEG"
     assert pids(decoder) != [pid]
+
+
+@pytest.mark.parametrize("start", ["raise MemoryError", "raise SystemExit(0)"])
+def test_a_child_that_cannot_start_blames_no_picture(
+    start: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine without memory, or half an installation: nothing was learnt about the picture."""
+    starved = Decoder(1)
+    monkeypatch.setattr("models.images.decoder._START", start)
+    with pytest.raises(DecoderUnavailable, match="no process to read pictures"):
+        starved.decode(picture())
+    monkeypatch.undo()
+    assert starved.decode(picture()).format == "JPEG"
+    starved.stop()
+
+
+def test_no_process_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    starved = Decoder(1)
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(DecoderUnavailable, match="no process to read pictures: No such file"):
+        starved.decode(picture())
 
 
 def test_stopping_ends_what_is_being_decoded() -> None:
