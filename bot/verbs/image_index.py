@@ -147,8 +147,8 @@ class ImageIndex:
         """A new folder, complete before it gets its name; the former one serves until then."""
         if len(names) < LEAST:
             raise NothingToDo(
-                f"{len(names)} of the stored images have a vector, {LEAST} are needed: "
-                "tagecho search --rebuild"
+                f"{len(names)} of the stored images have a vector, and a search by image "
+                f"needs {LEAST}"
             )
         step = max(1, len(names) // SAMPLE)
         sample = np.concatenate([found for _, found in self._stored(names[::step])])

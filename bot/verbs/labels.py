@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -117,25 +119,39 @@ def _seen(app: App, eye: Eye, posts: list[TaggedPost], summary: LabelSummary) ->
 
 
 def embed(
-    app: App, eye: Eye, posts: list[TaggedPost], seen: set[str], summary: LabelSummary
-) -> None:
-    """Store the vectors of images that are not in `seen`, batch by batch, and add them to it."""
+    app: App,
+    eye: Eye,
+    posts: list[TaggedPost],
+    seen: set[str],
+    summary: LabelSummary,
+    seconds: float | None = None,
+) -> int:
+    """Store the vectors of images that are not in `seen`, batch by batch, and add them to it.
+
+    After `seconds`, the image in hand is the last one. Returns how many were not looked at.
+    """
     images = dict.fromkeys(image for post in posts for image in post.images)
     missing = [image for image in images if image not in seen]
+    ends = math.inf if seconds is None else time.monotonic() + seconds
+    looked = 0
     batch: Vectors = {}
     try:
         for sha256 in progress(missing, "images"):
+            looked += 1
             try:
                 image = _decoded(app, sha256)
             except (ImageRejected, StorageError) as error:
                 summary.unreadable.append(str(error))
-                continue
-            batch[sha256] = _finite(eye(image).embedding, sha256)
+            else:
+                batch[sha256] = _finite(eye(image).embedding, sha256)
             if len(batch) == BATCH:
                 _keep(app, eye.version, batch, seen, summary)
                 batch = {}
+            if time.monotonic() >= ends:
+                break
     finally:  # nothing that was computed is lost, also after Ctrl-C
         _keep(app, eye.version, batch, seen, summary)
+    return len(missing) - looked
 
 
 def _decoded(app: App, sha256: str) -> Image:

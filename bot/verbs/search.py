@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,6 +25,8 @@ from models.resemblance import nonsense
 from storage import dataset, labels, search, texts
 from storage.search import Filters
 from storage.tables import AuthorRow, MediaRow, MediaState, PostHashtag, PostRow
+
+BUILD_SECONDS = 60.0  # what a search by image spends on vectors that are missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +64,11 @@ class Rebuilt:
 
 
 def find(settings: Settings, wanted: SearchQuery) -> SearchResult:
-    """Raises UsageError for an unreadable image or an unknown author, NothingToDo if no stored
-    image has a vector, ModelError."""
+    """Vectors that a search by image needs are computed first, for `BUILD_SECONDS` at most.
+
+    Raises UsageError for an unreadable image or an unknown author, NothingToDo if too few stored
+    images have a vector, ModelError.
+    """
     found = SearchResult()
     with opened(settings) as app:
         terms = search.parse(wanted.text)
@@ -77,18 +84,36 @@ def find(settings: Settings, wanted: SearchQuery) -> SearchResult:
                 return found
         segmenter = ServingStages(settings).segmenter()
         embedding = _embedding(segmenter, wanted.image, settings)
+        found.without_vector, remark = _compute_missing(app, segmenter)
         index = _index(app, segmenter)
-        index.sync()
+        try:
+            index.sync()
+        except NothingToDo as error:
+            raise NothingToDo("; ".join(filter(None, (str(error), remark)))) from None
         alike = index.similar(embedding, wanted.limit, terms, filters)
         with app.database.read() as session:
             shown = [(one.post, one.cosine, one.sha256) for one in alike]
             found.rows = _rows(session, app, shown)
-            found.without_vector = len(_pictures(session)) - len(index.index or ())
-    if found.without_vector > 0:
-        found.remarks.append(
-            f"{found.without_vector} stored images have no vector yet: tagecho search --rebuild"
-        )
+    if remark:
+        found.remarks.append(remark)
     return found
+
+
+def _compute_missing(app: App, segmenter: Segmenter) -> tuple[int, str]:
+    """How many images still have no vector when the time is over, and what to do about them."""
+    with app.database.read() as session:
+        tagged = labels.tagged_posts(session, app.optouts)
+        seen = labels.embedded_names(session, segmenter.version)
+    summary, began = LabelSummary(segmenter.version), time.monotonic()
+    left = embed(app, segmenter, tagged, seen, summary, BUILD_SECONDS)
+    if not left:
+        return 0, ""
+    each = (time.monotonic() - began) / (summary.embedded + len(summary.unreadable))
+    minutes = math.ceil(left * each / 60)
+    return left, (
+        f"{left} stored images have no vector yet: `tagecho search --rebuild` computes them, in "
+        f"about {minutes} min"
+    )
 
 
 def settle(settings: Settings) -> bool:
@@ -154,11 +179,6 @@ def _author(session: Session, wanted: SearchQuery) -> tuple[str, str]:
         if user_id := dataset.one_author(session, one, name):
             return one, user_id
     raise UsageError(f"no collected person has the name {wanted.author!r}")
-
-
-def _pictures(session: Session) -> set[str]:
-    stored = select(MediaRow.sha256).where(MediaRow.state == MediaState.STORED).distinct()
-    return {sha256 for sha256 in session.exec(stored) if sha256}
 
 
 def _rows(

@@ -18,6 +18,7 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 from PIL import Image as Pil
+from sqlalchemy import delete
 
 from bot.cli import main as cli
 from bot.config import Settings
@@ -34,7 +35,7 @@ from storage.database import Database
 from storage.dataset import Fetched
 from storage.forget import forget
 from storage.search import Filters
-from storage.tables import MediaState
+from storage.tables import Embedding, MediaState
 from tests.databases import NOW, make_post
 from tests.paths import ROOT
 
@@ -147,7 +148,7 @@ def test_what_was_forgotten_goes_from_every_cache_at_once(
 
 
 def test_too_few_vectors(database: Database, tmp_path: Path) -> None:
-    with pytest.raises(NothingToDo, match="--rebuild"):
+    with pytest.raises(NothingToDo, match="needs"):
         made(database, tmp_path)
     fill(database, 5)
     with pytest.raises(NothingToDo, match="5 of the stored"):
@@ -268,6 +269,24 @@ def test_a_photo_finds_itself_and_noise_finds_nothing(photos: Settings, tmp_path
     for n, picture in enumerate(noise):
         path = as_file(picture.astype(np.uint8), tmp_path / "noise.png")
         assert find(photos, SearchQuery(image=path)).rows == [], n
+
+
+def test_a_search_by_image_computes_what_it_needs(
+    photos: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has to know of an index first; what takes long is said, and how long."""
+    path = as_file(crops()["coffee0"], tmp_path / "query.png")
+    with opened(photos) as app, app.database.write() as session:
+        session.exec(delete(Embedding))
+    shutil.rmtree(photos.data.dir / "search")
+    monkeypatch.setattr("bot.verbs.search.BUILD_SECONDS", 0.0)
+    why = r"^1 of .* needs \d+; 23 stored images .*--rebuild.* computes them, in about 1 min$"
+    with pytest.raises(NothingToDo, match=why):
+        find(photos, SearchQuery(image=path, limit=3))
+    monkeypatch.undo()
+    found = find(photos, SearchQuery(image=path, limit=3))
+    assert found.remarks == []
+    assert found.rows[0]["url"].endswith("/coffee0/")
 
 
 def test_without_the_pictures_of_nothing_noise_would_be_found(photos: Settings) -> None:
