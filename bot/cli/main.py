@@ -31,7 +31,7 @@ from bot.cli import (
     search,
     tracks,
 )
-from bot.cli.output import complain, echo, prepare_streams
+from bot.cli.output import complain, echo, give_up_streams, prepare_streams
 from bot.cli.verb import HELP, Quiet, Verbose, Verbs, remember
 from bot.core.errors import StorageError, TagechoError, UsageError
 
@@ -50,6 +50,8 @@ def show_version(wanted: bool) -> None:
         echo(f"tagecho {version('tagecho')}")
         raise typer.Exit
 
+
+READER_GONE = 141  # as a shell says of who ends by SIGPIPE
 
 app = Verbs(
     name="tagecho",

@@ -18,14 +18,10 @@ from bot.core.voice import VOICE
 
 
 def prepare_streams() -> None:
-<<<<<<< HEAD
-    """Characters that the terminal's encoding lacks are spelled out instead of an error."""
-    VOICE.loudness = 0
-=======
     """Characters that the terminal's encoding lacks are spelled out instead of an error; what a
     closed stream is told is lost."""
+    VOICE.loudness = 0
     sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
->>>>>>> e1ec312 (Pictures that cannot be read now are one line; 141 whatever was printed)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -52,20 +48,15 @@ def echo(text: object) -> None:
 
 
 def say(text: object) -> None:
-<<<<<<< HEAD
     """A message on stderr; not with -q."""
     if not VOICE.quiet:
         complain(text)
 
 
 def complain(text: object) -> None:
-    """What went wrong, on stderr."""
-    print(printable(text, lines=True), file=sys.stderr)
-=======
-    """A message on stderr; lost when nobody can be told."""
+    """What went wrong, on stderr; lost when nobody can be told."""
     with contextlib.suppress(OSError):
         print(printable(text, lines=True), file=sys.stderr)
->>>>>>> e1ec312 (Pictures that cannot be read now are one line; 141 whatever was printed)
 
 
 def counted(number: int, thing: str) -> str:
