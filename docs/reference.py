@@ -1,10 +1,11 @@
-"""Writes docs/reference.md, and the table of exit codes in README.md, from the code.
+"""Writes docs/reference.md, the exit codes in README.md, and config.toml, from the code.
 
     .venv/bin/python docs/reference.py
 
-Every fact has its source elsewhere: the help texts of `bot.cli`, the comments of config.toml, the
-docstrings of `bot.core.errors`, the metrics of `bot.service.observe`, the comments at the members
-of enumerations, and the calls that log. tests/unit/test_docs.py fails when a page is out of date.
+Every fact has its source elsewhere: the help texts of `bot.cli`, the comments of
+bot/config/template.toml (config.toml is a copy of it), the docstrings of `bot.core.errors`, the
+metrics of `bot.service.observe`, the comments at the members of enumerations, and the calls that
+log. tests/unit/test_docs.py fails when a page is out of date.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 import typer
 
 from bot.cli.main import app
+from bot.config.initial import example
 from bot.config.settings import SECTIONS
 from bot.core import errors
 from bot.core.events import TrackKind
@@ -73,7 +75,7 @@ class Event:
 
 def page() -> str:
     """The whole reference."""
-    config = (ROOT / "config.toml").read_text(encoding="utf-8")
+    config = example()
     parts = [
         _HEAD,
         "## Verbs\n\nData goes to stdout, messages go to stderr. `TAGECHO_CONFIG` can name the\n"
@@ -82,10 +84,11 @@ def page() -> str:
         *verbs(),
         "## Configuration keys\n",
         "The environment can set every key except those of `tracks`, and wins over the file:\n"
-        "`TAGECHO_REPLIES__PER_DAY=5`. Secrets come from the environment only:\n"
+        "`TAGECHO_REPLIES__PER_DAY=5`. Secrets never stand in it:\n"
         "`accounts.NAME.password` and `accounts.NAME.totp_secret`, as the value of\n"
         "`TAGECHO_ACCOUNTS__NAME__PASSWORD` or as a path in\n"
-        "`TAGECHO_ACCOUNTS__NAME__PASSWORD_FILE`.\n",
+        "`TAGECHO_ACCOUNTS__NAME__PASSWORD_FILE`, or from the folder `secrets` beside the file:\n"
+        "`secrets/NAME.password`.\n",
         *table(("key", "value in `config.toml`", "meaning", "an edit is in force"), keys(config)),
         "## Exit codes\n",
         *exit_codes(),
@@ -356,4 +359,5 @@ def _first_line(thing: Any) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    (ROOT / "config.toml").write_text(example(), encoding="utf-8")
     README.write_text(readme(README.read_text(encoding="utf-8")), encoding="utf-8")

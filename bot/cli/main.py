@@ -22,6 +22,7 @@ from bot.cli import (
     doctor,
     forget,
     images,
+    init,
     learn,
     login,
     networks,
@@ -82,6 +83,7 @@ def tagecho(
 
     \b
     tagecho demo     a network on this machine, and replies within a minute
+    tagecho init     write config.toml
     tagecho check    check config.toml
     tagecho run      run the service
     """
@@ -89,6 +91,7 @@ def tagecho(
 
 
 for verb in (
+    init.init,
     run.run,
     demo.demo,
     demo.rehearse,

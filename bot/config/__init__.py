@@ -4,7 +4,9 @@ settings.py   the sections and their keys, and which are live; load, parse
 changes.py    what differs between two files, and what of it a running service adopts
 fields.py     the types of the service's own keys; shared ones are in bot.schema
 values.py     quiet hours, thresholds
-source.py     the file with the environment over it
+source.py     the file with the environment over it, and the secrets
+initial.py    the first configuration, from template.toml, which explains every key
+unwise.py     what is legal, and to be warned of
 lines.py      where every key stands in the file
 tracks.py     edits [[tracks]] in place
 """

@@ -7,6 +7,7 @@ the file only. Names without a double underscore (TAGECHO_CONFIG) are no keys an
 from __future__ import annotations
 
 import logging
+import os
 import re
 import stat
 import tomllib
@@ -22,6 +23,7 @@ from bot.platforms import registry
 from bot.schema.problems import Origin, Path, Problem, did_you_mean, key_name, origin_of
 
 PREFIX = "TAGECHO_"
+SECRETS = "secrets"  # the folder beside the file; `secrets/main.password`
 
 _MOUNTED_SECRETS = File("/run/secrets")  # the container engine sets their mode
 _LINE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
@@ -80,7 +82,22 @@ def parse_source(
     _refuse_secrets(source)
     wanted = environ if secrets else {k: v for k, v in environ.items() if not _is_secret(k)}
     _overlay(source, path.parent, wanted)
+    if secrets:
+        _secrets_beside(source, path.parent / SECRETS)
     return source
+
+
+def _secrets_beside(source: Source, folder: File) -> None:
+    """`secrets/main.password` beside the file: of what the environment does not say."""
+    accounts = source.data.get("accounts")
+    for name, account in accounts.items() if isinstance(accounts, dict) else ():
+        for secret in registry.secret_names() if isinstance(account, dict) else ():
+            keys, file = ("accounts", name, secret), folder / f"{name}.{secret}"
+            if secret not in account and os.path.lexists(file):
+                origin = Origin(str(file))
+                value = _content(source, keys, file, origin)
+                if value is not None:
+                    _put(source, keys, value, origin)
 
 
 def _origins(text: str) -> dict[Path, Origin]:
@@ -183,8 +200,11 @@ def _secret(
         return None
     if not environ[variable]:
         return None
+    return _content(source, keys, folder / File(environ[variable]), origin)
+
+
+def _content(source: Source, keys: tuple[str, ...], file: File, origin: Origin) -> str | None:
     try:
-        file = folder / File(environ[variable])
         mode = file.stat().st_mode
         text = file.read_text(encoding="utf-8-sig")  # editors put a mark before it
     except OSError as error:
@@ -194,7 +214,7 @@ def _secret(
         source.complain(keys, "the secret file is not UTF-8 text", origin)
         return None
     if mode & (stat.S_IRWXG | stat.S_IRWXO) and _MOUNTED_SECRETS not in file.parents:
-        log.warning("%s: %s can be read by other users; chmod 600 it", variable, file)
+        log.warning("%s: %s can be read by other users; chmod 600 it", key_name(keys), file)
     text = text.removesuffix("\n").removesuffix("\r")
     if not text:
         source.complain(keys, "the secret file is empty", origin)

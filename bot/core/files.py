@@ -31,6 +31,15 @@ def replacing(path: Path, prefix: str = "") -> Iterator[BinaryIO]:
     _sync_folder(path.parent)
 
 
+def write_open(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, with the permissions of any new file. Raises OSError."""
+    umask = os.umask(0)
+    os.umask(umask)
+    with replacing(path) as file:
+        file.write(data)
+        os.fchmod(file.fileno(), 0o666 & ~umask)
+
+
 def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:

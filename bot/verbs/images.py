@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ import numpy as np
 
 from bot.config import Settings
 from bot.core.errors import ModelError, NothingToDo, UsageError
-from bot.core.files import replacing
+from bot.core.files import write_open
 from bot.flow.render import enlarged
 from bot.platforms import registry
 from bot.service.app import ServingStages
@@ -131,7 +130,7 @@ def _run(
         try:
             data = source.read_bytes()
             image = decode(data, max_pixels=settings.limits.max_pixels)
-            _write(target, work(image))
+            write_open(target, work(image))
         except (ImageRejected, ModelError, OSError) as error:
             report.failed.append((source, str(error)))
         else:
@@ -161,12 +160,3 @@ def _free_name(source: Path, suffix: str, taken: set[str]) -> str:
         name = f"{source.stem}-{number}{suffix}"
     taken.add(name.casefold())
     return name
-
-
-def _write(target: Path, data: bytes) -> None:
-    """Write a file completely or not at all, with the permissions of a new file."""
-    umask = os.umask(0)
-    os.umask(umask)
-    with replacing(target) as file:
-        file.write(data)
-        os.fchmod(file.fileno(), 0o666 & ~umask)

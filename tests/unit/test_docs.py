@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from bot.cli.main import app as cli
 from bot.config import Settings
+from bot.config.initial import example
 from bot.core import errors
 from bot.platforms import registry
 from bot.service.observe import REGISTRY
@@ -53,6 +54,7 @@ def test_the_written_pages_are_up_to_date(reference: ModuleType) -> None:
     """Else: .venv/bin/python docs/reference.py"""
     assert reference.page() == REFERENCE
     assert reference.readme(README) == README
+    assert example() == (ROOT / "config.toml").read_text(encoding="utf-8")
 
 
 def test_every_verb_and_option_is_explained(reference: ModuleType) -> None:

@@ -603,6 +603,25 @@ def test_a_secret_set_twice(write: Write, tmp_path: Path) -> None:
     assert str(raised.value) == expected
 
 
+def test_secrets_beside_the_file(write: Write, tmp_path: Path) -> None:
+    """Used where the environment says nothing; it wins, and a verb without secrets reads none."""
+    file = tmp_path / "secrets" / "main.password"
+    file.parent.mkdir(mode=0o700)
+    file.write_text(f"{SECRET}\n", encoding="utf-8")
+    file.chmod(0o600)
+    path, variable = write(CONTRACT), "TAGECHO_ACCOUNTS__MAIN__PASSWORD"
+    for environ, expected in ({}, SECRET), ({variable: "other"}, "other"), ({variable: ""}, SECRET):
+        password = load(path, environ).accounts["main"].password
+        assert password is not None
+        assert password.get_secret_value() == expected
+    assert load(path, {}, secrets=False).accounts["main"].password is None
+    file.write_text("\n", encoding="utf-8")
+    assert load(path, {}, secrets=False).accounts["main"].password is None
+    with pytest.raises(ConfigError) as raised:
+        load(path, {})
+    assert str(raised.value) == f"{file}: accounts.main.password: the secret file is empty"
+
+
 @pytest.mark.parametrize("line_end", [b"", b"\r\n"])
 def test_the_mark_that_some_editors_write_is_no_part_of_a_secret(
     write: Write, tmp_path: Path, line_end: bytes

@@ -1,0 +1,139 @@
+"""`tagecho init`: the first configuration, asked for on a terminal or said by options."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bot.config import load
+from bot.config.initial import example
+from bot.core.events import TrackKind
+from tests.command import Run
+from tests.paths import ROOT
+from tests.waiting import PATIENCE
+
+
+@pytest.fixture
+def tagecho(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_logging: None, tagecho: Run
+) -> Run:
+    """In an empty folder, with nothing of the shell's."""
+    for name in [name for name in os.environ if name.startswith("TAGECHO_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tagecho
+
+
+def test_by_options(tagecho: Run, tmp_path: Path) -> None:
+    done = tagecho(
+        *("init", "--username", "My.Bot", "--account", "second", "--opt-in", "#tintme"),
+        *("--track", "#Sunset", "--track", "@some.name"),
+    )
+    assert (done.code, done.out) == (0, "")
+    assert done.err.splitlines()[-1] == "next: tagecho check"
+    settings = load(tmp_path / "config.toml", {})
+    assert settings.accounts["second"].username == "my.bot"
+    assert [(track.kind, track.name) for track in settings.tracks] == [
+        (TrackKind.HASHTAG, "sunset"),
+        (TrackKind.PROFILE, "some.name"),
+    ]
+    assert settings.replies.opt_in_hashtags == ("tintme",)
+    text = (tmp_path / "config.toml").read_text(encoding="utf-8")
+    assert "TAGECHO_ACCOUNTS__SECOND__PASSWORD" in text
+    comments = [line for line in example().splitlines() if line.startswith("# ---")]
+    assert [line for line in text.splitlines() if line.startswith("# ---")] == comments
+    assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
+    assert tagecho("check").code == 0
+
+
+def test_without_tracks_it_is_right_as_well(tagecho: Run, tmp_path: Path) -> None:
+    done = tagecho("init", "--username", "bot", "--config", "sub folder/c.toml")
+    assert done.err.splitlines()[-1] == "next: tagecho check --config 'sub folder/c.toml'"
+    assert load(tmp_path / "sub folder" / "c.toml", {}).tracks == ()
+
+
+def test_a_file_that_is_there_is_kept(tagecho: Run, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("# mine\n", encoding="utf-8")
+    assert tagecho("init", "--username", "bot").code == 2
+    assert (tmp_path / "config.toml").read_text(encoding="utf-8") == "# mine\n"
+    assert tagecho("init", "--username", "bot", "--force").code == 0
+    assert load(tmp_path / "config.toml", {}).accounts["main"].username == "bot"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "--username"),
+        (["--username", "a b"], "a b"),
+        (["--username", "bot", "--track", "sunset"], "#name"),
+        (["--username", "bot", "--track", "#a b"], "a b"),
+        (["--username", "bot", "--platform", "instagran"], "did you mean"),
+        (["--username", "bot", "--account", "My Bot"], "a-z"),
+        (["--username", "b/ot"], "user name"),
+    ],
+)
+def test_what_is_wrong_is_said_and_nothing_is_written(
+    tagecho: Run, tmp_path: Path, words: list[str], said: str
+) -> None:
+    done = tagecho("init", *words)
+    assert (done.code, said in done.err) == (2, True), done.err
+    assert len(done.err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_secrets_that_others_may_enter_is_closed(tagecho: Run, tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir(mode=0o755)
+    assert tagecho("init", "--username", "bot").code == 0
+    assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
+
+
+def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
+    """User name, tracks, password: the last is not echoed, and lands in a file of mode 0600."""
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("TAGECHO_")}
+    environ["PYTHONPATH"] = str(ROOT)
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "bot", "init"],
+        cwd=tmp_path,
+        env=environ,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        shown = ""
+        for question, answer in (
+            ("User name", "my.bot"),
+            ("Collect", "#dusk"),
+            ("Password", "s3cr"),
+        ):
+            shown += _until(ours, question)
+            os.write(ours, f"{answer}\n".encode())
+        shown += _until(ours, "next: tagecho check")
+        assert process.wait(PATIENCE) == 0
+    os.close(ours)
+    assert "s3cr" not in shown
+    main = load(tmp_path / "config.toml", {}).accounts["main"]
+    assert main.username == "my.bot"
+    assert main.password.get_secret_value() == "s3cr"  # type: ignore[attr-defined]
+    file = tmp_path / "secrets" / "main.password"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def _until(terminal: int, text: str) -> str:
+    """What is shown up to and with `text`."""
+    shown, end = "", time.monotonic() + PATIENCE
+    while text not in shown:
+        assert time.monotonic() < end, shown
+        if select.select([terminal], [], [], 1)[0]:
+            shown += os.read(terminal, 4096).decode()
+    return shown
