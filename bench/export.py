@@ -32,6 +32,7 @@ from bot.verbs import datasets
 from models.images.codec import png_mask
 from storage import blobs, dataset
 from storage.dataset import Fetched
+from storage.queries import Query
 from storage.tables import Artifact, MediaState
 
 IMAGES = 2000
@@ -124,9 +125,9 @@ def main() -> None:
             size = fill(app)
         split = {"train": 0.8, "val": 0.1, "test": 0.1}
         datasets.create(
-            settings, "all", {"any_hashtags": ["hoodie"], "no_hashtags": ["masked"]}, replace=False
+            settings, "all", Query(any_hashtags=("hoodie",), no_hashtags=("masked",)), replace=False
         )
-        datasets.create(settings, "masked", {"any_hashtags": ["masked"]}, replace=False)
+        datasets.create(settings, "masked", Query(any_hashtags=("masked",)), replace=False)
         for which in ("all", "masked"):
             snapshots.freeze(settings, which, "", split, 0)
         originals, out = settings.data.dir / "originals", folder / "out"

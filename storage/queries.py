@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -92,12 +94,11 @@ class Query(BaseModel):
         return {"version": self.version, **self.model_dump(mode="json", exclude_defaults=True)}
 
 
-def parse(value: object) -> Query:
-    """A query from JSON values. Raises UsageError with a line for every mistake."""
-    if isinstance(value, dict) and value.get("version", 1) != 1:
-        raise UsageError("the query was written by a newer version of tagecho")
+@contextmanager
+def mistakes_told() -> Iterator[None]:
+    """Where a `Query` is made: raises UsageError with a line for every mistake in it."""
     try:
-        return Query.model_validate(value)
+        yield
     except ValidationError as error:
         lines = [
             f"{'.'.join(str(part) for part in e['loc'][:1]) or 'query'}: "
@@ -105,3 +106,11 @@ def parse(value: object) -> Query:
             for e in error.errors(include_url=False, include_context=False, include_input=False)
         ]
         raise UsageError("\n".join(dict.fromkeys(lines))) from error
+
+
+def parse(value: object) -> Query:
+    """A query from JSON values. Raises UsageError with a line for every mistake."""
+    if isinstance(value, dict) and value.get("version", 1) != 1:
+        raise UsageError("the query was written by a newer version of tagecho")
+    with mistakes_told():
+        return Query.model_validate(value)

@@ -6,14 +6,19 @@ The imports are inside the fixtures, so that tests without a network do not pay 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 if TYPE_CHECKING:
     from instagrapi import Client
 
+    from bot.platforms.base import Pacer
+    from bot.platforms.instagram.adapter import InstagramPlatform
     from bot.platforms.sandbox.server import Sandbox
 
 
@@ -48,6 +53,38 @@ def new_client(box: Sandbox, **options: Any) -> Client:
 
     settings = {"request_timeout": 0, "with_challenge_flow": False, "session_retry_total": 0}
     return Client(proxy=box.proxy_url, tls_verify=box.ca_file, **(settings | options))
+
+
+def instagram_at(box: Sandbox, pacer: Pacer, **changes: Any) -> InstagramPlatform:
+    """A client of ours for the bot's account, not logged in yet.
+
+    `changes` replace arguments of the constructor, or fields of the connection and the credentials.
+    A failing read is not tried again: each failure is looked at.
+    """
+    from bot.platforms.instagram.adapter import InstagramPlatform
+    from bot.platforms.instagram.connection import Connection
+    from bot.platforms.instagram.session import Credentials
+
+    def made(kind: type[Any], **usual: Any) -> Any:
+        names = {one.name for one in fields(kind)} & set(changes)
+        return kind(**(usual | {name: changes.pop(name) for name in names}))
+
+    values: dict[str, Any] = {
+        "account": "main",
+        "credentials": made(
+            Credentials,
+            username=box.username,
+            password=lambda: box.password,
+            totp_secret=box.totp_secret or None,
+        ),
+        "connection": made(
+            Connection, proxy=box.proxy_url, ca_file=Path(box.ca_file), timeout=PATIENCE, attempts=1
+        ),
+        "session_file": box.directory / "session.json",
+        "media_hosts": [box.media_host],
+        "pacer": pacer,
+    }
+    return InstagramPlatform(**(values | changes))
 
 
 def close(client: Client) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -82,24 +82,26 @@ def dataset_create(
       tagecho dataset create hoodies --hashtag hoodie --min-side 600
     """
     from bot.verbs import datasets
+    from storage.queries import Query, mistakes_told
 
-    values: dict[str, Any] = {
-        "any_hashtags": hashtag or [],
-        "all_hashtags": all_hashtag or [],
-        "no_hashtags": no_hashtag or [],
-        "datasets": dataset or [],
-        "tracks": track or [],
-        "authors": author or [],
-        "platforms": platform or [],
-        "since": _day(since, "--since"),
-        "until": _day(until, "--until"),
-        "min_side": min_side,
-        "min_label_fit": min_label_fit,
-        "leave_out": _verdicts(leave_out or ["all"]),
-        "covers": covers,
-        "deleted": deleted,
-    }
-    _tell(datasets.create(prepare(config), name, values, replace=replace), json)
+    with mistakes_told():
+        query = Query(
+            any_hashtags=tuple(hashtag or ()),
+            all_hashtags=tuple(all_hashtag or ()),
+            no_hashtags=tuple(no_hashtag or ()),
+            datasets=tuple(dataset or ()),
+            tracks=tuple(track or ()),
+            authors=tuple(author or ()),
+            platforms=tuple(platform or ()),
+            since=_day(since, "--since"),
+            until=_day(until, "--until"),
+            min_side=min_side,
+            min_label_fit=min_label_fit,
+            leave_out=_verdicts(leave_out or ["all"]),
+            covers=covers,
+            deleted=deleted,
+        )
+    _tell(datasets.create(prepare(config), name, query, replace=replace), json)
 
 
 @app.command("list")
@@ -364,7 +366,7 @@ def _day(text: str, option: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _verdicts(names: list[str]) -> str | list[str]:
+def _verdicts(names: list[str]) -> Literal["all"] | tuple[str, ...]:
     if len(names) > 1 and {"all", "none"} & set(names):
         raise UsageError("--leave-out: `all` and `none` stand alone")
-    return "all" if names == ["all"] else [] if names == ["none"] else names
+    return "all" if names == ["all"] else () if names == ["none"] else tuple(names)

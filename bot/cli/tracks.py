@@ -54,19 +54,10 @@ def track_add(
       tagecho track add @some.name --reply auto
     """
     from bot.config import STYLES
-    from bot.config.tracks import add_track
+    from bot.config.tracks import NewTrack, add_track
 
     kind, name = target_of(target)
-    add_track(
-        config,
-        kind,
-        name,
-        account=account,
-        every=every,
-        dataset=dataset,
-        reply=reply,
-        styles=STYLES,
-    )
+    add_track(config, NewTrack(kind, name, account, every, dataset, reply), styles=STYLES)
     say(f"added {target} to {config}")
 
 

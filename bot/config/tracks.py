@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import tomlkit
@@ -27,38 +28,48 @@ from bot.schema.values import parse_hashtag, parse_username
 _Edit = Callable[[str, Settings], tuple[str, TrackSettings]]
 
 
+@dataclass(frozen=True, slots=True)
+class NewTrack:
+    """A track as somebody asks for it; what is None is not written."""
+
+    kind: TrackKind
+    name: str
+    account: str | None = None  # may be None where the file has only one
+    every: str | None = None
+    dataset: str | None = None
+    reply: str | None = None
+
+    def keys(self, settings: Settings) -> dict[str, str]:
+        """As `config.toml` has them. Raises UsageError where it is not clear whose track it is."""
+        keys = {
+            "account": _account(settings, self.account),
+            str(self.kind): self.name,
+            "every": self.every,
+            "dataset": self.dataset,
+            "reply": self.reply,
+        }
+        return {key: value for key, value in keys.items() if value is not None}
+
+
 def add_track(
     path: Path,
-    kind: TrackKind,
-    name: str,
+    new: NewTrack,
     *,
-    account: str | None = None,
-    every: str | None = None,
-    dataset: str | None = None,
-    reply: str | None = None,
     environ: Mapping[str, str] = os.environ,
     styles: Collection[str] | None = None,
 ) -> TrackSettings:
-    """Put a track behind the others; None leaves a key out.
+    """Put a track behind the others.
 
-    `account` may be None where the file has only one. The file is untouched when this raises:
-    UsageError for a wrong argument or a track that exists, ConfigError for a wrong file or a
-    write that fails.
+    The file is untouched when this raises: UsageError for a wrong argument or a track that exists,
+    ConfigError for a wrong file or a write that fails.
     """
 
     def edit(text: str, settings: Settings) -> tuple[str, TrackSettings]:
-        keys = {
-            "account": _account(settings, account),
-            str(kind): name,
-            "every": every,
-            "dataset": dataset,
-            "reply": reply,
-        }
-        written = {key: value for key, value in keys.items() if value is not None}
+        written = new.keys(settings)
         track = _judge(written, styles)
-        written[str(kind)] = track.name
+        written[str(new.kind)] = track.name
         if any(track.key == other.key for other in settings.tracks):
-            raise UsageError(f"{track.account} follows {kind} {quote(track.name)} already")
+            raise UsageError(f"{track.account} follows {new.kind} {quote(track.name)} already")
         return _insert(text, written), track
 
     return _edit_file(path, environ, styles, edit)

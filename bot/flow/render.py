@@ -68,6 +68,15 @@ class ReplySource:
     username: str
 
 
+@dataclass(frozen=True, slots=True)
+class CutOut:
+    """An enlarged image, and where its object is."""
+
+    image: Image
+    mask: Mask
+    stage: Kept  # of the mask
+
+
 class NotRenderable(Exception):
     """This reply can never be rendered; the message says why."""
 
@@ -110,14 +119,14 @@ class Renderer:
         modes = self._ways(reply.platform, policy.modes())
         width = max(mode.canvas.width for mode in modes)
         large = self._enlarge(source, width, facts)
-        mask, mask_stage = self._segment(source, large, facts)
-        after, style = self._compose(source, large, mask, mask_stage, reply, policy, modes, facts)
-        facts["alt_text"] = self._stages.alt_text(style, source.username, mask, reply.seed)
+        found = self._segment(source, large, facts)
+        after, style = self._compose(source, found, reply, policy, modes, facts)
+        facts["alt_text"] = self._stages.alt_text(style, source.username, found.mask, reply.seed)
         facts["seconds"] = round(time.perf_counter() - began, 3)
         return {
             "facts": facts | {"after": after},
             "before_sha256": source.sha256,
-            "mask_sha256": mask_stage.sha256,
+            "mask_sha256": found.stage.sha256,
             "after_sha256": after[modes[0].name],
         }
 
@@ -164,9 +173,7 @@ class Renderer:
         """An artifact of ours."""
         return codec.decode(self._artifacts.get(stage.sha256)).pixels
 
-    def _segment(
-        self, source: ReplySource, image: Image, facts: dict[str, Any]
-    ) -> tuple[Mask, Kept]:
+    def _segment(self, source: ReplySource, image: Image, facts: dict[str, Any]) -> CutOut:
         segmenter = self._stages.segmenter()
         made: list[Mask] = []
 
@@ -184,16 +191,13 @@ class Renderer:
         params = {"width": image.shape[1]}
         stage = self._cached("segment", segmenter.version, params, source, inputs, compute)
         facts["segment"] = stage.facts | {"version": segmenter.version}
-        if made:
-            return made[0], stage
-        return self._made(stage)[:, :, 0] >= 128, stage
+        mask = made[0] if made else self._made(stage)[:, :, 0] >= 128
+        return CutOut(image, mask, stage)
 
     def _compose(
         self,
         source: ReplySource,
-        image: Image,
-        mask: Mask,
-        mask_stage: Kept,
+        found: CutOut,
         reply: Reply,
         policy: Policy,
         modes: Sequence[Mode],
@@ -201,16 +205,16 @@ class Renderer:
     ) -> tuple[dict[str, str], str]:
         """One file per way of replying, since each has its canvas."""
         composer = self._stages.composer(reply.style)
-        if composer.needs_mask and not mask.any():
+        if composer.needs_mask and not found.mask.any():
             composer = self._stages.composer(self._stages.without_mask())
             facts["fallback_style"] = composer.style
-        alt = self._stages.alt_text(composer.style, source.username, mask, reply.seed)
+        alt = self._stages.alt_text(composer.style, source.username, found.mask, reply.seed)
         badge = policy.disclosure if policy.badge else ""
         composed: list[Image] = []  # computed once, and only if a file is missing
 
         def compute(canvas: Canvas) -> tuple[bytes, dict[str, Any]]:
             if not composed:
-                made = composer(image, mask, seed=reply.seed)
+                made = composer(found.image, found.mask, seed=reply.seed)
                 composed.append(self._stages.badge(made, badge) if badge else made)
             fitted = fit(composed[0], canvas)
             height, width = fitted.shape[:2]
@@ -220,7 +224,7 @@ class Renderer:
         for mode in modes:
             canvas = asdict(mode.canvas)
             params = {"seed": reply.seed, "badge": badge, "canvas": canvas, "alt": alt}
-            inputs = [mask_stage.sha256, facts["superres"].get("version", "1")]
+            inputs = [found.stage.sha256, facts["superres"].get("version", "1")]
             stage = self._cached(
                 "compose",
                 composer.version,

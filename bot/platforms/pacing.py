@@ -8,7 +8,7 @@ of them.
 from __future__ import annotations
 
 import random
-import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -109,13 +109,18 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False
+
+
 class LedgerPacer:
     """The Pacer of one account (see `bot.platforms.base.Pacer`), on a ledger. Safe across threads.
 
     `rates` has an entry for every action that is asked for; None: not limited, but its breaker
     still counts. `before` waits at most `max_wait` seconds for a token (for one of "media", not at
-    all) and gives up early when `stop` is set. `clock` and `sleep` may be replaced in tests;
-    `sleep` returns True when it was interrupted.
+    all). `sleep` returns True when it was interrupted, as `threading.Event.wait` does; then
+    `before` gives up.
     """
 
     def __init__(
@@ -125,9 +130,8 @@ class LedgerPacer:
         rates: Mapping[str, TokenRate | None],
         *,
         max_wait: float = 30.0,
-        stop: threading.Event | None = None,
         clock: Callable[[], datetime] = _utc_now,
-        sleep: Callable[[float], bool] | None = None,
+        sleep: Callable[[float], bool] = _sleep,
         rng: random.Random | None = None,
     ) -> None:
         self._account = account
@@ -135,7 +139,7 @@ class LedgerPacer:
         self._rates = dict(rates)
         self._max_wait = max_wait
         self._clock = clock
-        self._sleep = sleep or (stop or threading.Event()).wait
+        self._sleep = sleep
         self._forgivable: set[str] = set()  # breakers with failures, seen before a request
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
 

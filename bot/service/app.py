@@ -123,7 +123,7 @@ class App:
     def pacer(self, account: str) -> LedgerPacer:
         platform = descriptor_of(account_of(self.settings, account))
         rates = rates_of(self.settings, platform)
-        return LedgerPacer(account, self.ledger, rates, stop=self.stop)
+        return LedgerPacer(account, self.ledger, rates, sleep=self.stop.wait)
 
     def platform(self, name: str) -> Platform:
         """A client for this account; it belongs to the thread that uses it."""

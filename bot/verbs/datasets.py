@@ -10,17 +10,14 @@ from bot.core.errors import UsageError
 from bot.core.hashtags import one_hashtag
 from bot.dataset.lookup import check_name, names_of, query_of, unknown
 from bot.service.app import App, opened
-from storage import datasets, queries, snapshots
+from storage import datasets, snapshots
 from storage.queries import Query
 from storage.tables import Dataset
 
 
-def create(
-    settings: Settings, name: str, values: dict[str, Any], *, replace: bool
-) -> dict[str, Any]:
+def create(settings: Settings, name: str, query: Query, *, replace: bool) -> dict[str, Any]:
     """Keep a query under a name. Returns what it finds now. Raises UsageError."""
     check_name(name)
-    query = queries.parse(values)
     _check_hashtags(query)
     with opened(settings) as app:
         with app.database.write() as session:

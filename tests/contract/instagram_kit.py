@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import requests
@@ -16,6 +15,7 @@ from bot.platforms.pacing import LedgerPacer
 from bot.platforms.sandbox.server import Sandbox
 from tests.ledger import MemoryLedger
 from tests.pictures import plain_jpeg
+from tests.sandbox import instagram_at
 from tests.waiting import PATIENCE, eventually
 
 RATES = dict.fromkeys(("read", "media", "login", "upload", "publish", "comment", "dm", "delete"))
@@ -53,22 +53,8 @@ def paced() -> LedgerPacer:
 
 @contextmanager
 def account(box: Sandbox, **changes: Any) -> Iterator[InstagramPlatform]:
-    """The bot's account, not logged in yet; `changes` replace arguments of the constructor."""
-    options: dict[str, Any] = {
-        "account": "main",
-        "username": box.username,
-        "password": lambda: box.password,
-        "totp_secret": box.totp_secret or None,
-        "session_file": box.directory / "session.json",
-        "proxy": box.proxy_url,
-        "ca_file": Path(box.ca_file),
-        "media_hosts": [box.media_host],
-        "request_delay": (0.0, 0.0),
-        "pacer": OpenPacer(),
-        "timeout": PATIENCE,
-        "read_attempts": 1,  # each failure is looked at; more where that is what is tested
-    }
-    platform = InstagramPlatform(**(options | changes))
+    """The bot's account, not logged in yet; `changes`: see `instagram_at`."""
+    platform = instagram_at(box, **({"pacer": OpenPacer()} | changes))
     try:
         yield platform
     finally:

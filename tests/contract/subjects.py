@@ -15,12 +15,12 @@ from PIL import Image
 
 from bot.core.events import Post, Step
 from bot.platforms.base import Platform
-from bot.platforms.instagram.adapter import InstagramPlatform
 from bot.platforms.memory.adapter import MemoryPlatform
 from bot.platforms.memory.network import Fault, Network
 from bot.platforms.reply_modes import StepKind
 from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import Tag
+from tests.sandbox import instagram_at
 
 
 class NotedPacer:
@@ -107,20 +107,7 @@ _FAULTS = {
 class OnInstagram:
     def __init__(self, box: Sandbox, pacer: NotedPacer, session_file: Path) -> None:
         self.pacer, self.box, self.per_page = pacer, box, 5
-        self.platform: Platform = InstagramPlatform(
-            account="main",
-            username=box.username,
-            password=box.password,
-            totp_secret=None,
-            session_file=session_file,
-            proxy=box.proxy_url,
-            ca_file=Path(box.ca_file),
-            media_hosts=[box.media_host],
-            request_delay=(0.0, 0.0),
-            pacer=pacer,
-            timeout=20.0,
-            read_attempts=1,
-        )
+        self.platform: Platform = instagram_at(box, pacer, session_file=session_file, timeout=20.0)
 
     def person(self, name: str, *, is_private: bool = False) -> str:
         try:

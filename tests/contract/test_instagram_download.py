@@ -13,6 +13,7 @@ from typing import ClassVar
 import pytest
 
 from bot.core.errors import RateLimited, Refused, TargetGone, Unavailable
+from bot.platforms.instagram.connection import Connection
 from bot.platforms.instagram.download import Downloader
 from bot.platforms.sandbox.server import Sandbox
 from tests.contract.instagram_kit import OpenPacer, account
@@ -90,10 +91,7 @@ def host() -> Iterator[str]:
 def downloader(*hosts: str, proxy: str | None = None, timeout: float = 5.0) -> Iterator[Downloader]:
     made = Downloader(
         hosts=hosts,
-        proxy=proxy,
-        ca_file=None,
-        timeout=timeout,
-        user_agent="test",
+        connection=Connection(proxy=proxy, timeout=timeout, user_agent="test"),
         pacer=OpenPacer(),
     )
     yield made

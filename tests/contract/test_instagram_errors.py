@@ -259,7 +259,7 @@ def test_nobody_listens_at_the_proxy(box: Sandbox, tmp_path: Path) -> None:
 
 
 def test_pauses_between_requests(box: Sandbox) -> None:
-    with account(box, request_delay=(0.2, 0.2)) as platform:
+    with account(box, delay=(0.2, 0.2)) as platform:
         platform.login()
         started = datetime.now(UTC)
         platform.profile("ana")  # two requests
@@ -319,7 +319,7 @@ class RestingPacer(OpenPacer):
 @contextmanager
 def trying_again(box: Sandbox, pacer: OpenPacer) -> Iterator[InstagramPlatform]:
     """The number of attempts that the service has."""
-    with account(box, pacer=pacer, read_attempts=3) as platform:
+    with account(box, pacer=pacer, attempts=3) as platform:
         platform.login()
         pacer.before_calls.clear()
         yield platform

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from bot.config.tracks import add_track, remove_track
+from bot.config.tracks import NewTrack, add_track, remove_track
 from bot.core.errors import AccountLocked
 from bot.core.events import TrackKind
 from bot.platforms.sandbox.server import Sandbox
@@ -104,10 +104,7 @@ def test_polls_come_back_with_the_disk(sandbox: Sandbox, tmp_path: Path) -> None
 
 def add_clock(running: Service) -> None:
     """A hashtag polled as often as it can be: its second poll comes after whatever was due."""
-    add_track(
-        running.path, TrackKind.HASHTAG, "clock", account="main", every="1s",
-        dataset=None, reply=None, styles=None,
-    )  # fmt: skip
+    add_track(running.path, NewTrack(TrackKind.HASHTAG, "clock", "main", every="1s"))
 
 
 def age(running: Service, span: timedelta) -> None:
@@ -206,10 +203,8 @@ def test_a_new_hashtag_is_polled_within_five_seconds(sandbox: Sandbox, tmp_path:
         running.start()
         eventually("it polls", running.polls)
         before = running.polls()  # one a second, at the most
-        add_track(
-            running.path, TrackKind.HASHTAG, "новый", account="main", every="1s",
-            dataset=None, reply="outline", styles=None,
-        )  # fmt: skip
+        new = NewTrack(TrackKind.HASHTAG, "новый", "main", every="1s", reply="outline")
+        add_track(running.path, new)
         eventually("it polls the new one", lambda: running.polls("новый"))
         assert running.polls() - before <= 5
         (adopted,) = running.logged("config adopted")

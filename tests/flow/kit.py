@@ -43,6 +43,7 @@ from storage.optouts import OptOuts
 from storage.pacing import DatabaseLedger
 from storage.tables import Reply, ReplyState, ReplyStep
 from tests.pictures import plain_jpeg
+from tests.sandbox import instagram_at
 from tests.waiting import PATIENCE
 
 S = ReplyState
@@ -168,21 +169,7 @@ class Flow:
 
     def client(self, timeout: float, **changes: Any) -> InstagramPlatform:
         """Another client of the same account; its login is the stored session's."""
-        box = self.box
-        options: dict[str, Any] = {
-            "account": "main",
-            "username": box.username,
-            "password": box.password,
-            "totp_secret": None,
-            "session_file": box.directory / "session.json",
-            "proxy": box.proxy_url,
-            "ca_file": Path(box.ca_file),
-            "media_hosts": [box.media_host],
-            "request_delay": (0.0, 0.0),
-            "pacer": self.pacer,
-            "read_attempts": 1,
-        }
-        return InstagramPlatform(timeout=timeout, **(options | changes))
+        return instagram_at(self.box, changes.pop("pacer", self.pacer), timeout=timeout, **changes)
 
     def impatient(self, timeout: float = 3.0) -> None:
         """Wait less for answers that never come."""

@@ -17,26 +17,23 @@ from bot.core.events import (
     Step,
 )
 from bot.platforms.base import Pacer
+from bot.platforms.instagram.connection import Connection
 from bot.platforms.instagram.download import Downloader
 from bot.platforms.instagram.find import Finder
 from bot.platforms.instagram.parse import NAME
 from bot.platforms.instagram.read import Reader
 from bot.platforms.instagram.remove import Remover
 from bot.platforms.instagram.reply_modes import WAYS
-from bot.platforms.instagram.session import Secret, Session
+from bot.platforms.instagram.session import Credentials, Session
 from bot.platforms.instagram.write import Writer
 
 
 class InstagramPlatform:
     """One Instagram account (see `bot.platforms.base.Platform`).
 
-    One thread at a time, but `download` may be called from several. `password` and `totp_secret`
-    may be functions, called only when a login is needed. `request_delay` is the range in seconds of
-    the pause between requests (images excepted); (0, 0) turns it off. `timeout` is in seconds, for
-    connecting and again for the answer. `media_hosts` are shell patterns over `host` or
-    `host:port`; only what is named exactly may be a private address, and only a loopback one may be
-    fetched without TLS. A read that fails for a passing
-    reason is tried `read_attempts` times, a write once. Creating it sends nothing.
+    One thread at a time, but `download` may be called from several. `media_hosts` are shell
+    patterns over `host` or `host:port`; only what is named exactly may be a private address, and
+    only a loopback one may be fetched without TLS. Creating it sends nothing.
     """
 
     name = NAME
@@ -45,45 +42,19 @@ class InstagramPlatform:
     def __init__(
         self,
         account: str,
-        username: str,
-        password: Secret,
-        totp_secret: Secret,
+        credentials: Credentials,
+        connection: Connection,
         session_file: Path,
-        proxy: str | None,
-        ca_file: Path | None,
         media_hosts: Sequence[str],
-        request_delay: tuple[float, float],
         pacer: Pacer,
-        timeout: float = 30.0,
-        user_agent: str | None = None,
-        read_attempts: int = 3,
     ) -> None:
         self.account = account
-        self._session = Session(
-            username=username,
-            password=password,
-            totp_secret=totp_secret,
-            file=session_file,
-            proxy=proxy,
-            ca_file=ca_file,
-            delay=request_delay,
-            pacer=pacer,
-            timeout=timeout,
-            user_agent=user_agent,
-            attempts=read_attempts,
-        )
+        self._session = Session(credentials, connection, session_file, pacer)
         self._reader = Reader(self._session)
         self._writer = Writer(self._session)
         self._finder = Finder(self._session, self._writer)
         self._remover = Remover(self._session)
-        self._downloader = Downloader(
-            hosts=media_hosts,
-            proxy=proxy,
-            ca_file=ca_file,
-            timeout=timeout,
-            user_agent=user_agent,
-            pacer=pacer,
-        )
+        self._downloader = Downloader(hosts=media_hosts, connection=connection, pacer=pacer)
 
     def login(self) -> Author:
         """Use the stored session, else submit the password once. Call it again on LoginRequired."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn
 
 import requests
@@ -16,6 +15,8 @@ from curl_cffi import CurlOpt
 from instagrapi import Client, exceptions
 from instagrapi.mixins.bloks import CAA_API_DOMAIN
 from instagrapi.types import StoryMention, UserShort, Usertag
+
+from bot.platforms.instagram.connection import Connection
 
 __all__ = [
     "GuardedClient",
@@ -73,10 +74,7 @@ class GuardedClient(Client):  # type: ignore[misc]
 def open_client(
     *,
     settings: dict[str, Any],
-    proxy: str | None,
-    ca_file: Path | None,
-    timeout: float,
-    user_agent: str | None,
+    connection: Connection,
     before_send: Callable[[], None],
 ) -> GuardedClient:
     """A client with stored `settings` ({}: a new device). Sends nothing.
@@ -86,11 +84,11 @@ def open_client(
     """
     for name in _LOUD:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    client = GuardedClient(proxy=proxy, with_challenge_flow=False, request_timeout=0)
+    client = GuardedClient(proxy=connection.proxy, with_challenge_flow=False, request_timeout=0)
     if settings:
         client.set_settings(settings)
-    client.set_proxy(proxy)
-    client.set_tls_verify(str(ca_file) if ca_file else True)
+    client.set_proxy(connection.proxy)
+    client.set_tls_verify(str(connection.ca_file) if connection.ca_file else True)
     client.set_retry_config(
         request_timeout=0,
         public_request_retries_count=1,
@@ -99,8 +97,8 @@ def open_client(
         private_transport="curl",
         public_transport="requests",
     )
-    if user_agent:
-        client.set_user_agent(user_agent)
+    if connection.user_agent:
+        client.set_user_agent(connection.user_agent)
     client.delay_range = None
     client.handle_exception = None
     client.challenge_code_handler = _ask_nobody  # the default one reads standard input
@@ -108,7 +106,7 @@ def open_client(
     # A reused connection that dies makes curl send a POST again, silently.
     client.private.get_adapter("https://").client.curl_options[CurlOpt.FORBID_REUSE] = 1
     for session in (client.private, client.public, client.graphql):
-        _guard(session, timeout, before_send)
+        _guard(session, connection.timeout, before_send)
     return client
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.platforms.base import Platform
 from bot.platforms.descriptor import Descriptor, Opening, Package
 from bot.platforms.instagram.addressing import SPELLING
+from bot.platforms.instagram.connection import Connection
 from bot.platforms.instagram.reply_modes import WAYS
 from bot.platforms.instagram.settings import InstagramAccount
 from bot.platforms.instagram.sidecars import TOOLS
@@ -14,21 +15,28 @@ from bot.schema.values import parse_rate
 def build(opening: Opening) -> Platform:
     """A client of one account. Loads instagrapi, which is heavy."""
     from bot.platforms.instagram.adapter import InstagramPlatform  # noqa: PLC0415
+    from bot.platforms.instagram.session import Credentials  # noqa: PLC0415
 
     said = opening.settings
     if not isinstance(said, InstagramAccount):
         raise TypeError(f"accounts.{opening.account} is of another platform")
-    return InstagramPlatform(
-        account=opening.account,
-        username=said.username,
-        password=said.password.get_secret_value() if said.password else None,
-        totp_secret=said.totp_secret.get_secret_value() if said.totp_secret else None,
-        session_file=opening.session_file,
+    credentials = Credentials(
+        said.username,
+        said.password.get_secret_value() if said.password else None,
+        said.totp_secret.get_secret_value() if said.totp_secret else None,
+    )
+    connection = Connection(
         proxy=said.proxy.get_secret_value() if said.proxy else None,
         ca_file=said.ca_file,
-        media_hosts=said.media_hosts,
-        request_delay=said.request_delay,
         timeout=said.timeout.total_seconds(),
+        delay=said.request_delay,
+    )
+    return InstagramPlatform(
+        account=opening.account,
+        credentials=credentials,
+        connection=connection,
+        session_file=opening.session_file,
+        media_hosts=said.media_hosts,
         pacer=opening.pacer,
     )
 

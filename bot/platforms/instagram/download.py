@@ -6,11 +6,11 @@ The client's own download uses neither the proxy nor the CA of the account, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from bot.core.errors import TagechoError
 from bot.net.guarded import Client, Reach, chunks, judge
 from bot.platforms.base import Pacer
+from bot.platforms.instagram.connection import Connection
 
 _REDIRECTS = 3
 _PATIENCE = 4  # a whole download may take this many timeouts
@@ -27,23 +27,21 @@ class Downloader:
         self,
         *,
         hosts: Sequence[str],
-        proxy: str | None,
-        ca_file: Path | None,
-        timeout: float,
-        user_agent: str | None,
+        connection: Connection,
         pacer: Pacer,
     ) -> None:
         patterns = tuple(host.lower() for host in hosts)
+        proxy, ca_file = connection.proxy, connection.ca_file
         proxies = {"http": proxy, "https": proxy} if proxy else {}
         self._client = Client(
             Reach(patterns, frozenset(host for host in patterns if "*" not in host)),
             proxies=lambda _url: proxies,
             ca_file=str(ca_file) if ca_file else None,
-            timeout=timeout,
+            timeout=connection.timeout,
             redirects=_REDIRECTS,
-            user_agent=user_agent,
+            user_agent=connection.user_agent,
         )
-        self._patience = _PATIENCE * timeout
+        self._patience = _PATIENCE * connection.timeout
         self._pacer = pacer
 
     def fetch(self, url: str, max_bytes: int) -> bytes:

@@ -7,6 +7,7 @@ import json
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
@@ -16,6 +17,7 @@ from bot.core.files import replacing
 from bot.core.folders import private_folder
 from bot.platforms.base import Pacer
 from bot.platforms.instagram.client import GuardedClient, device_of, open_client
+from bot.platforms.instagram.connection import Connection
 from bot.platforms.instagram.parse import author_from
 from bot.platforms.instagram.translate import WRITES, translate
 from bot.platforms.retries import reads
@@ -26,33 +28,28 @@ Secret: TypeAlias = Callable[[], str] | str | None
 _OWNER = "tagecho_login"  # our own key in the session file: whose session it is
 
 
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What an account logs in with. A function is called only when a login needs its secret."""
+
+    username: str
+    password: Secret = field(default=None, repr=False)
+    totp_secret: Secret = field(default=None, repr=False)  # base32
+
+
 class Session:
     """The client of one account. One thread at a time.
 
-    `attempts` is how often a read is tried at most. `delay` is the range, in seconds, of the random
-    pause between two requests. `file` holds the client's settings, readable by its owner only.
+    `file` holds the client's settings, readable by its owner only.
     """
 
     def __init__(
-        self,
-        *,
-        username: str,
-        password: Secret,
-        totp_secret: Secret,
-        file: Path,
-        proxy: str | None,
-        ca_file: Path | None,
-        delay: tuple[float, float],
-        pacer: Pacer,
-        timeout: float,
-        user_agent: str | None,
-        attempts: int,
+        self, credentials: Credentials, connection: Connection, file: Path, pacer: Pacer
     ) -> None:
-        self._attempts = attempts
-        self.delay = delay
-        self._username = username
-        self._password = password
-        self._totp_secret = totp_secret
+        self._credentials = credentials
+        self._username = username = credentials.username
+        self.delay = connection.delay
+        self._attempts = connection.attempts
         self._file = file
         self._pacer = pacer
         self._last_sent = float("-inf")
@@ -66,10 +63,7 @@ class Session:
         self._saved = stored
         self._open = functools.partial(
             open_client,
-            proxy=proxy,
-            ca_file=ca_file,
-            timeout=timeout,
-            user_agent=user_agent,
+            connection=connection,
             before_send=self._pause,
         )
         try:
@@ -95,7 +89,7 @@ class Session:
             except LoginRequired:
                 if self._fresh:
                     self._stop("the session ended right after a login")
-        password = _reveal(self._password)
+        password = _reveal(self._credentials.password)
         if not password:
             raise LoginRequired(f"no session and no password for {self._username}")
         self._prepare()
@@ -162,7 +156,7 @@ class Session:
 
     def _submit(self, client: GuardedClient, password: str) -> None:
         """Log in with the password, which leaves once."""
-        secret = _reveal(self._totp_secret)
+        secret = _reveal(self._credentials.totp_secret)
         code = client.totp_generate_code(secret.replace(" ", "")) if secret else ""
         client.login(self._username, password, verification_code=code)
 

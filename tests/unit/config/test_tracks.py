@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.config import load
-from bot.config.tracks import add_track, remove_track
+from bot.config.tracks import NewTrack, add_track, remove_track
 from bot.core.errors import ConfigError, NothingToDo, UsageError
 from bot.core.events import TrackKind
 from tests.paths import EXAMPLE
@@ -47,8 +47,8 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def add(path: Path, name: str, kind: TrackKind = HASHTAG, **keys: Any) -> None:
-    add_track(path, kind, name, environ={}, **keys)
+def add(path: Path, name: str, kind: TrackKind = HASHTAG, styles: Any = None, **keys: Any) -> None:
+    add_track(path, NewTrack(kind, name, **keys), environ={}, styles=styles)
 
 
 def remove(path: Path, name: str, kind: TrackKind = HASHTAG, **keys: Any) -> None:
@@ -65,7 +65,7 @@ def keys(path: Path) -> list[str]:
 
 def test_adding_puts_one_block_behind_the_others(config: Path) -> None:
     written = {"every": "5m", "dataset": "dawns", "reply": "tint"}
-    track = add_track(config, HASHTAG, "#Dawn", **written, styles=["tint"], environ={})
+    track = add_track(config, NewTrack(HASHTAG, "#Dawn", **written), styles=["tint"], environ={})
     assert (track.key, track.every) == ("main:hashtag:dawn", timedelta(minutes=5))
     block = (
         '\n[[tracks]]\naccount = "main"\nhashtag = "dawn"\nevery = "5m"\n'

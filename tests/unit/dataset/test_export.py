@@ -34,6 +34,7 @@ from bot.service.app import opened
 from bot.verbs import datasets
 from models.base import Image, Segmentation
 from storage import snapshots
+from storage.queries import Query
 from storage.tables import Artifact, MediaRow
 from storage.tables import Export as ExportRow
 from tests.datasets import disc, fit, mask, picture, put, settings_at
@@ -57,7 +58,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 mask(app, media, (2 * size[0], 96))
         fit(app, 2, "hoodie", 0.25)
         fit(app, 2, "red", 0.75)
-    datasets.create(settings, NAME, {"any_hashtags": ["hoodie", "red"]}, replace=False)
+    datasets.create(settings, NAME, Query(any_hashtags=("hoodie", "red")), replace=False)
     frozen.freeze(settings, NAME, "", {"train": 0.6, "val": 0.2, "test": 0.2}, 0)
     return folder / "data"
 
@@ -162,7 +163,7 @@ def test_smaller_pictures_are_upright_and_without_metadata(
     sideways = picture(1, (400, 200), exif=exif)
     with opened(settings) as app:
         put(app, "p1", images=[sideways], size=(200, 400))
-    datasets.create(settings, NAME, {"any_hashtags": ["hoodie"]}, replace=False)
+    datasets.create(settings, NAME, Query(any_hashtags=("hoodie",)), replace=False)
     run(settings, tmp_path / "small", size=100)
     (one,) = records(tmp_path / "small")
     data = (tmp_path / "small" / one["file_name"]).read_bytes()
@@ -181,8 +182,8 @@ def test_the_card_says_whose_photos_they_are_and_what_is_in_it(
 ) -> None:
     with opened(settings) as app:
         put(app, "p1", tags=("hoodie", "a|b<script>"))
-    values = {"any_hashtags": ["hoodie"], "authors": ["instagram/name-u1"]}
-    datasets.create(settings, NAME, values, replace=False)
+    query = Query(any_hashtags=("hoodie",), authors=("instagram/name-u1",))
+    datasets.create(settings, NAME, query, replace=False)
     run(settings, tmp_path / "out")
     text = (tmp_path / "out" / "README.md").read_text()
     assert "The photos belong to the people who took them" in text
@@ -256,7 +257,7 @@ def test_a_computed_mask_is_forgotten_with_its_image(
 def test_yolo_needs_masks_and_leaves_out_what_has_none(stored: Settings, tmp_path: Path) -> None:
     result = run(stored, tmp_path / "out", "yolo")
     assert (result.items, result.without_mask) == (11, 1)
-    datasets.create(stored, "bare", {"any_hashtags": ["none"]}, replace=False)
+    datasets.create(stored, "bare", Query(any_hashtags=("none",)), replace=False)
     with opened(stored) as app:
         put(app, "x", "u1", ("none",))
     with pytest.raises(UsageError, match="--masks"):
@@ -274,7 +275,7 @@ def test_a_mask_of_the_photos_size_is_the_stored_file(settings: Settings, tmp_pa
         with app.database.read() as session:
             rows = session.exec(select(Artifact).order_by(col(Artifact.key))).all()
         kept = [app.artifacts.get(row.sha256) for row in rows]
-    datasets.create(settings, NAME, {"any_hashtags": ["hoodie"]}, replace=False)
+    datasets.create(settings, NAME, Query(any_hashtags=("hoodie",)), replace=False)
     run(settings, tmp_path / "out")
     files = {one["post_id"]: one["mask_file_name"] for one in records(tmp_path / "out")}
     same, smaller = ((tmp_path / "out" / files[post]).read_bytes() for post in ("p0", "p1"))
@@ -479,7 +480,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Settings:
             tags = ("few", "many") if post < 4 else ("many",)
             put(app, f"p{post}", f"u{post}", tags, images=[photo] * 50)
     for name in ("few", "many"):
-        datasets.create(settings, name, {"any_hashtags": [name]}, replace=False)
+        datasets.create(settings, name, Query(any_hashtags=(name,)), replace=False)
         frozen.freeze(settings, name, "", {"train": 1.0, "val": 0.0, "test": 0.0}, 0)
     return settings
 
@@ -525,7 +526,7 @@ def test_words_that_are_wrong(stored: Settings, tmp_path: Path) -> None:
         export(stored, f"{NAME}/7", ExportOptions("coco", tmp_path / "out"))
     with pytest.raises(UsageError, match="no dataset"):
         export(stored, "nothing", ExportOptions("coco", tmp_path / "out"))
-    datasets.create(stored, "empty", {"any_hashtags": ["none"]}, replace=False)
+    datasets.create(stored, "empty", Query(any_hashtags=("none",)), replace=False)
     with pytest.raises(NothingToDo):
         export(stored, "empty", ExportOptions("coco", tmp_path / "out"))
     assert beside(tmp_path) == set()

@@ -21,6 +21,7 @@ from bot.dataset.export.formats import FORMATS
 from bot.service.app import opened
 from bot.verbs import datasets as names
 from models.images.codec import png_mask
+from storage.queries import Query
 from storage.tables import MediaRow
 from tests.databases import NOW
 from tests.datasets import SIZE, disc, fit, judge, mask, picture, put, settings_at
@@ -49,7 +50,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 mask(app, media)
                 fit(app, n + 1, "red" if n % 2 else "hoodie", 0.875)
             judge(app, media)
-    names.create(settings, "h", {"any_hashtags": ["hoodie", "red"]}, replace=False)
+    names.create(settings, "h", Query(any_hashtags=("hoodie", "red")), replace=False)
     frozen.freeze(settings, "h", "", {"train": 0.6, "val": 0.2, "test": 0.2}, 0)
     for kind in FORMATS:
         export(settings, "h", ExportOptions(kind, folder / kind, fields="default,caption"))
@@ -224,7 +225,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             with app.database.write() as session:
                 session.get_one(MediaRow, media).notes = notes
             mask(app, media, data=png_mask(two_discs()))
-    names.create(settings, "m", {"any_hashtags": ["fun🎉"]}, replace=False)
+    names.create(settings, "m", Query(any_hashtags=("fun🎉",)), replace=False)
     frozen.freeze(settings, "m", "", {"train": 0.5, "val": 0.25, "test": 0.25}, 0)
     for kind in FORMATS:
         export(settings, "m", ExportOptions(kind, folder / kind, fields="default,caption"))

@@ -29,6 +29,7 @@ from bot.service.app import opened
 from bot.sidecars import files
 from bot.sidecars.sidecar import merged
 from bot.verbs import datasets
+from storage.queries import Query
 from storage.tables import AuthorRow, BlobRow, MediaRow, PostHashtag, PostRow, PostTrack
 from tests.databases import NOW
 from tests.datasets import picture, put, settings_at
@@ -316,7 +317,7 @@ def exported(settings: Settings, out: Path, fields: str = DEFAULT) -> Path:
     with opened(settings) as app:
         for n in range(6):
             put(app, f"p{n}", f"u{n % 3}", ("hoodie", "red"), caption="a #hoodie")
-    datasets.create(settings, "h", {"any_hashtags": ["hoodie"]}, replace=False)
+    datasets.create(settings, "h", Query(any_hashtags=("hoodie",)), replace=False)
     export(settings, "h", ExportOptions("imagefolder", out, fields=fields))
     return out
 

@@ -23,6 +23,7 @@ from bot.service.app import opened
 from bot.verbs import datasets
 from storage import snapshots
 from storage.datasets import KEY, FoundImage
+from storage.queries import Query
 from storage.tables import Control, MediaRow, PostRow, Snapshot, SnapshotItem
 from tests.databases import NOW
 from tests.datasets import fit, judge, mask, picture, put, settings_at
@@ -38,7 +39,7 @@ def fill(settings: Settings, count: int = 12, first: int = 0) -> list[int]:
 
 def make(settings: Settings, name: str = "", **options: Any) -> dict[str, Any]:
     if not options.pop("known", False):
-        datasets.create(settings, NAME, {"any_hashtags": ["hoodie"]}, replace=True)
+        datasets.create(settings, NAME, Query(any_hashtags=("hoodie",)), replace=True)
     return verbs.freeze(
         settings, NAME, name, options.pop("shares", SHARES), **{"seed": 0, **options}
     )

@@ -110,7 +110,8 @@ def test_a_wait_that_is_too_long_is_refused_and_takes_nothing(world: World) -> N
 
 def test_waiting_stops_when_the_service_does() -> None:
     stop = threading.Event()
-    pacer = LedgerPacer("main", MemoryLedger(), {"read": TokenRate(60, 1)}, max_wait=60, stop=stop)
+    rates = {"read": TokenRate(60, 1)}
+    pacer = LedgerPacer("main", MemoryLedger(), rates, max_wait=60, sleep=stop.wait)
     pacer.before("read")
     threading.Timer(0.1, stop.set).start()
     with pytest.raises(RateLimited, match="stopped"):

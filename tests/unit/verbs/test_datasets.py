@@ -142,11 +142,11 @@ def test_datasets_by_name(settings: Settings) -> None:
     assert (shown["images"], shown["created"]) == (1, False)
     assert shown["query"] == {"version": 1, "datasets": ["hoodie"]}
     assert verbs.show(settings, "dawn")["images"] == 0  # configured, nothing collected
-    made = verbs.create(settings, "mine", {"any_hashtags": ["hoodie"]}, replace=False)
+    made = verbs.create(settings, "mine", Query(any_hashtags=("hoodie",)), replace=False)
     assert (made["posts"], made["authors"]) == (1, 1)
     with pytest.raises(UsageError, match="--replace"):
-        verbs.create(settings, "mine", {}, replace=False)
-    verbs.create(settings, "mine", {"any_hashtags": ["hat"]}, replace=True)
+        verbs.create(settings, "mine", Query(), replace=False)
+    verbs.create(settings, "mine", Query(any_hashtags=("hat",)), replace=True)
     assert verbs.show(settings, "mine")["images"] == 0
     assert [row["dataset"] for row in verbs.listing(settings)] == ["dawn", "hoodie", "mine"]
     with pytest.raises(UsageError, match=r'no dataset .mein.*did you mean "mine"'):
@@ -159,4 +159,4 @@ def test_datasets_by_name(settings: Settings) -> None:
 @pytest.mark.parametrize("name", ["", "a/b", ".hidden", "-x", "two words", "a\nb", "x" * 101])
 def test_names_that_could_not_be_written(tmp_path: Path, name: str) -> None:
     with pytest.raises(TagechoError, match="name"):
-        verbs.create(settings_at(tmp_path), name, {}, replace=False)
+        verbs.create(settings_at(tmp_path), name, Query(), replace=False)

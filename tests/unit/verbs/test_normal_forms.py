@@ -18,6 +18,7 @@ from bot.verbs.datasets import create
 from bot.verbs.search import SearchQuery, find
 from bot.verbs.suggest import suggest
 from storage import datasets, queries
+from storage.queries import Query
 from tests.databases import NOW
 from tests.datasets import fit, mask, put, settings_at
 
@@ -83,7 +84,7 @@ def test_a_class_that_no_photo_can_have_is_refused(app: App, tmp_path: Path) -> 
 
 def test_a_query_that_can_never_match_is_refused(app: App) -> None:
     with pytest.raises(UsageError, match="no_hashtags: 'star★' is not a hashtag: '★'"):
-        create(app.settings, "d", {"no_hashtags": ["star★"]}, replace=False)
+        create(app.settings, "d", Query(no_hashtags=("star★",)), replace=False)
 
 
 CONFIG = """
