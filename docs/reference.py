@@ -32,6 +32,7 @@ from bot.platforms import registry
 from bot.service.observe import REGISTRY
 from models.compose.styles import styles
 from models.serving.catalogue import CATALOGUE
+from storage.checks import Check
 from storage.learning import RunState
 from storage.retractions import State as RetractionState
 from storage.tables import Health, MediaState, ReplyState
@@ -55,7 +56,7 @@ the [guide](operating.md).
 - [Configuration keys](#configuration-keys)
 - [Exit codes](#exit-codes)
 - [Metrics](#metrics)
-- [States](#states)
+- [States](#states) · [Verdicts](#verdicts)
 - [Platforms](#platforms) · [Styles](#styles) · [Export formats](#export-formats) ·
   [Official networks](#official-networks)
 - [Log events](#log-events)
@@ -96,6 +97,8 @@ def page() -> str:
         *table(("metric", "kind", "labels", "meaning"), metrics()),
         "## States\n",
         *states(),
+        "## Verdicts\n\nWhat `tagecho curate` finds; the limits are in `[curation]`.\n",
+        *table(("verdict", "meaning"), members(Check)),
         "## Platforms\n",
         *platforms(),
         "## Styles\n\n`auto` chooses a style for each post.\n",

@@ -9,17 +9,17 @@ from enum import StrEnum
 class Check(StrEnum):
     """What an image may fail; the name of the verdict it then gets."""
 
-    ANIMATED = "animated"
-    ASPECT = "aspect"
-    BLUR = "blur"
-    EXACT = "exact_duplicate"
-    LABEL_FIT = "label_fit"
-    LOW_INFORMATION = "low_information"
-    NEAR = "near_duplicate"
-    OVEREXPOSED = "overexposed"
-    SCREENSHOT = "screenshot"
-    SMALL = "small"
-    UNDEREXPOSED = "underexposed"
+    ANIMATED = "animated"  # more than one frame
+    ASPECT = "aspect"  # its shape is too long or too tall
+    BLUR = "blur"  # the sharpness is below `min_sharpness`
+    EXACT = "exact_duplicate"  # the same bytes were posted earlier
+    LABEL_FIT = "label_fit"  # a hashtag that it was collected for is improbable
+    LOW_INFORMATION = "low_information"  # almost no shades: one colour, a line of text
+    NEAR = "near_duplicate"  # the same photo as a larger, or earlier, image of its group
+    OVEREXPOSED = "overexposed"  # the brightness is above its limit
+    SCREENSHOT = "screenshot"  # large flat areas, straight edges; not one of a photo
+    SMALL = "small"  # too few pixels
+    UNDEREXPOSED = "underexposed"  # the brightness is below its limit
 
 
 # Names that queries and files were once allowed to use, for what they meant.

@@ -31,6 +31,10 @@ def collect(
 ) -> None:
     """Collect a hashtag or profile backwards in time. Run it again to continue or to update.
 
+    `--where` compares `author`, `caption`, `comments`, `hashtags`, `images`, `likes`, `mentions`,
+    `pinned`, `place`, `taken` and `url` by `== != < <= > >= in not in`, joined by `and or not`. A
+    value that the post does not show, such as hidden likes, never matches.
+
     \b
     Examples:
       tagecho collect '#hoodie' --limit 2000

@@ -176,6 +176,10 @@ def snapshot_create(
 ) -> None:
     """Freeze a dataset. No author and no near duplicate is in two splits.
 
+    Later snapshots with the same `--seed` keep each author in the same split. An image that belongs
+    to two splits is left out and counted. The shares are of authors, so those of images are
+    approximate.
+
     \b
     Examples:
       tagecho snapshot create hoodies --splits 80/10/10
@@ -273,6 +277,14 @@ def export(
 ) -> None:
     """Write a snapshot as a folder. A dataset without a snapshot gets its first one.
 
+    The folder appears when it is complete; an export that fails leaves what was there before.
+    Originals are copied with their metadata. Images that EXIF turns are written upright, GIF and
+    AVIF become PNG in `coco` and `yolo`, and a `webdataset` of several kinds becomes JPEG. `--size`
+    writes JPEGs without metadata. Authors are pseudonyms, and captions lose @names unless
+    `--fields` has `username`. In `metadata.jsonl` a text that looks like a date ends with a space,
+    so that readers do not take it for one. `data.yaml` works from any working folder. The class of
+    an object is the hashtag of the query, or of `--classes`, that fits best, else `object`.
+
     \b
     Examples:
       tagecho export hoodies --format parquet --out hoodies/
@@ -307,6 +319,12 @@ def import_(
     json: Json = False,
 ) -> None:
     """Import photos with their sidecar files. Known posts are not imported twice.
+
+    It reads `FILE.jpg` with `FILE.jpg.json` or `FILE.json` (gallery-dl), `FILE.jpg` with
+    `FILE.json` or `FILE.json.xz` and `FILE.txt` (instaloader), and `metadata.jsonl` of our own
+    exports. People who opted out stay out, also under the pseudonyms of our own exports. Each file
+    that cannot be read is one line on stderr, and the exit code is 1. Exit code 8: nothing was
+    imported; the message says which files there are.
 
     \b
     Examples:

@@ -35,7 +35,7 @@ def forget(
 
     \b
     Examples:
-      tagecho forget instagram/somebody
+      tagecho forget PLATFORM/USER
       tagecho forget --status
     """
     from bot.verbs import forget as removal

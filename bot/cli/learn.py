@@ -24,6 +24,13 @@ def learn(
 
     It continues an interrupted run. It pauses while a reply waits to be rendered.
 
+    Exit code 8: too few images, or all look the same. 7: the training failed (a loss that is not a
+    number, a damaged checkpoint, collapsed outputs), was killed for the fifth time at one
+    stage, or `time_limit` is over; the log is in `models/runs/N/log.txt` of the data folder. 1:
+    a person whose images it used was forgotten; its network is deleted. After Ctrl-C (130), a
+    kill (137) or a full disk (10) it continues next time, with the settings it started with.
+    The network in service stays in all cases.
+
     \b
     Examples:
       tagecho learn

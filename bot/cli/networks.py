@@ -53,7 +53,12 @@ def models_pull(
 ) -> None:
     """Download official weights into the data folder. An interrupted download is resumed.
 
-    Where no SHA-256 is known, the first download is trusted; later ones must be the same.
+    A file must have the SHA-256 of the catalogue. Where none is known, the first download is
+    trusted, and every later file must be the same; `--sha256` sets the sum yourself. Where
+    `[models] offline` forbids downloads, put the file where the message says, and run it again.
+    `mirror` names a server that has NAME/FILE, such as a copy of `models/official` of a
+    data folder; only it may be in a private network. `HTTPS_PROXY`, `NO_PROXY` and
+    `SSL_CERT_FILE` are respected.
 
     \b
     Examples:
@@ -113,6 +118,9 @@ def models_evaluate(
     json: Json = False,
 ) -> None:
     """Measure the networks in service: their masks, and how well they find wrong hashtags.
+
+    `--masks`: `photos/ID.jpg` with `labels/ID.png`, in which nonzero is the object. `--labels`:
+    lines of `id`, `author` and `hashtag`. Exit code 2 names the file that cannot be used.
 
     \b
     Examples:

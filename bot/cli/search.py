@@ -64,6 +64,12 @@ def search(
 ) -> None:
     """Find collected posts by words, by an image and by filters, newest first.
 
+    A post matches if it has all words, in its caption, hashtags, author's names, place or datasets.
+    Upper and lower case, full and half width are the same. `word*` needs two characters at least.
+    Scripts without spaces are found by any part of a word. `--best` sorts the 10,000 newest
+    matches. No query is an error. `--image` leaves out images that are no more similar than two
+    random ones.
+
     \b
     Examples:
       tagecho search 'sunset -rain' --since 2026-01-01
