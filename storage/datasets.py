@@ -195,11 +195,14 @@ def _fits(tags: tuple[str, ...], least: float) -> Any:
 
 
 def _by_authors(session: Session, people: tuple[str, ...]) -> Any:
-    """Names become user ids now; of somebody who is not known (any more) there is nothing."""
+    """Names become user ids now; of somebody who is not known (any more) there is nothing.
+
+    Raises UsageError for a name that several people had.
+    """
     known = []
     for person in people:
         platform, _, name = person.partition("/")
-        user = dataset.find_author(session, platform, name)
+        user = dataset.one_author(session, platform, name)
         if user is not None:
             known.append(and_(col(PostRow.platform) == platform, col(PostRow.author_id) == user))
     return or_(*known) if known else false()

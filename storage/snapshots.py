@@ -202,7 +202,7 @@ def head_of(snapshot: Snapshot) -> bytes:
     return canonical(
         {
             "manifest": 1,
-            "dataset": snapshot.dataset,
+            "dataset": snapshot.facts.get("dataset", snapshot.dataset),  # as it was called then
             "snapshot": snapshot.name,
             "created": snapshot.created.isoformat(),
             "items": snapshot.items,

@@ -304,6 +304,9 @@ class ReplyEvent(SQLModel, table=True):
     why: str = Field(default="", sa_type=Text)
 
 
+WHOEVER = "*"  # for the id of whom a track follows: who has the name at the next look
+
+
 class TrackState(SQLModel, table=True):
     """Health of a track: 'nothing new' told apart from 'broken'."""
 
@@ -318,7 +321,9 @@ class TrackState(SQLModel, table=True):
     polls: int = 0
     found: int = 0
     last_gap: datetime | None = Field(default=None, sa_type=UtcDateTime)  # posts may be missing
-    user_id: str = ""  # of a profile: whom it follows, whoever has the name; "" until it is known
+    user_id: str = (
+        ""  # of a profile: whom it follows, whoever has the name; "" until known, or WHOEVER
+    )
 
 
 class Gap(SQLModel, table=True):

@@ -18,7 +18,7 @@ from bot.core.errors import Refused, TargetGone, TargetPrivate, Unavailable
 from bot.core.events import Comment, Page, Post
 from bot.flow.ingest import Ingest, Taken
 from bot.flow.policy import Policy
-from bot.flow.poll import EMPTY_PAGES, reader
+from bot.flow.poll import EMPTY_PAGES, check_owner, reader
 from bot.flow.reply_rule import AHEAD, Watch
 from bot.platforms.base import Platform
 from storage import collections, dataset
@@ -156,6 +156,8 @@ class Collector:
         read, empty = reader(self._platform, self._track), 0
         while True:
             page = read(cursor)
+            if cursor is None and page.owner:
+                check_owner(self._database, self._platform.name, self._track, page.owner)
             fresh = {post.post_id for post in page.posts} - self._shown
             self._shown |= fresh
             empty = 0 if fresh else empty + 1

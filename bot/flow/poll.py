@@ -19,9 +19,9 @@ from bot.flow.ingest import Ingest, Taken
 from bot.flow.policy import Track
 from bot.flow.reply_rule import Watch
 from bot.platforms.base import Platform
-from storage import gaps
+from storage import dataset, gaps
 from storage.database import Database
-from storage.tables import Health, PostRow, PostTrack, TrackState
+from storage.tables import WHOEVER, Health, PostRow, PostTrack, TrackState
 from storage.text import storable
 
 log = structlog.get_logger()
@@ -115,7 +115,7 @@ class Poller:
             page = reader(platform, track)(cursor)
             self._ingest.alive()
             if cursor is None and page.owner:
-                self._check_owner(track, page.owner)
+                check_owner(self._database, platform.name, track, page.owner)
             before = len(posts)
             posts.update((post.post_id, post) for post in page.posts)
             aside.update((post.post_id, post) for post in page.aside)
@@ -126,18 +126,6 @@ class Poller:
             if len(posts) >= limit or empty == EMPTY_PAGES:
                 return list((posts | aside).values()), page.cursor
             cursor = page.cursor
-
-    def _check_owner(self, track: Track, owner: str) -> None:
-        """A profile's track follows a person. Raises NameTaken when somebody else has the name."""
-        with self._database.write() as session:
-            state = _state(session, track.key)
-            state.user_id = state.user_id or owner
-            followed = state.user_id
-        if followed != owner:
-            raise NameTaken(
-                f"@{track.name} is user {owner} now and was user {followed}: nothing is stored; "
-                f"`tagecho track accept @{track.name}` follows the new one"
-            )
 
     def _verify_vanished(self, platform: Platform, watch: Watch, posts: list[Post]) -> None:
         """Stored posts that a profile's listing should show and does not: deleted?"""
@@ -182,6 +170,25 @@ class Poller:
             state.health = Health.QUIET if now - state.last_new > patience else Health.OK
             if state.found and not polled.listed:  # true of a hashtag, or hidden from us: say it
                 state.health, state.error = Health.QUIET, EMPTIED
+
+
+def check_owner(database: Database, platform: str, track: Track, owner: str) -> None:
+    """A profile's track follows a person: the first time, whom we know by its name, if anybody.
+
+    Raises NameTaken when somebody else has the name.
+    """
+    with database.write() as session:
+        state = _state(session, track.key)
+        if state.user_id == WHOEVER:
+            state.user_id = owner
+        elif not state.user_id:
+            state.user_id = dataset.find_author(session, platform, track.name) or owner
+        followed = state.user_id
+    if followed != owner:
+        raise NameTaken(
+            f"@{track.name} is user {owner} now and was user {followed}: nothing is stored; "
+            f"`tagecho track accept @{track.name}` follows the new one"
+        )
 
 
 def overdue(session: Session, tracks: list[Track], now: datetime) -> list[Track]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.config import Settings
 from bot.core.clock import utc_now
-from bot.core.errors import LoginRequired, TargetGone, TargetPrivate, UsageError
+from bot.core.errors import LoginRequired, NameTaken, TargetGone, TargetPrivate, UsageError
 from bot.core.events import Post, TrackKind
 from bot.flow.backfill import Collector, CollectSummary, Want
 from bot.flow.forget import gone_at_source
@@ -37,14 +37,18 @@ def collect(settings: Settings, target: Target, want: Want) -> CollectSummary:
     """Collect under the account's lock and its pacing ledger.
 
     Raises AccountLocked while a daemon works with the account, UsageError for a profile that is not
-    there or private, and what the platform raises.
+    there, private or somebody else's than before, and what the platform raises.
     """
     account_of(settings, target.account)
     app = App(settings)
     try:
         with app.lock(target.account):
             return _collect(app, target, want)
-    except (TargetGone, TargetPrivate) as error:  # no fault of the network's: the name is wrong
+    except (
+        NameTaken,
+        TargetGone,
+        TargetPrivate,
+    ) as error:  # no fault of the network's: the name is wrong
         raise UsageError(f"{target.kind} {target.name}: {error}") from error
     finally:
         app.close()

@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from sqlmodel import col, select
+
 from bot.config import Settings
 from bot.core import normal_form as text
 from bot.core.errors import NameTaken, NothingToDo
 from bot.core.events import TrackKind
+from bot.flow.policy import Track
 from bot.service.app import opened, tracks_of
 from storage import gaps
-from storage.tables import Gap, Health, TrackState
+from storage.tables import WHOEVER, Gap, Health, TrackState
 
 
 def track_rows(settings: Settings) -> list[dict[str, Any]]:
@@ -52,21 +55,25 @@ def _health(state: TrackState | None, open_gaps: list[Gap]) -> str:
 def accept(settings: Settings, username: str) -> list[str]:
     """From now on, the tracks of this profile follow whoever has its name. Returns their keys.
 
-    Raises NothingToDo when there is no such track.
+    So do collections of it that are in no configuration. Raises NothingToDo when there is neither.
     """
     name = text.username(username)
-    keys = [
-        key
-        for key, track in tracks_of(settings).items()
-        if track.kind is TrackKind.PROFILE and track.name == name
-    ]
+    tracked = [key for key, track in tracks_of(settings).items() if _follows(track, name)]
+    with opened(settings) as app, app.database.write() as session:
+        polled = col(TrackState.track).endswith(f":{TrackKind.PROFILE}:{name}", autoescape=True)
+        begun = session.exec(select(TrackState.track).where(polled)).all()
+        keys = list(dict.fromkeys([*tracked, *sorted(begun)]))
+        for key in keys:
+            state = session.get(TrackState, key) or TrackState(track=key)
+            state.user_id, state.error = WHOEVER, ""
+            session.add(state)
     if not keys:
         raise NothingToDo(f"no track follows @{name}")
-    with opened(settings) as app, app.database.write() as session:
-        for key in keys:
-            if (state := session.get(TrackState, key)) is not None:
-                state.user_id, state.error = "", ""
     return keys
+
+
+def _follows(track: Track, name: str) -> bool:
+    return track.kind is TrackKind.PROFILE and track.name == name
 
 
 def _missing(gap: Gap) -> str:

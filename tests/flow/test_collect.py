@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlmodel import select
 
-from bot.core.errors import RateLimited, Unavailable
+from bot.config import Settings
+from bot.config.settings import Data
+from bot.core.errors import NameTaken, NothingToDo, RateLimited, Unavailable
 from bot.core.events import TrackKind
 from bot.dataset.filters import parse_filter
 from bot.flow.backfill import Collector, CollectSummary, Want
 from bot.flow.reply_rule import Watch
+from bot.verbs.tracks import accept
 from storage.tables import Collection, CommentRow, PostRow, PostTrack, Reply
 from tests.flow.kit import Flow
 
@@ -173,6 +177,40 @@ def test_comments_on_request_once(flow: Flow) -> None:
     assert asked == 2, "the post without comments was not asked"
     assert collect(flow, Want(comments=0)).comments == 0
     assert len(flow.box.journal.requests("/comments/")) == asked
+
+
+def test_a_profile_that_is_somebody_elses_now_is_told(flow: Flow, tmp_path: Path) -> None:
+    """Collected for the first time, as a track that is polled for the first time."""
+    hashtag = flow.track()
+    flow.post("ana")
+    flow.poll(hashtag)
+    flow.box.world.rename("ana", "ana.new")
+    flow.person("ana")
+    other = flow.post("ana", "somebody else's")
+    profile = {"name": "ana", "kind": TrackKind.PROFILE}
+    before = stored(flow)
+    with pytest.raises(NameTaken, match="track accept @ana"):
+        collect(flow, **profile)
+    assert stored(flow) == before
+    settings = Settings(data=Data(dir=tmp_path))
+    with pytest.raises(NothingToDo):
+        accept(settings, "ana.new")
+    assert accept(settings, "ana") == ["main:profile:ana"]
+    collect(flow, **profile)
+    assert stored(flow) == [*before, str(other.pk)]
+
+
+def test_a_post_dated_ahead_hides_nothing_that_follows(flow: Flow) -> None:
+    """Its date says nothing about how far the listing was read."""
+    fill(flow, 3)
+    ahead = flow.post("ana", at=flow.clock.time() + 86400 * 10)
+    collect(flow)
+    assert str(ahead.pk) in stored(flow)
+    newest = state(flow).newest
+    assert newest is not None and newest <= flow.clock()
+    pages = [flow.post("ben", at=flow.clock.time() - 60 * n) for n in range(PAGE + 3)]
+    assert collect(flow).taken.new == len(pages)
+    assert {str(post.pk) for post in pages} <= set(stored(flow))
 
 
 def test_people_who_opted_out_stay_out(flow: Flow) -> None:

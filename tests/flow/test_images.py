@@ -16,6 +16,9 @@ from PIL import Image
 from sqlmodel import select
 
 from bot.flow import ingest
+from bot.flow.fetch import Limits
+from bot.flow.ingest import Ingest
+from bot.flow.poll import Poller
 from bot.platforms.pacing import LedgerPacer, TokenRate
 from bot.platforms.sandbox.things import Post
 from storage.pacing import DatabaseLedger
@@ -157,6 +160,28 @@ def test_a_missing_image_is_gone(flow: Flow) -> None:
     (row,) = media(flow, post)
     assert row.state == "gone" and "404" in row.reason
     assert (flow.published(post), flow.published(fine)) == (0, 1)
+
+
+def test_an_address_that_is_gone_is_not_yet_a_missing_image(flow: Flow) -> None:
+    """Addresses age while images wait for their turn: the post says where the image is now."""
+    later = Ingest(flow.database, flow.originals, flow.optouts, Limits(), flow.clock, later=True)
+    flow.poller = Poller(flow.database, later, flow.clock)
+    flow.track()
+    moved = served(flow.box, "moved", plain_jpeg((1080, 1080)))
+    missing = served(flow.box, "missing", plain_jpeg((1080, 1080), (9, 9, 9)))
+    post, without = flow.post("ana", pictures=[moved]), flow.post("ben", pictures=[missing])
+    flow.poll()
+    with flow.database.write() as session:
+        for row in session.exec(select(MediaRow)):
+            row.url = row.url.replace("/u/", "/u/former-")
+    assert later.fetch_untried(flow.platform) == 2
+    assert states(flow, post, without) == [{"pending"}, {"pending"}]
+    (flow.box.directory / "uploads" / "missing.jpg").unlink()
+    for _ in range(2):
+        flow.clock.advance(minutes=1)
+        later.retry_pending(flow.platform)
+    assert states(flow, post, without) == [{"stored"}, {"gone"}]
+    later.close()
 
 
 @pytest.mark.parametrize("fault", ["server_error", "drop", "truncated", "throttled"])

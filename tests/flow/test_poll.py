@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 from sqlmodel import col, select
 
+from bot.config import Settings
+from bot.config.settings import Data
 from bot.core.errors import (
     NameTaken,
     StorageError,
@@ -25,6 +28,7 @@ from bot.flow.forget import forget
 from bot.flow.policy import Track
 from bot.flow.poll import overdue
 from bot.platforms.sandbox.things import Post
+from bot.verbs.tracks import accept
 from storage.tables import (
     AuthorName,
     AuthorRow,
@@ -506,7 +510,9 @@ def test_a_profile_that_deleted_everything(flow: Flow) -> None:
     assert all(row(flow, post).deleted_at for post in posts)
 
 
-def test_a_name_that_changes_hands_stops_its_track_until_somebody_says_so(flow: Flow) -> None:
+def test_a_name_that_changes_hands_stops_its_track_until_somebody_says_so(
+    flow: Flow, tmp_path: Path
+) -> None:
     track = flow.track("ana", TrackKind.PROFILE)
     first = flow.post("ana", "mine")
     flow.poll()
@@ -520,11 +526,26 @@ def test_a_name_that_changes_hands_stops_its_track_until_somebody_says_so(flow: 
     state = health(flow, track)
     assert (state.health, state.user_id) == ("failing", followed)
     assert "track accept @ana" in state.error
-    with flow.database.write() as session:  # as `tagecho track accept` does
-        session.get_one(TrackState, track.key).user_id = ""
+    assert accept(Settings(data=Data(dir=tmp_path)), "ANA") == [track.key]
     flow.poll()
     assert stored(flow, track) == ids([first, other])
     assert health(flow, track).health == "ok"
+
+
+def test_a_new_track_of_a_name_that_changed_hands_before(flow: Flow, tmp_path: Path) -> None:
+    """By a hashtag we knew who had the name; the profile that is tracked now is another's."""
+    hashtag = flow.track()
+    flow.post("ana")
+    flow.poll(hashtag)
+    flow.box.world.rename("ana", "ana.new")
+    flow.person("ana")
+    other = flow.post("ana", "somebody else's")
+    track = flow.track("ana", TrackKind.PROFILE)
+    with pytest.raises(NameTaken, match=r"@ana is user \d+ now and was user \d+"):
+        flow.poll(track)
+    accept(Settings(data=Data(dir=tmp_path)), "ana")
+    flow.poll(track)
+    assert stored(flow, track) == ids([other])
 
 
 def test_who_was_ignored_by_name_is_ignored_under_the_next_one(flow: Flow) -> None:

@@ -89,6 +89,7 @@ def _tracks(connection: sa.Connection) -> None:
 
 
 def _dataset_names(connection: sa.Connection) -> None:
+    _keep_names_of_manifests(connection)
     for table, column in (
         ("post_tracks", "dataset"),
         ("datasets", "name"),
@@ -98,6 +99,15 @@ def _dataset_names(connection: sa.Connection) -> None:
             _rename(connection, table, column, old, text.name(old))
     for old in _column(connection, "SELECT key FROM controls WHERE key LIKE 'dataset-key:%'"):
         _rename(connection, "controls", "key", old, text.name(old))
+
+
+def _keep_names_of_manifests(connection: sa.Connection) -> None:
+    """The hash of a snapshot's manifest is that of the name it was made under."""
+    made = sa.table("snapshots", sa.column("id"), sa.column("dataset"), sa.column("facts", sa.JSON))
+    for row in connection.execute(sa.select(made)).all():
+        if text.name(row.dataset) != row.dataset:
+            facts = {**row.facts, "dataset": row.dataset}
+            connection.execute(sa.update(made).where(made.c.id == row.id).values(facts=facts))
 
 
 def _rename(connection: sa.Connection, table: str, column: str, old: str, new: str) -> None:

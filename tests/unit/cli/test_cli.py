@@ -24,7 +24,17 @@ from models.compose.styles import styles
 from models.images import decoder
 from storage import retractions
 from storage.database import Database
-from storage.tables import AuthorName, AuthorRow, Control, Reply, ReplyState, ReplyStep, StepState
+from storage.tables import (
+    WHOEVER,
+    AuthorName,
+    AuthorRow,
+    Control,
+    Reply,
+    ReplyState,
+    ReplyStep,
+    StepState,
+    TrackState,
+)
 from tests.command import Result, Run
 from tests.databases import NOW
 from tests.paths import ROOT
@@ -237,6 +247,32 @@ def test_a_track_there_and_back(tagecho: Run, config: Path) -> None:
     assert (track.profile, track.every, track.reply) == ("ana.lima", timedelta(hours=1), "outline")
     assert tagecho("track", "remove", "@ana.lima").code == 0
     assert config.read_text(encoding="utf-8") == CONFIG
+
+
+def test_a_name_that_changed_hands_from_the_finding_to_the_end(
+    tagecho: Run, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAGECHO_ACCOUNTS__MAIN__PASSWORD", "correct horse")
+    assert "every tracked profile is whose it was" in tagecho("doctor").out
+    tagecho("track", "add", "@ana.lima")
+    key, why = "main:profile:ana.lima", "NameTaken: @ana.lima is user 2 now and was user 1"
+    with database.write() as session:
+        session.add(TrackState(track=key, health="failing", error=why, user_id="1"))
+    found = tagecho("doctor")
+    assert found.code == 5
+    assert f"FAIL names: {key}: {why}" in found.out
+    accepted = tagecho("track", "accept", "@Ana.Lima")
+    assert (accepted.code, accepted.err) == (0, f"{key} follows who is @Ana.Lima now\n")
+    assert "FAIL" not in tagecho("doctor").out
+    with database.read() as session:
+        state = session.get_one(TrackState, key)
+    assert (state.user_id, state.error) == (WHOEVER, "")
+
+
+def test_only_a_profile_that_is_followed_can_be_accepted(tagecho: Run) -> None:
+    nobody = tagecho("track", "accept", "@nobody")
+    assert (nobody.code, nobody.err) == (8, "no track follows @nobody\n")
+    assert tagecho("track", "accept", "#sunset").code == 2
 
 
 def test_a_track_twice_or_of_no_style_is_refused(tagecho: Run, config: Path) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from bot.service.app import opened
+from storage.checks import Check
 from tests.command import Run
-from tests.datasets import put, settings_at
+from tests.datasets import judge, put, settings_at
 
 CONFIG = """
 [data]
@@ -67,6 +68,22 @@ def test_from_a_query_to_a_folder_and_back(tagecho: Run, tmp_path: Path) -> None
     assert tagecho("dataset", "remove", "hoodie")[0] == 2
     assert tagecho("dataset", "remove", "hoodie", "--snapshots")[0] == 0
     assert told("snapshot", "list") == []
+
+
+def test_what_curate_writes_can_be_left_out(tagecho: Run, tmp_path: Path) -> None:
+    """By its present names, and those that files may still have."""
+    names: dict[str, set[Check]] = {check.value: {check} for check in Check}
+    names |= {"exposure": {Check.OVEREXPOSED, Check.UNDEREXPOSED}, "size": {Check.SMALL}}
+    names |= {"information": {Check.LOW_INFORMATION}, "all": set(Check), "none": set()}
+    with opened(settings_at(tmp_path)) as app:
+        put(app, "fine")
+        for check in Check:
+            judge(app, put(app, check.value)[0], check)
+    for name, left_out in names.items():
+        words = ("dataset", "create", name, "--hashtag", "hoodie", "--leave-out", name)
+        code, out, err = tagecho(*words, "--json")
+        assert code == 0, err
+        assert json.loads(out)["images"] == len(Check) + 1 - len(left_out), name
 
 
 def test_mistakes_and_their_exit_codes(tagecho: Run, tmp_path: Path) -> None:

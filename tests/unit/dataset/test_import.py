@@ -502,6 +502,26 @@ def test_names_that_lead_out_of_the_folder(
     assert rows(settings, BlobRow) == []
 
 
+@pytest.mark.parametrize("far", ["NaN", "Infinity", "-Infinity", "1e999", "181", "9" * 400])
+def test_a_place_that_is_nowhere_has_no_coordinates(
+    settings: Settings, folder: Path, far: str
+) -> None:
+    """JSON of other tools may hold what is no number; as a text of ours as well."""
+    for post, value in (("1", far), ("2", json.dumps(far))):
+        (folder / f"{post}.jpg").write_bytes(picture(int(post)))
+        line = (
+            f'{{"platform": "instagram", "post_id": "{post}", "index": 0, "author": "anon-1", '
+            f'"taken_at": "2026-01-01T00:00:00+00:00", "file_name": "{post}.jpg", '
+            f'"place_name": "Beach", "place_lat": {value}, "place_lng": 10.5}}\n'
+        )
+        with (folder / "metadata.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line)
+    report = take(settings, folder, "imported")
+    assert (report.posts, report.problems) == (2, [])
+    for row in rows(settings, PostRow):
+        assert (row.place["name"], row.place["lat"], row.place["lng"]) == ("Beach", None, 10.5)
+
+
 def test_file_names_that_cannot_be_printed(settings: Settings, folder: Path) -> None:
     bad = os.fsencode(folder) + b"/\x1b[31m\xff\n.json"
     with open(bad, "wb") as file:  # noqa: PTH123 - Path knows no bytes

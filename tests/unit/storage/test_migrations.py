@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +20,7 @@ from sqlmodel import SQLModel
 import storage.tables  # noqa: F401 - fills the metadata
 from bot.core.clock import utc_now
 from bot.core.errors import StorageError
-from storage import datasets, retractions, search, steps
+from storage import datasets, retractions, search, snapshots, steps
 from storage.database import Database, alembic_config
 from storage.tables import Reply
 from tests.waiting import PATIENCE
@@ -189,6 +191,34 @@ def test_rows_in_former_spellings_are_brought_to_the_normal_form(database: Datab
         command.downgrade(alembic_config(connection), "0006")
     database.migrate()
     assert rows("SELECT post, hashtag FROM post_hashtags ORDER BY post, hashtag") == hashtags
+
+
+def test_manifests_of_renamed_datasets_keep_their_hash(database: Database) -> None:
+    """Whoever kept a manifest, or its hash, can still check the snapshot."""
+    names = {1: "cafe\u0301", 2: "hoodies"}
+    facts = {"query": {"version": 1}, "seed": 0, "splits": {"all": 1.0}, "models": {}}
+    hashes = {}
+    with database.writer.begin() as connection:
+        command.downgrade(alembic_config(connection), "0006")
+        for number, name in names.items():
+            head = (
+                '{"created":"2026-01-01T00:00:00+00:00","dataset":"%s","items":0,"manifest":1,'
+                '"models":{},"query":{"version":1},"seed":0,"snapshot":"1","splits":{"all":1.0}}\n'
+            )
+            hashes[number] = hashlib.sha256((head % name).encode()).hexdigest()
+            row = {
+                "id": number, "dataset": name, "name": "1", "query": "{}", "items": 0,
+                "facts": json.dumps(facts), "manifest_sha256": hashes[number],
+                "created": "2026-01-01 00:00:00+00:00",
+            }  # fmt: skip
+            insert(connection, "snapshots", row)
+    database.migrate()
+    with database.read() as session:
+        found = {row.id: row for row in snapshots.listing(session)}
+    assert {number: row.dataset for number, row in found.items()} == {1: "café", 2: "hoodies"}
+    for number, row in found.items():
+        lines = b"".join(snapshots.manifest(database, row))
+        assert hashlib.sha256(lines).hexdigest() == hashes[number or 0]
 
 
 KINDS = ("upload", "post", "story", "dm_text", "dm_upload", "dm_photo", "comment")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bot.config import Settings
 from bot.config.settings import TrackSettings
 from bot.core.errors import TagechoError, UsageError
-from bot.core.events import MediaKind
+from bot.core.events import Author, MediaKind
 from bot.platforms.instagram.settings import InstagramAccount as Account
 from bot.service.app import App, opened
 from bot.verbs import datasets as verbs
@@ -65,6 +65,11 @@ def test_every_condition_of_a_query(settings: Settings) -> None:
         assert found(app, authors=["instagram/name-ann", "instagram/@Name-Nobody"]) == ["a", "c"]
         assert found(app, authors=["instagram/bob"]) == ["b"]  # the user id
         assert found(app, authors=["instagram/nobody"]) == []
+        with app.database.write() as session:  # the name of ann is another's now
+            dataset.see_author(session, Author("instagram", "u9", "name-ann"), NOW)
+        with pytest.raises(UsageError, match=r"name of 2 people: .*ann.*u9|.*u9.*ann"):
+            found(app, authors=["instagram/name-ann"])
+        assert found(app, authors=["instagram/ann"]) == ["a", "c"]
         assert found(app, platforms=["mastodon"]) == []
         assert found(app, since=(NOW - timedelta(days=2)).isoformat()) == ["a", "b"]
         assert found(app, until=(NOW - timedelta(days=2)).isoformat()) == ["c"]
