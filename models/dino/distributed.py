@@ -9,6 +9,7 @@ one photo (batch norm, the centre, Sinkhorn, KoLeo) goes through `all_sum` or `g
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -47,11 +48,19 @@ def joined(device: str) -> Iterator[torch.device]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield here
         return
+    _load_what_keeps_groups()
     dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield here
     finally:
         dist.destroy_process_group()
+
+
+def _load_what_keeps_groups() -> None:
+    """The functions of this module have the group that exists at its import as a default argument,
+    and the first step of an optimiser imports it. The group would outlive its end, and its threads
+    with it, which may abort the process when they come back to an interpreter that is gone."""
+    importlib.import_module("torch.distributed.nn.functional")
 
 
 class _AllSum(torch.autograd.Function):
