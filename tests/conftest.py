@@ -7,7 +7,13 @@ import pytest
 import structlog
 
 from tests.command import tagecho
-from tests.databases import database, database_url, open_database, postgres_server
+from tests.databases import (
+    database,
+    database_url,
+    open_database,
+    postgres_schemas,
+    postgres_server,
+)
 from tests.sandbox import no_foreign_ca, raw_client, sandbox
 from tests.settings import empty_data, settings
 
@@ -17,6 +23,7 @@ __all__ = [
     "empty_data",
     "no_foreign_ca",
     "open_database",
+    "postgres_schemas",
     "postgres_server",
     "raw_client",
     "sandbox",

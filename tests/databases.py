@@ -1,16 +1,17 @@
 """Databases for tests: every test that asks for `database` runs on SQLite and on PostgreSQL.
 
-PostgreSQL is looked for at TAGECHO_TEST_POSTGRES (a URL; then it must answer) or on 127.0.0.1:5432;
-each test gets a schema of its own there, dropped afterwards. Where TAGECHO_EXPECT_POSTGRES is set,
-as .ci/run does for CI, its absence is a failure.
+Migrating costs more than most tests do, so it is done once: on SQLite the file is copied, on
+PostgreSQL a schema is emptied and used again (tests/schemas.py). The server is looked for at
+TAGECHO_TEST_POSTGRES (a URL; then it must answer) or on 127.0.0.1:5432. Where
+TAGECHO_EXPECT_POSTGRES is set, as .ci/run does for CI, its absence is a failure.
 
     python -m tests.databases       says which server the tests would use; 1 if one is missing
 """
 
 from __future__ import annotations
 
+import functools
 import os
-import secrets
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -28,9 +30,11 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, select
 
 from bot.core.events import Author, Media, Post
+from bot.core.folders import private_folder
 from storage import outbox
 from storage.database import Database
 from storage.dataset import Stored
+from tests.schemas import Schemas
 from tests.waiting import PATIENCE
 
 USUAL = tuple(f"postgresql+psycopg://{user}@127.0.0.1:5432/test" for user in ("postgres", "root"))
@@ -67,10 +71,18 @@ def is_expected(environ: Mapping[str, str]) -> bool:
     return bool(environ.get("TAGECHO_TEST_POSTGRES") or environ.get("TAGECHO_EXPECT_POSTGRES"))
 
 
+@pytest.fixture(scope="session")
+def postgres_schemas(postgres_server: URL) -> Iterator[Schemas]:
+    """Migrated schemas, for one test after the other."""
+    schemas = Schemas(postgres_server)
+    yield schemas
+    schemas.drop()
+
+
 @pytest.fixture(params=BACKENDS)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of an empty database."""
-    with empty(request.param, request, tmp_path) as url:
+    """The URL of a migrated database without rows."""
+    with migrated(request.param, request, tmp_path) as url:
         yield url
 
 
@@ -91,33 +103,46 @@ def open_database(database_url: str) -> Iterator[Callable[[], Database]]:
 @pytest.fixture
 def database(open_database: Callable[[], Database]) -> Database:
     """A migrated database."""
-    database = open_database()
-    database.migrate()
-    return database
+    return open_database()
 
 
 @contextmanager
-def empty(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of an empty database of this backend; skips where there is no server."""
+def migrated(backend: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+    """The URL of a migrated database of this backend; skips where there is no server."""
     if backend == "sqlite":
-        yield f"sqlite:///{tmp_path / 'tagecho.db'}"
+        yield sqlite_in(folder)
     else:
-        with schema(request.getfixturevalue("postgres_server")) as url:
+        with request.getfixturevalue("postgres_schemas").one() as url:
             yield url
 
 
-@contextmanager
-def schema(server: URL) -> Iterator[str]:
-    """The URL of a new schema, dropped with everything in it at the end."""
-    name = f"tagecho_{secrets.token_hex(6)}"
-    # A lost server loses the test anyway: waiting for its disk at every commit proves nothing.
-    options = f"-csearch_path={name} -csynchronous_commit=off"
-    inside = server.update_query_dict({"options": options})
-    _administer(server, f"CREATE SCHEMA {name}")
-    try:
-        yield inside.render_as_string(hide_password=False)
-    finally:
-        _administer(server, f"DROP SCHEMA {name} CASCADE")
+def sqlite_in(folder: Path) -> str:
+    """The URL of a migrated database in `folder`, which is made."""
+    private_folder(folder)
+    path = folder / "tagecho.db"
+    path.touch(0o600)
+    path.write_bytes(_migrated_file())
+    return f"sqlite:///{path}"
+
+
+def in_memory() -> Database:
+    """A migrated database that lives no longer than its object; of one thread."""
+    database = Database("sqlite://")
+    with database.engine.connect() as connection:
+        # Bytes 18 and 19 say that there is a write-ahead log, which nothing in memory can have.
+        header, rest = _migrated_file()[:18] + b"\1\1", _migrated_file()[20:]
+        connection.connection.dbapi_connection.deserialize(header + rest)
+    return database
+
+
+@functools.cache
+def _migrated_file() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "tagecho.db"
+        database = Database(f"sqlite:///{path}")
+        database.migrate()
+        database.close()
+        return path.read_bytes()
 
 
 def together(*functions: Callable[[], Any]) -> list[Any]:
@@ -169,13 +194,6 @@ def queue_reply(session: Session, source_post: str = "p1", **changes: Any) -> in
     post = make_post(source_post, platform=platform, author=author, url=url)
     request = outbox.Request(Stored(row, post), **(asked | changes))
     return outbox.queue(session, request, now)
-
-
-def _administer(server: URL, statement: str) -> None:
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(statement)
-    engine.dispose()
 
 
 def _why_silent(url: URL) -> str | None:

@@ -42,6 +42,7 @@ from storage.database import Database
 from storage.optouts import OptOuts
 from storage.pacing import DatabaseLedger
 from storage.tables import Reply, ReplyState, ReplyStep
+from tests.databases import sqlite_in
 from tests.pictures import plain_jpeg
 from tests.sandbox import instagram_at
 from tests.waiting import PATIENCE
@@ -142,8 +143,7 @@ class Flow:
         self, box: Sandbox, clock: Clock, folder: Path, *, stages: Stages | None = None
     ) -> None:
         self.box, self.clock = box, clock
-        self.database = Database(f"sqlite:///{folder / 'tagecho.db'}")
-        self.database.migrate()
+        self.database = Database(sqlite_in(folder))
         self.originals = BlobStore(folder / "originals")
         self.artifacts = BlobStore(folder / "artifacts")
         self.runs = Runs(folder / "models")

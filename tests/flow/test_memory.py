@@ -41,6 +41,7 @@ from storage.database import Database
 from storage.optouts import OptOuts
 from storage.pacing import DatabaseLedger
 from storage.tables import Reply, ReplyState, TrackState
+from tests.databases import sqlite_in
 from tests.flow.kit import Clock, SmallStages
 from tests.pictures import plain_jpeg
 
@@ -54,8 +55,7 @@ class OnMemory:
     def __init__(self, folder: Path) -> None:
         self.clock = Clock()
         self.network = Network("home.example", self.clock, per_page=5)
-        self.database = Database(f"sqlite:///{folder / 'tagecho.db'}")
-        self.database.migrate()
+        self.database = Database(sqlite_in(folder))
         self.originals, self.artifacts = BlobStore(folder / "o"), BlobStore(folder / "a")
         self.runs, self.optouts = Runs(folder / "models"), OptOuts(folder / "optout.key")
         with self.database.write() as session:

@@ -36,7 +36,7 @@ from storage.tables import (
     TrackState,
 )
 from tests.command import Result, Run
-from tests.databases import NOW
+from tests.databases import NOW, sqlite_in
 from tests.paths import ROOT
 from tests.waiting import PATIENCE
 
@@ -72,10 +72,7 @@ def tagecho(config: Path, own_logging: None, tagecho: Run) -> Run:
 @pytest.fixture
 def database(config: Path) -> Database:
     """The database that the verbs use."""
-    database = Database(load(config).data.database_url)
-    config.with_name("data").mkdir(exist_ok=True)
-    database.migrate()
-    return database
+    return Database(sqlite_in(config.with_name("data")))
 
 
 def make_reply(database: Database, state: ReplyState, post: str = "17_5") -> int:

@@ -17,7 +17,7 @@ from bot.core.events import Breaker
 from bot.platforms.pacing import Ledger, LedgerPacer, TokenRate
 from storage.database import Database
 from storage.pacing import DatabaseLedger
-from tests.databases import BACKENDS, NOW, empty, together
+from tests.databases import BACKENDS, NOW, in_memory, migrated, together
 from tests.ledger import MemoryLedger
 
 
@@ -30,9 +30,8 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     if request.param == "memory":
         yield MemoryLedger()
         return
-    with empty(request.param, request, tmp_path) as url:
+    with migrated(request.param, request, tmp_path) as url:
         database = Database(url)
-        database.migrate()
         yield DatabaseLedger(database)
         database.close()
 
@@ -203,8 +202,7 @@ class SameAsInMemory(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.database = Database("sqlite://")
-        self.database.migrate()
+        self.database = in_memory()
         self.kept: Ledger = DatabaseLedger(self.database)
         self.memory: Ledger = MemoryLedger()
         self.now = NOW

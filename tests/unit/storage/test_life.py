@@ -13,11 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from bot.core.errors import UsageError
 from bot.core.events import Receipt
 from storage import outbox, steps
-from storage.database import Database
 from storage.outbox import NEXT, TERMINAL
 from storage.steps import PlannedStep
 from storage.tables import ReplyState, StepState
-from tests.databases import NOW, queue_reply
+from tests.databases import NOW, in_memory, queue_reply
 from tests.replies import DECISIONS, HOUR, MAY, log, read_reply, step_states
 
 S = ReplyState
@@ -29,8 +28,7 @@ class Life(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.database = Database("sqlite://")
-        self.database.migrate()
+        self.database = in_memory()
         self.now = NOW
         with self.database.write() as session:
             reply_id = queue_reply(session)

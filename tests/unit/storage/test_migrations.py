@@ -6,7 +6,8 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from alembic import command
@@ -23,6 +24,8 @@ from bot.core.errors import StorageError
 from storage import datasets, retractions, search, snapshots, steps
 from storage.database import Database, alembic_config
 from storage.tables import Reply
+from tests.databases import BACKENDS
+from tests.schemas import schema
 from tests.waiting import PATIENCE
 
 MIGRATE = """
@@ -63,12 +66,20 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
     assert tables(database) == before
 
 
-def test_processes_that_start_at_once_migrate_once(
-    database_url: str, open_database: Callable[[], Database]
-) -> None:
+@pytest.fixture(params=BACKENDS)
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without tables."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'tagecho.db'}"
+    else:
+        with schema(request.getfixturevalue("postgres_server")) as url:
+            yield url
+
+
+def test_processes_that_start_at_once_migrate_once(empty_url: str) -> None:
     processes = [
         subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", MIGRATE, database_url],
+            [sys.executable, "-W", "error", "-c", MIGRATE, empty_url],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -85,7 +96,9 @@ def test_processes_that_start_at_once_migrate_once(
         process.stdin.flush()
     errors = [process.communicate(timeout=PATIENCE)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], errors
-    assert set(SQLModel.metadata.tables) <= tables(open_database())
+    database = Database(empty_url)
+    assert set(SQLModel.metadata.tables) <= tables(database)
+    database.close()
 
 
 def test_the_schedulers_table_is_left_alone(database: Database) -> None:

@@ -15,15 +15,14 @@ from storage import wal
 from storage.database import Database
 from storage.tables import Control
 from storage.wal import LIMIT, WriteAheadLog
-from tests.databases import NOW
+from tests.databases import NOW, sqlite_in
 
 PIECE = 500_000  # bytes of a write; with what the pages add, less than twice as much in the log
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    made = Database(f"sqlite:///{tmp_path / 'tagecho.db'}")
-    made.migrate()
+    made = Database(sqlite_in(tmp_path))
     with made.write() as session:
         session.add(Control(key="a", value="", changed=NOW))
     yield made
