@@ -289,6 +289,12 @@ def platforms() -> Iterator[str]:
         ]
         yield f"### {platform.name}\n"
         yield from table(("`replies.mode`", "meaning", "steps on the network"), rows)
+        yield "What `tagecho forget` deletes there:\n"
+        gone = ((f"`{kind}`", one.meaning) for kind, one in platform.deletion.items())
+        yield from table(("kind", "deleted"), gone)
+        limits = ((f"`{name}`", str(rate or "no limit")) for name, rate in platform.actions.items())
+        yield "Its limits, where neither `[pacing]` nor the account says another one:\n"
+        yield from table(("class of requests", "limit"), limits)
 
 
 def style_rows() -> Iterator[tuple[str, str]]:

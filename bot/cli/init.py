@@ -13,6 +13,7 @@ from bot.cli.common import CONFIG, Config
 from bot.cli.output import say
 from bot.cli.tracks import target_of
 from bot.core.errors import UsageError
+from bot.platforms.registry import FIRST
 
 
 def init(
@@ -26,7 +27,7 @@ def init(
     opt_in: Annotated[
         list[str] | None, typer.Option(help="A hashtag that asks for a reply; repeatable.")
     ] = None,
-    platform: Annotated[str, typer.Option(help="The platform of the account.")] = "instagram",
+    platform: Annotated[str, typer.Option(help="The platform of the account.")] = FIRST,
     account: Annotated[
         str, typer.Option(help="How this configuration calls the account: a-z, 0-9 and _.")
     ] = "main",

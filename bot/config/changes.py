@@ -91,6 +91,8 @@ def _shown(value: object) -> str:
         return format_duration(value)
     if isinstance(value, time):
         return f"{value:%H:%M}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_shown(one)}" for key, one in value.items()) or "none"
     if isinstance(value, tuple):
         return ", ".join(map(_shown, value)) or "none"
     if isinstance(value, bool) or value is None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from bot.core.events import TrackKind
+from bot.platforms import registry
 
 _TRACKS = re.compile(r"(?m)^\[\[tracks\]\]\n[\s\S]*?(?=^# --- Replies)")
 
@@ -19,7 +20,7 @@ class Beginning:
 
     username: str
     account: str = "main"
-    platform: str = "instagram"
+    platform: str = registry.FIRST
     tracks: Sequence[tuple[TrackKind, str]] = ()
     opt_in: Sequence[str] = ()
 

@@ -282,6 +282,7 @@ def parse(
     _check_tracks(source, context, styles)
     _check_accounts(source, context)
     _check_modes(source)
+    _check_limits(source)
     if disk and settings is not None:
         _check_disk(source, settings.data.dir)
     if settings is None or source.problems:
@@ -371,6 +372,7 @@ def _valid(
 def _check_tracks(source: Source, context: dict[str, Any], styles: Collection[str] | None) -> None:
     raw, accounts = source.data.get("tracks"), source.data.get("accounts")
     names = list(accounts) if isinstance(accounts, dict) else []
+    platforms = _platforms(source)
     seen: dict[str, int] = {}
     for index, track in _valid(
         TrackSettings, enumerate(raw if isinstance(raw, list) else ()), context
@@ -385,6 +387,12 @@ def _check_tracks(source: Source, context: dict[str, Any], styles: Collection[st
         if first != index:
             line = origin_of(("tracks", first), source.origins).line
             source.complain(path, f"follows {track.kind} {quote(track.name)} again, as line {line}")
+        platform = platforms.get(track.account)
+        if track.hashtag is not None and platform is not None:
+            try:
+                platform.spelling.hashtag(track.hashtag)
+            except ValueError as error:
+                source.complain((*path, "hashtag"), f"{quote(track.hashtag)} {error}")
         if styles is not None and track.reply is not None and track.reply not in styles:
             source.complain((*path, "reply"), not_one_of(track.reply, styles))
     replies = source.data.get("replies")
@@ -438,6 +446,16 @@ def _platforms(source: Source) -> dict[str, Descriptor]:
         for name, platform in said
         if isinstance(platform, str) and (found := registry.find(platform)) is not None
     }
+
+
+def _check_limits(source: Source) -> None:
+    """The limits that an account has of its own are of requests that its platform knows."""
+    for name, platform in _platforms(source).items():
+        limits = source.data["accounts"][name].get("pacing")
+        for action in limits if isinstance(limits, dict) else ():
+            if action not in platform.actions:
+                what = not_one_of(action, platform.actions)
+                source.complain(("accounts", name, "pacing", action), what)
 
 
 def _check_accounts(source: Source, context: dict[str, Any]) -> None:

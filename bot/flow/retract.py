@@ -6,6 +6,7 @@ outcome, is looked for first, and sent again only while it is still there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import structlog
@@ -22,6 +23,7 @@ from bot.core.errors import (
 )
 from bot.flow.sending import pause_after
 from bot.platforms.base import Platform
+from bot.platforms.deletion import Deletion
 from storage import pauses, retractions
 from storage.database import Database
 from storage.retractions import State
@@ -38,7 +40,15 @@ LONGEST = timedelta(hours=6)  # between looks that fail
 class Retractor:
     """Deletes for one account. Belongs to the account's thread."""
 
-    def __init__(self, database: Database, platform: Platform, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        database: Database,
+        platform: Platform,
+        clock: Clock = utc_now,
+        meaning: Mapping[str, Deletion] | None = None,
+    ) -> None:
+        """`meaning`: what deletion means for each kind of thing, as the descriptor has it."""
+        self._meaning = meaning or {}
         self._database = database
         self._platform = platform
         self._clock = clock
@@ -55,7 +65,9 @@ class Retractor:
         if row is None:
             return False
         try:
-            if now - row.created > PATIENCE:
+            if self._gone_by_itself(row, now):
+                self._finish(row, State.GONE)
+            elif now - row.created > PATIENCE:
                 self._finish(row, State.FAILED, f"given up: {row.error or 'no answer'}")
             elif stopped:
                 self._put_off(row, now + PAUSED, "paused by the operator")
@@ -77,6 +89,11 @@ class Retractor:
                 row, now + _patient(now - row.created), f"{type(error).__name__}: {error}"
             )
         return True
+
+    def _gone_by_itself(self, row: Retraction, now: datetime) -> bool:
+        """It is older than its row, and this kind of thing does not last so long."""
+        meaning = self._meaning.get(row.kind)
+        return bool(meaning and meaning.lasts and now - row.created >= meaning.lasts)
 
     def _there(self, row: Retraction) -> bool:
         return self._platform.exists(row.kind, row.remote_id)

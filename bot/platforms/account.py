@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from bot.schema.fields import DurationOrOff, Username
+from pydantic import Field
+
+from bot.schema.fields import DurationOrOff, Rates, Username
 from bot.schema.section import Section
 
 
@@ -12,6 +14,7 @@ class Account(Section, live={"mentions_every"}):
     platform: str
     username: Username
     mentions_every: DurationOrOff = timedelta(minutes=5)
+    pacing: Rates = Field(default_factory=dict)  # by class of action; the rest as in [pacing]
 
     @property
     def handle(self) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from bot.platforms.account import Account
 from bot.platforms.addressing import Spelling
 from bot.platforms.base import Pacer, Platform
+from bot.platforms.deletion import Deletion
 from bot.platforms.reply_modes import Ways
 from bot.schema.values import Rate
 from bot.sidecars.sidecar import Tool
@@ -46,6 +47,7 @@ class Descriptor:
     actions: Mapping[str, Rate | None]  # each class of requests with its limit; None: no limit
     ways: Ways
     spelling: Spelling
+    deletion: Mapping[str, Deletion]  # of each kind of thing that our writes leave
     streams: bool = False  # its clients are `bot.platforms.base.Streaming`
     credentials: tuple[str, ...] = ()  # what its answers call secrets, to mask in logs
     sdk: Package | None = None
@@ -58,3 +60,6 @@ class Descriptor:
         unpaced = [step.name for step in self.ways.steps() if step.action not in self.actions]
         if unpaced:
             raise ValueError(f"{self.name}: no limit for {', '.join(unpaced)}")
+        left = {step.leaves for step in self.ways.steps() if step.leaves}
+        if unsaid := sorted(left - set(self.deletion)):
+            raise ValueError(f"{self.name}: what deletion means of {', '.join(unsaid)}?")

@@ -21,6 +21,9 @@ def names() -> tuple[str, ...]:
     return tuple(_PACKAGES)
 
 
+FIRST = names()[0]  # where an operator names none
+
+
 @functools.cache
 def find(name: str) -> Descriptor | None:
     """The descriptor of a platform; None for a name that no package has."""

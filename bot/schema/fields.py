@@ -22,8 +22,10 @@ from pydantic import (
 
 from bot.schema.problems import quote
 from bot.schema.values import (
+    Rate,
     parse_duration,
     parse_hashtag,
+    parse_rate,
     parse_seconds,
     parse_username,
 )
@@ -112,6 +114,7 @@ def host(example: str) -> PlainValidator:
 
 
 AS_WRITTEN = PlainSerializer(str, when_used="unless-none")
+Rates = dict[str, Annotated[Rate | None, PlainValidator(parse_rate), AS_WRITTEN]]
 SPLIT = BeforeValidator(split)
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]

@@ -121,8 +121,7 @@ class App:
         self.curator.bounds = bounds_of(settings)
 
     def pacer(self, account: str) -> LedgerPacer:
-        platform = descriptor_of(account_of(self.settings, account))
-        rates = rates_of(self.settings, platform)
+        rates = rates_of(self.settings, account_of(self.settings, account))
         return LedgerPacer(account, self.ledger, rates, sleep=self.stop.wait)
 
     def platform(self, name: str) -> Platform:
@@ -215,12 +214,15 @@ def login_secret(settings: Settings, name: str) -> str:
     return f"TAGECHO_ACCOUNTS__{name.upper()}__{key.upper()}" if missing else ""
 
 
-def rates_of(settings: Settings, platform: Descriptor) -> dict[str, TokenRate | None]:
-    """The limits of the platform's actions as token buckets; None: no limit."""
-    said = dict(settings.pacing)
+def rates_of(settings: Settings, account: Account) -> dict[str, TokenRate | None]:
+    """The limits of an account as token buckets; None: no limit.
+
+    Its own limit of an action counts, else that of [pacing], else that of its platform.
+    """
+    said = {action: limit for action, limit in settings.pacing if limit != DEFAULT}
     limits = {
-        action: default if said.get(action, DEFAULT) == DEFAULT else said[action]
-        for action, default in platform.actions.items()
+        action: account.pacing.get(action, said.get(action, default))
+        for action, default in descriptor_of(account).actions.items()
     }
     return {
         action: None if limit is None else TokenRate.of(limit.count, limit.per)

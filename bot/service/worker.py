@@ -33,7 +33,15 @@ from bot.flow.retract import Retractor
 from bot.flow.sending import Channel
 from bot.platforms.base import Platform
 from bot.platforms.pacing import Backoff
-from bot.service.app import App, limits_of, our_names, policy_of, tracks_of
+from bot.service.app import (
+    App,
+    account_of,
+    descriptor_of,
+    limits_of,
+    our_names,
+    policy_of,
+    tracks_of,
+)
 from bot.service.observe import FAULTS, LATENCY, POLLS, POSTS, RENDER, TRIGGERS
 from models.base import ImageRejected
 from models.images.decoder import DecoderUnavailable
@@ -124,6 +132,7 @@ class AccountWorker(Worker):
             gone=self._source_gone,
             later=True,
         )
+        self._deletion = descriptor_of(account_of(app.settings, account)).deletion
         self._files = (app.originals, app.artifacts, app.runs)
         self._poller = Poller(app.database, self._ingest, files=self._files)
         self._listener = Listener(app.database, self._ingest)
@@ -158,7 +167,7 @@ class AccountWorker(Worker):
             return (
                 Reconciler(self._app.database, platform, files=self._files).next(rules.policy)
                 or self._publish(platform, us, rules)
-                or Retractor(self._app.database, platform).next()
+                or Retractor(self._app.database, platform, meaning=self._deletion).next()
                 or self._find(platform, us, rules)
             )
         except LoginRequired as error:

@@ -117,6 +117,54 @@ def test_the_client_is_what_the_descriptor_says(on: Subject) -> None:
         assert [step.image for step in mode.steps].count(True) == 1
         assert any(step.visible for step in mode.steps)
         assert all(step.leaves for step in mode.steps if step.visible)
+    left = {step.leaves for step in descriptor.ways.steps() if step.leaves}
+    assert left <= set(descriptor.deletion)
+    assert all(one.meaning for one in descriptor.deletion.values())
+
+
+CAPTIONS = (
+    "look, #Sunset #Закат, @Ana and @ben.b",
+    "#fun🎉 #Café #2026 #a2026",
+    "https://example.org/#no a@b.example #_ #",
+)
+
+
+@pytest.mark.parametrize("caption", CAPTIONS)
+def test_a_caption_is_read_in_the_spelling_of_the_platform(on: Subject, caption: str) -> None:
+    spelling = EVERY[on.platform.name].spelling
+    post = on.platform.post(on.post(next(_NAMES), caption))
+    assert post.caption == caption
+    assert post.hashtags == spelling.hashtags(caption)
+    said = spelling.mentions(caption)
+    assert [name.partition("@")[0] for name in post.mentions] == list(said)
+    for tag in post.hashtags:
+        assert spelling.hashtag(f"#{tag.upper()}") == spelling.hashtag(tag) == tag
+        listed = on.platform.hashtag(tag).posts
+        assert post.post_id in [one.post_id for one in listed]
+    for name in post.mentions:
+        assert spelling.handle(f"@{name.upper()}") == spelling.handle(name) == name
+
+
+def test_a_hashtag_that_no_caption_has_is_refused(on: Subject) -> None:
+    spelling = EVERY[on.platform.name].spelling
+    for name in ("two words", "#", "fun!", "2026", "a", "Закат"):
+        found = spelling.hashtags(f"#{name}")
+        if found == (name.lower(),):
+            assert spelling.hashtag(name) == found[0]
+        else:
+            with pytest.raises(ValueError, match=r"\S"):
+                spelling.hashtag(name)
+
+
+def test_an_id_and_an_address_name_the_same_post(on: Subject) -> None:
+    spelling = EVERY[on.platform.name].spelling
+    post = fresh(on)
+    assert spelling.post_id(post.post_id) == post.post_id
+    assert spelling.is_user_id(post.author.user_id)
+    assert not spelling.is_user_id(post.author.username)
+    assert spelling.post(post.url) in (post.post_id, None)
+    with pytest.raises(ValueError, match=r"\S"):
+        spelling.post_id("no id of anything")
 
 
 def test_a_session_is_used_again(on: Subject) -> None:

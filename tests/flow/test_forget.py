@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlmodel import select
+from sqlmodel import select, update
 
 from bot.core.errors import LoginRequired, UsageError
 from bot.core.events import Receipt, Step, TrackKind
@@ -18,6 +18,7 @@ from bot.flow.ingest import Ingest
 from bot.flow.policy import Deleted
 from bot.flow.poll import Poller
 from bot.flow.retract import MAX_ATTEMPTS, PATIENCE, Retractor
+from bot.platforms.instagram.deletion import DELETION
 from bot.platforms.instagram.kinds import Mode, StepKind
 from bot.platforms.sandbox.things import Post
 from storage import retractions
@@ -232,6 +233,19 @@ def test_an_account_that_may_not_delete_gives_up_some_day(flow: Flow) -> None:
     assert [row.state for row in rows(flow)] == ["failed"]
 
 
+@pytest.mark.parametrize(("hours", "state"), [(23, "done"), (25, "gone")])
+def test_what_ends_by_itself_is_not_asked_for(flow: Flow, hours: int, state: str) -> None:
+    """A story lasts a day; its deletion may have waited longer, for a pause or a limit."""
+    answered(flow, mode=Mode.STORY)
+    forget(flow, "instagram", "ana")
+    with flow.database.write() as session:
+        asked = flow.clock() - timedelta(hours=hours)
+        session.exec(update(Retraction).values(created=asked))
+    assert Retractor(flow.database, flow.platform, flow.clock, DELETION).next()
+    assert [(row.kind, row.state) for row in rows(flow)] == [("story", state)]
+    assert requests(flow) == (state == "done")
+
+
 def test_the_kill_switch_holds_deletions(flow: Flow) -> None:
     answered(flow)
     forget(flow, "instagram", "ana")
@@ -340,7 +354,7 @@ def test_posts_deleted_at_the_source(flow: Flow, treat: Deleted, seen_by: str) -
         flow.poll(track)
     else:
         flow.approve(post)
-        assert flow.publisher(stores).next(flow.policy, flow.tracks)
+        assert flow.publisher(stores).next(flow.tracks)
     with flow.database.read() as session:
         posts = session.exec(select(PostRow)).all()
         media = session.exec(select(MediaRow)).all()

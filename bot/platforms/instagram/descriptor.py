@@ -6,6 +6,7 @@ from bot.platforms.base import Platform
 from bot.platforms.descriptor import Descriptor, Opening, Package
 from bot.platforms.instagram.addressing import SPELLING
 from bot.platforms.instagram.connection import Connection
+from bot.platforms.instagram.deletion import DELETION
 from bot.platforms.instagram.reply_modes import WAYS
 from bot.platforms.instagram.settings import InstagramAccount
 from bot.platforms.instagram.sidecars import TOOLS
@@ -58,6 +59,7 @@ PLATFORM = Descriptor(
     },
     ways=WAYS,
     spelling=SPELLING,
+    deletion=DELETION,
     credentials=("enc_password", "sessionid", "csrftoken", "ds_user_id", "ig-set-authorization"),
     sdk=Package("instagrapi", tested="3.2."),
     tools=TOOLS,

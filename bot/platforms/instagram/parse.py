@@ -13,8 +13,7 @@ from typing import Any
 import structlog
 
 from bot.core.events import Author, Comment, Media, MediaKind, Place, Post, UserTag
-from bot.core.hashtags import hashtags
-from bot.core.mentions import mentions
+from bot.platforms.instagram.addressing import SPELLING
 
 NAME = "instagram"
 _VIDEO = 2
@@ -65,8 +64,8 @@ def post_from(item: Any) -> Post:
         taken_at=moment(item.get("taken_at")),
         url=f"https://www.instagram.com/p/{_text(item, 'code')}/",
         caption=caption,
-        hashtags=hashtags(caption),
-        mentions=mentions(caption),
+        hashtags=SPELLING.hashtags(caption),
+        mentions=SPELLING.mentions(caption),
         usertags=tuple(_usertags(item)),
         place=_place(item.get("location")),
         media=images,

@@ -22,9 +22,8 @@ from bot.core.events import (
     Receipt,
     Step,
 )
-from bot.core.hashtags import hashtags
-from bot.core.mentions import mentions
 from bot.platforms.base import Pacer
+from bot.platforms.memory.addressing import SPELLING
 from bot.platforms.memory.network import JournalEntry, Network
 from bot.platforms.memory.reply_modes import CANVAS, WAYS
 from bot.platforms.memory.text_limits import TEXT
@@ -194,8 +193,8 @@ class MemoryPlatform:
             taken_at=entry.created,
             url=url_of(entry),
             caption=entry.text,
-            hashtags=hashtags(entry.text),
-            mentions=tuple(map(self._full, mentions(entry.text))),
+            hashtags=SPELLING.hashtags(entry.text),
+            mentions=tuple(map(self._full, SPELLING.mentions(entry.text))),
             media=tuple(Media(index, url) for index, url in enumerate(urls)),
             raw={"entry": entry.entry_id},
         )

@@ -1,9 +1,13 @@
-"""Ids in memory: `did:memory:NAME` for a person, `at://DID/post/KEY` for what they publish."""
+"""Ids in memory: `did:memory:NAME` for a person, `at://DID/post/KEY` for what they publish.
+
+A number is no hashtag there: `#2026` stays text.
+"""
 
 from __future__ import annotations
 
 import re
 
+from bot.core import hashtags as tags
 from bot.platforms.addressing import Spelling
 
 _ENTRY = re.compile(r"at://did:memory:[^/\s]+/post/\w+")
@@ -24,4 +28,22 @@ def _is_did(name: str) -> bool:
     return name.startswith("did:memory:")
 
 
-SPELLING = Spelling(post_of, post_id, _is_did, example="memory:post:at://did:memory:NAME/post/KEY")
+def hashtags(caption: str) -> tuple[str, ...]:
+    return tuple(tag for tag in tags.hashtags(caption) if not tag.isdecimal())
+
+
+def hashtag(written: str) -> str:
+    tag = tags.one_hashtag(written)
+    if tag.isdecimal():
+        raise ValueError("is a number, and no hashtag there")
+    return tag
+
+
+SPELLING = Spelling(
+    post_of,
+    post_id,
+    _is_did,
+    example="memory:post:at://did:memory:NAME/post/KEY",
+    hashtag=hashtag,
+    hashtags=hashtags,
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.platforms.base import Platform
 from bot.platforms.descriptor import Descriptor, Opening
 from bot.platforms.memory.addressing import SPELLING
+from bot.platforms.memory.deletion import DELETION
 from bot.platforms.memory.reply_modes import WAYS
 from bot.platforms.memory.settings import MemoryAccount
 from bot.schema.values import parse_rate
@@ -36,5 +37,6 @@ PLATFORM = Descriptor(
     },
     ways=WAYS,
     spelling=SPELLING,
+    deletion=DELETION,
     streams=True,
 )

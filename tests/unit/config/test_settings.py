@@ -21,7 +21,8 @@ from bot.core.events import TrackKind
 from bot.flow.quiet_hours import QuietHours
 from bot.platforms import registry
 from bot.platforms.instagram.kinds import Mode
-from bot.service.app import policy_of
+from bot.platforms.pacing import TokenRate
+from bot.service.app import policy_of, rates_of
 from tests.paths import EXAMPLE
 
 ACCOUNT = '[accounts.main]\nplatform = "instagram"\nusername = "imagebot"\n'
@@ -835,6 +836,33 @@ reply = "tnit"
 
 
 MEMORY = '[accounts.side]\nplatform = "memory"\nusername = "imagebot"\n'
+
+
+def test_an_account_may_have_limits_of_its_own() -> None:
+    text = ACCOUNT + MEMORY + "pacing = {write = '3/h'}\n[pacing]\nread = '7/h'\ndelete = 'off'\n"
+    environ = {"TAGECHO_ACCOUNTS__MAIN__PACING__DELETE": "2/d"}
+    both = parse(text, Path("config.toml"), environ)
+    main, side = (rates_of(both, both.accounts[name]) for name in ("main", "side"))
+    assert main["read"] == side["read"] == TokenRate.of(7, timedelta(hours=1))
+    assert (main["delete"], side["delete"]) == (TokenRate.of(2, timedelta(days=1)), None)
+    assert side["write"] == TokenRate.of(3, timedelta(hours=1))
+    assert main["publish"] == TokenRate.of(6, timedelta(hours=1)), "the platform's own"
+    assert complaints(f"{ACCOUNT}{MEMORY}pacing = {{wriet = '3/h'}}") == [
+        'config.toml:7: accounts.side.pacing.wriet: "wriet" is not one of read, media, login, '
+        'write, delete (did you mean "write"?)'
+    ]
+    assert complaints(f"{ACCOUNT}pacing = {{publish = '3'}}") == [
+        'config.toml:4: accounts.main.pacing.publish: "3" is not a rate such as "20/d", "6/h", '
+        '"200/15m" or "off"'
+    ]
+
+
+def test_a_hashtag_is_one_of_its_platform() -> None:
+    track = "[[tracks]]\naccount = '{}'\nhashtag = '2026'\n"
+    parse(ACCOUNT + MEMORY + track.format("main"), Path("config.toml"), {})
+    assert complaints(ACCOUNT + MEMORY + track.format("side")) == [
+        'config.toml:9: tracks[0].hashtag: "2026" is a number, and no hashtag there'
+    ]
 
 
 def test_an_account_has_the_keys_of_its_platform() -> None:

@@ -23,14 +23,13 @@ from bot.core.errors import (
     Unavailable,
 )
 from bot.core.events import Breaker
-from bot.platforms import registry
+from bot.platforms.instagram.settings import InstagramAccount
 from bot.platforms.pacing import ACCOUNT, DAY, THROTTLED, LedgerPacer, TokenRate, merged, refill
 from bot.platforms.retries import reads
 from bot.service.app import rates_of
 from tests.ledger import MemoryLedger
 
-INSTAGRAM = registry.find("instagram")
-assert INSTAGRAM is not None
+INSTAGRAM = InstagramAccount(platform="instagram", username="bot")
 RATES = rates_of(Settings(), INSTAGRAM) | {"media": None}
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -31,3 +31,11 @@ def test_a_secret_is_a_key_of_the_accounts() -> None:
     (first, *_) = registry.descriptors()
     with pytest.raises(ValueError, match="no such settings: pasword"):
         replace(first, secrets=("pasword",))
+
+
+def test_it_says_what_deletion_means_of_all_that_it_leaves() -> None:
+    for one in registry.every():
+        kind = next(step.leaves for step in one.ways.steps() if step.leaves)
+        fewer = {name: said for name, said in one.deletion.items() if name != kind}
+        with pytest.raises(ValueError, match=f"what deletion means of {kind}"):
+            replace(one, deletion=fewer)

@@ -39,7 +39,7 @@ POOL: list[Any] = [
     ["1s", "2s"], [0.5, 1.5], ["dm"], "debug", "text", "scratch", "metadata", "off",
     *Mode, *STYLES, *fields.UPSCALERS, *fields.SEGMENTERS, *fields.REFINERS, *registry.names(),
     "https://mirror.example", "http://127.0.0.1:9", "127.0.0.1:8491", "*.example.org",
-    "sqlite:///other.db", "JBSWY3DPEHPK3PXP", "Look: {url}", "dawn", "blur",
+    {"read": "7/h"}, "sqlite:///other.db", "JBSWY3DPEHPK3PXP", "Look: {url}", "dawn", "blur",
 ]  # fmt: skip
 MODELS = [*SECTIONS.items(), *(("accounts", one.settings) for one in registry.descriptors())]
 KEYS = sorted({(section, key) for section, model in MODELS for key in model.model_fields})
