@@ -59,6 +59,31 @@ def rehearse(
     start(config, folder, seconds=seconds, rate=rate, approve=approve, as_json=json)
 
 
+def sandbox(
+    rate: Rate = 0.2,
+    folder: Annotated[
+        Path, typer.Option("--dir", help="The folder for all its data; emptied at the start.")
+    ] = Path("sandbox"),
+    config: Config = CONFIG,
+) -> None:
+    """Run a network on this machine until Ctrl-C, to try the service by hand.
+
+    It writes a configuration into its folder that leads there: yours (or one that is made up), with
+    other addresses, secrets and data, no quiet hours and rates, and a look every 10 s. Give that
+    file to the other verbs.
+
+    \b
+    Examples:
+      tagecho sandbox
+      tagecho sandbox --config live.toml --rate 1
+    """
+    from bot.verbs.demo.lasting import sandbox as start
+
+    _stop_on_sigterm()
+    made_up = config == CONFIG and not config.exists()
+    start(None if made_up else config, folder, rate=rate)
+
+
 def _stop_on_sigterm() -> None:
     """Treat SIGTERM like Ctrl-C: print the report and end the two other processes."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -95,6 +95,7 @@ for verb in (
     run.run,
     demo.demo,
     demo.rehearse,
+    demo.sandbox,
     doctor.check,
     doctor.doctor,
     pause.pause,

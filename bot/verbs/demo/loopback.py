@@ -39,17 +39,20 @@ class Loopback:
 def loopback(folder: Path, rate: float, options: list[str]) -> Iterator[Loopback]:
     command = [sys.executable, "-m", "bot.platforms.sandbox", "--json"]
     command += ["--dir", str(folder / "network"), "--rate", str(rate), *options]
-    process = subprocess.Popen(  # noqa: S603 - our own module
-        command,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=end_with_us,  # noqa: PLW1509 - one system call, and we have no threads
-    )
+    log = folder / "network.log"  # what its server says of clients that go away is not for people
+    with log.open("wb") as errors:
+        process = subprocess.Popen(  # noqa: S603 - our own module
+            command,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+            preexec_fn=end_with_us,  # noqa: PLW1509 - one system call, and we have no threads
+        )
     try:
         line = _first_line(process.stdout)
         if not line:
-            raise NetworkError("the loopback network did not start")
+            raise NetworkError(f"the loopback network did not start; see {log}")
         yield Loopback(process, json.loads(line))
     finally:
         end(process)

@@ -33,7 +33,7 @@ def rehearse(
     names = list(settings.accounts)
     if len(names) != 1:
         raise UsageError("a rehearsal plays one account: give a file that has exactly one")
-    with fresh(folder), loopback(folder, rate, _cast(settings, names[0])) as network:
+    with fresh(folder), loopback(folder, rate, cast(settings, names[0])) as network:
         if (here := settings.accounts[names[0]].platform) != network.addresses["platform"]:
             raise UsageError(f"there is no loopback network of {here}")
         name = f"TAGECHO_ACCOUNTS__{names[0].upper()}__"
@@ -58,7 +58,7 @@ def rehearse(
         show(network, script, folder, seconds, as_json=as_json)
 
 
-def _cast(settings: Settings, account: str) -> list[str]:
+def cast(settings: Settings, account: str) -> list[str]:
     """The people and hashtags the operator's file speaks of, as options of the sandbox."""
     options = ["--bot", settings.accounts[account].username]
     for track in settings.tracks:
