@@ -99,5 +99,7 @@ class Composer(Protocol):
     @property
     def needs_mask(self) -> bool: ...
 
-    def __call__(self, image: Image, mask: Mask, *, seed: int) -> Image:
-        """Overlay a generated mask; same size out. Deterministic in its arguments."""
+    def __call__(
+        self, image: Image, mask: Mask, *, seed: int, size: tuple[int, int] | None = None
+    ) -> Image:
+        """A picture of this (width, height), by default the image's. Deterministic."""

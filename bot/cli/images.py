@@ -11,7 +11,7 @@ import typer
 from bot.cli.common import Networks, network_settings
 from bot.cli.output import complain, echo
 from bot.core.errors import UsageError
-from models.compose.styles import styles
+from models.compose.styles import DEFAULT, styles
 
 if TYPE_CHECKING:
     from bot.verbs.images import WrittenImages
@@ -77,7 +77,7 @@ def segment(
 def compose(
     paths: Paths,
     out: Out,
-    style: Annotated[str, typer.Option(help=STYLE_HELP)] = "tint",
+    style: Annotated[str, typer.Option(help=STYLE_HELP)] = DEFAULT,
     seed: Annotated[int, typer.Option(help="Another number gives another variant.")] = 0,
     config: Networks = None,
 ) -> None:

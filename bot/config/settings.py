@@ -40,7 +40,7 @@ from bot.schema.fields import Hashtag, PositiveDuration, Username, split
 from bot.schema.problems import Path as KeyPath
 from bot.schema.problems import did_you_mean, nearest, not_one_of, origin_of, quote
 from bot.schema.section import Section, Strict
-from models.compose.styles import AUTO, styles
+from models.compose.styles import AUTO, DEFAULT, GONE, styles
 
 # What a style may be called: one of the overlays, or another one for each post.
 STYLES = (AUTO, *styles())
@@ -95,7 +95,7 @@ class Replies(Section, live=True):
     approval_expires: PositiveDuration = timedelta(hours=48)
     mode: str = ""  # the first of the platform's own
     fallback: fields.ModeNames = ()  # tried in order after a definitive refusal
-    style: str = "tint"
+    style: str = DEFAULT
     caption: fields.Caption = "For @{author}, made by a machine from {url}"
     comment: fields.Template = ""
     mentions: bool = True
@@ -394,11 +394,18 @@ def _check_tracks(source: Source, context: dict[str, Any], styles: Collection[st
             except ValueError as error:
                 source.complain((*path, "hashtag"), f"{quote(track.hashtag)} {error}")
         if styles is not None and track.reply is not None and track.reply not in styles:
-            source.complain((*path, "reply"), not_one_of(track.reply, styles))
+            source.complain((*path, "reply"), no_style(track.reply, styles))
     replies = source.data.get("replies")
     style = replies.get("style") if isinstance(replies, dict) else None
     if styles is not None and isinstance(style, str) and style not in styles:
-        source.complain(("replies", "style"), not_one_of(style, styles))
+        source.complain(("replies", "style"), no_style(style, styles))
+
+
+def no_style(word: str, styles: Collection[str]) -> str:
+    """Why this is not the name of a style; one that was removed is told its nearest."""
+    if word in GONE:
+        return f"the style {quote(word)} was removed; {quote(GONE[word])} is nearest to it"
+    return not_one_of(word, styles)
 
 
 def _check_disk(source: Source, folder: Path) -> None:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from tomlkit.items import Array, InlineTable
 
 from bot.config.lines import locate
-from bot.config.settings import Settings, TrackSettings, parse
+from bot.config.settings import Settings, TrackSettings, no_style, parse
 from bot.config.source import read_text
 from bot.core.errors import ConfigError, NothingToDo, UsageError
 from bot.core.events import TrackKind
@@ -135,7 +135,7 @@ def _judge(written: Mapping[str, str], styles: Collection[str] | None) -> TrackS
         what = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
         raise UsageError(": ".join([*map(str, first["loc"]), what])) from None
     if styles is not None and track.reply is not None and track.reply not in styles:
-        raise UsageError(f"reply: no style {quote(track.reply)}{did_you_mean(track.reply, styles)}")
+        raise UsageError(f"reply: {no_style(track.reply, styles)}")
     return track
 
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from bot.core.events import TrackKind
 from bot.core.local_time import day_of
 from bot.flow.quiet_hours import QuietHours
+from models.compose.styles import DEFAULT
 
 
 class Deleted(StrEnum):
@@ -43,7 +44,7 @@ class Policy:
     approval: bool = True
     mode: str = ""  # the first of the platform's own
     fallback: tuple[str, ...] = ()
-    styles: tuple[str, ...] = ("tint",)  # one of them per post, always the same for one post
+    styles: tuple[str, ...] = (DEFAULT,)  # one of them per post, always the same for one post
     caption: str = ""
     comment: str = ""
     mentions: bool = True

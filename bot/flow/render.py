@@ -21,7 +21,7 @@ from models.base import Composer, Image, Mask, Segmenter, Upscaler
 from models.images import codec, decoder
 from models.images.canvas import Canvas
 from models.images.codec import encode, encode_png, png_mask
-from models.images.fit import fit
+from models.images.fit import fit, placement
 from storage import outbox
 from storage.artifacts import Artifacts, Kept, Recipe
 from storage.blobs import BlobStore
@@ -54,7 +54,7 @@ class Stages(Protocol):
     def without_mask(self) -> str:
         """The style for images without a clear object."""
 
-    def alt_text(self, style: str, username: str, mask: Mask, seed: int) -> str: ...
+    def alt_text(self, style: str, username: str, mask: Mask) -> str: ...
 
     def badge(self, image: Image, text: str) -> Image:
         """The image with the visible 'made by a machine' label."""
@@ -121,7 +121,7 @@ class Renderer:
         large = self._enlarge(source, width, facts)
         found = self._segment(source, large, facts)
         after, style = self._compose(source, found, reply, policy, modes, facts)
-        facts["alt_text"] = self._stages.alt_text(style, source.username, found.mask, reply.seed)
+        facts["alt_text"] = self._stages.alt_text(style, source.username, found.mask)
         facts["seconds"] = round(time.perf_counter() - began, 3)
         return {
             "facts": facts | {"after": after},
@@ -208,17 +208,16 @@ class Renderer:
         if composer.needs_mask and not found.mask.any():
             composer = self._stages.composer(self._stages.without_mask())
             facts["fallback_style"] = composer.style
-        alt = self._stages.alt_text(composer.style, source.username, found.mask, reply.seed)
+        alt = self._stages.alt_text(composer.style, source.username, found.mask)
         badge = policy.disclosure if policy.badge else ""
-        composed: list[Image] = []  # computed once, and only if a file is missing
+        composed: dict[tuple[int, int], Image] = {}  # once a shape, and only if a file is missing
 
         def compute(canvas: Canvas) -> tuple[bytes, dict[str, Any]]:
-            if not composed:
-                made = composer(found.image, found.mask, seed=reply.seed)
-                composed.append(self._stages.badge(made, badge) if badge else made)
-            fitted = fit(composed[0], canvas)
-            height, width = fitted.shape[:2]
-            return _encoded(fitted, canvas, alt), {"size": [width, height]}
+            size = placement(found.image.shape[1], found.image.shape[0], canvas).canvas
+            if size not in composed:
+                made = fit(composer(found.image, found.mask, seed=reply.seed, size=size), canvas)
+                composed[size] = self._stages.badge(made, badge) if badge else made
+            return _encoded(composed[size], canvas, alt), {"size": list(size)}
 
         after, sizes = {}, {}
         for mode in modes:

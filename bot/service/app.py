@@ -33,7 +33,7 @@ from bot.service.locks import Check, account_lock
 from models.base import Composer, Image, Mask, Prompter, Segmenter, Upscaler, WeightsError
 from models.compose.alt import alt_text
 from models.compose.badge import badge
-from models.compose.styles import AUTO, OVERLAYS, WITHOUT_MASK, composer
+from models.compose.styles import AUTO, GONE, OVERLAYS, WITHOUT_MASK, composer
 from models.segment.refined import Refined
 from models.serving.packs import load_refiner, load_segmenter, load_upscaler
 from models.serving.runtime import Runtime
@@ -78,13 +78,13 @@ class ServingStages:
         return _loaded(lambda: load_refiner(pack, self.runtime, networks_of(self._settings)))
 
     def composer(self, style: str) -> Composer:
-        return composer(style)
+        return composer(GONE.get(style, style))  # a reply may be older than the styles
 
     def without_mask(self) -> str:
         return WITHOUT_MASK
 
-    def alt_text(self, style: str, username: str, mask: Mask, seed: int) -> str:
-        return alt_text(style, coverage=float(mask.mean()), author=username, seed=seed)
+    def alt_text(self, style: str, username: str, mask: Mask) -> str:
+        return alt_text(style, coverage=float(mask.mean()), author=username)
 
     def badge(self, image: Image, text: str) -> Image:
         return badge(image, text)

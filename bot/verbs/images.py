@@ -19,7 +19,7 @@ from models.base import ImageRejected, Prompt
 from models.compose.styles import AUTO, OVERLAYS, WITHOUT_MASK, composer, styles
 from models.images.codec import Decoded, encode_jpeg, encode_png, png_mask
 from models.images.decoder import decode
-from models.images.fit import fit
+from models.images.fit import fit, placement
 from models.images.opacity import straight
 from models.superres.pick_by_damage import PickedUpscaler
 
@@ -100,8 +100,10 @@ def compose(
         chosen = composer(_auto(image) if style == AUTO else style)
         if chosen.needs_mask and not mask.any():
             chosen = composer(WITHOUT_MASK)
-        alt = stages.alt_text(chosen.style, "", mask, seed)
-        return encode_jpeg(fit(chosen(large, mask, seed=seed), canvas), description=alt)
+        alt = stages.alt_text(chosen.style, "", mask)
+        size = placement(large.shape[1], large.shape[0], canvas).canvas
+        made = chosen(large, mask, seed=seed, size=size)
+        return encode_jpeg(fit(made, canvas), description=alt)
 
     return _run(paths, out, ".jpg", work, settings)
 

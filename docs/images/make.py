@@ -17,7 +17,7 @@ from skimage import data
 from bot.config import Settings
 from bot.verbs import images
 
-STYLES = {"astronaut": "spotlight", "chelsea": "outline", "coffee": "pattern"}
+STYLES = {"astronaut": "echo", "chelsea": "spotlight", "coffee": "sticker"}
 SIDE, GAP = 360, 8
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from models.compose.palette import colour_name, hue
 from models.compose.styles import composer, styles
 
 MADE_BY = "made by a machine"
 
 
-def alt_text(style: str, *, author: str, coverage: float, seed: int) -> str:
+def alt_text(style: str, *, author: str, coverage: float) -> str:
     """One plain sentence. `coverage`: the mask's share of the image, in [0, 1]."""
     name = author.lstrip("@")
     whose = f"Photo by @{name}" if name else "Photo"
@@ -17,7 +16,7 @@ def alt_text(style: str, *, author: str, coverage: float, seed: int) -> str:
     composed = composer(style)
     if coverage <= 0 and composed.needs_mask:
         return f"{whose}; {MADE_BY}"
-    what = composed.alt.format(object=_object(coverage), colour=colour_name(hue(seed)))
+    what = composed.alt.format(object=_object(coverage))
     return f"{whose} with {what}; {MADE_BY}"
 
 

@@ -20,8 +20,8 @@ from segment_anything.modeling import (
 from torch import Tensor, nn
 
 from models.base import Image, Probability, Prompt, PromptedMask, WeightsError
+from models.images.guided import stretch
 from models.official.pickled import DEVICE, read
-from models.segment.guided import stretch
 from models.serving.packs import Weights
 from models.serving.runtime import Runtime
 from models.serving.shelf import official_weights

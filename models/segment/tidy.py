@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from models.base import Mask
 
-REVISION = "1"  # part of the segmenter's version: masks kept from another one are not reused
+REVISION = "2"  # part of the segmenter's version: masks kept from another one are not reused
 HOLE = 0.01  # of the picture: what is smaller and surrounded belongs to the object
 CRUMB = 0.05  # of the largest part: what is smaller and lies apart does not
 

@@ -203,7 +203,7 @@ def test_a_new_hashtag_is_polled_within_five_seconds(sandbox: Sandbox, tmp_path:
         running.start()
         eventually("it polls", running.polls)
         before = running.polls()  # one a second, at the most
-        new = NewTrack(TrackKind.HASHTAG, "новый", "main", every="1s", reply="outline")
+        new = NewTrack(TrackKind.HASHTAG, "новый", "main", every="1s", reply="spotlight")
         add_track(running.path, new)
         eventually("it polls the new one", lambda: running.polls("новый"))
         assert running.polls() - before <= 5

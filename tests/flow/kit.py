@@ -94,7 +94,7 @@ class SmallStages:
     def without_mask(self) -> str:
         return "frame"
 
-    def alt_text(self, style: str, username: str, mask: Mask, seed: int) -> str:
+    def alt_text(self, style: str, username: str, mask: Mask) -> str:
         return f"{style} for {username}"
 
     def badge(self, image: Image, text: str) -> Image:
@@ -131,7 +131,9 @@ class _Invert:
     def __init__(self, style: str, calls: list[str]) -> None:
         self.style, self._calls = style, calls
 
-    def __call__(self, image: Image, mask: Mask, *, seed: int) -> Image:
+    def __call__(
+        self, image: Image, mask: Mask, *, seed: int, size: tuple[int, int] | None = None
+    ) -> Image:
         self._calls.append("compose")
         return np.where(mask[:, :, None], 255 - image, image)
 

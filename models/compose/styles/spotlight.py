@@ -1,31 +1,29 @@
-"""spotlight: the surroundings step back into a dim blur, the object stands in the light."""
+"""spotlight: the surroundings step back into a soft blur, a drawn line follows the object."""
 
 from __future__ import annotations
 
 import numpy as np
 import PIL.Image
-from PIL import ImageEnhance, ImageFilter
+from PIL import ImageChops, ImageFilter
 from PIL.Image import Resampling
 
 from models.compose.blend import faded, solid, toned
 from models.compose.matte import Matte, to_layer
-from models.compose.palette import hue, oklch
-from models.compose.style import Overlay
+from models.compose.style import Overlay, Scene
+
+LINE, GAP = 3.2, 17  # units: half the width of the line, and how far from the object it runs
 
 
-def paint(photo: PIL.Image.Image, matte: Matte, seed: int) -> PIL.Image.Image:
-    degrees = hue(seed)
+def paint(scene: Scene) -> PIL.Image.Image:
+    colours, matte, photo = scene.palette, scene.matte, scene.photo
     blurred = _surroundings(photo, matte)
-    grey = toned(blurred.convert("L"), (4, 4, 10), oklch(0.45, 0.05, degrees), (235, 235, 240))
-    dim = PIL.Image.blend(blurred, grey, 0.7).point([round(v * 0.5) for v in range(256)] * 3)
-    halo = to_layer(np.exp(matte.distance.clip(0) * np.float32(-1 / (110 * matte.unit))))
-    light = oklch(0.8, 0.09, degrees)
-    haloed = PIL.Image.composite(solid(photo, light), dim, faded(halo, 0.34))
-    lit = ImageEnhance.Color(photo.point(_LIFT * 3)).enhance(1.12)
-    return PIL.Image.composite(lit, haloed, matte.layer)
-
-
-_LIFT = [round(255 * (value / 255) ** 0.88) for value in range(256)]
+    inked = toned(blurred.convert("L"), colours.tone(0.22, 0.6), colours.tone(0.55, 1.0))
+    dim = PIL.Image.blend(blurred.point([round(v * 0.66) for v in range(256)] * 3), inked, 0.6)
+    halo = to_layer(np.exp(matte.distance.clip(0) * np.float32(-1 / (150 * matte.unit))))
+    haloed = PIL.Image.composite(solid(photo, colours.tone(0.8, 0.9)), dim, faded(halo, 0.5))
+    line = ImageChops.subtract(matte.within(GAP + LINE, 1.5), matte.within(GAP - LINE, 1.5))
+    drawn = PIL.Image.composite(solid(photo, colours.other(0.95, 0.5)), haloed, line)
+    return scene.on(drawn)
 
 
 def _surroundings(photo: PIL.Image.Image, matte: Matte) -> PIL.Image.Image:
@@ -43,7 +41,7 @@ def _surroundings(photo: PIL.Image.Image, matte: Matte) -> PIL.Image.Image:
 
 STYLE = Overlay(
     "spotlight",
-    alt="{object} in the light and its surroundings dimmed",
-    revision=1,
+    alt="{object} in the light, with a line drawn around it",
+    revision=2,
     paint=paint,
 )

@@ -1,4 +1,4 @@
-"""sticker: the object cut out with a white border, on a generated backdrop."""
+"""sticker: the object cut out with a white border, glued onto pieces of coloured paper."""
 
 from __future__ import annotations
 
@@ -6,99 +6,75 @@ import math
 
 import numpy as np
 import PIL.Image
-from PIL import ImageDraw
+from PIL import ImageChops, ImageDraw
+from PIL.Image import Resampling
 
-from models.compose.blend import faded, soft, solid, toned
-from models.compose.fields import glow, lattice, ramp
-from models.compose.matte import Matte, to_layer
-from models.compose.palette import hue, oklch
-from models.compose.style import Overlay
+from models.compose.blend import shadowed, solid
+from models.compose.fields import grain
+from models.compose.matte import Matte
+from models.compose.palette import Palette
+from models.compose.style import Overlay, Scene
 
-BORDER = 13  # units
-
-
-def paint(photo: PIL.Image.Image, matte: Matte, seed: int) -> PIL.Image.Image:
-    rng = np.random.default_rng(abs(seed))
-    backdrop = _backdrop(photo.size, matte, hue(seed), rng)
-    border = matte.within(BORDER, 1.5)
-    shift = max(1, round(10 * matte.unit))
-    left, top = -(shift // 2), -shift
-    moved = border.crop((left, top, left + border.width, top + border.height))
-    shadow = faded(soft(moved, 16 * matte.unit), 0.5)
-    shaded = PIL.Image.composite(solid(photo, (8, 8, 24)), backdrop, shadow)
-    bordered = PIL.Image.composite(solid(photo, (255, 255, 255)), shaded, border)
-    return PIL.Image.composite(photo, bordered, matte.layer)
+BORDER = 15  # units
+GRAIN = 6  # of 128
 
 
-def _backdrop(
-    size: tuple[int, int], matte: Matte, degrees: float, rng: np.random.Generator
+def paint(scene: Scene) -> PIL.Image.Image:
+    ground = _papers(scene.photo, scene.palette, scene.rng, scene.unit)
+    border = _border(scene.matte)
+    standing = shadowed(ground, border, scene.unit, lift=14, dark=0.45)
+    bordered = PIL.Image.composite(solid(ground, (255, 255, 255)), standing, border)
+    return scene.on(bordered)
+
+
+def _border(matte: Matte) -> PIL.Image.Image:
+    """As scissors would cut it: wide enough for hair, and without its own corners."""
+    return ImageChops.lighter(matte.within(BORDER, 1.5), matte.layer)
+
+
+def _papers(
+    like: PIL.Image.Image, palette: Palette, rng: np.random.Generator, unit: float
 ) -> PIL.Image.Image:
-    ground = toned(
-        ramp(size, rng.uniform(0, 2 * math.pi)),
-        oklch(0.7, 0.17, degrees),
-        oklch(0.83, 0.15, degrees + 45),
+    """A sheet with three torn pieces in colours of the photo, each with a little shadow."""
+    ground = solid(like, palette.tone(0.91, 0.5))
+    tones = (
+        palette.paper(0.72, 1.2, second=True),
+        palette.paper(0.62, 1.25),
+        palette.paper(0.84, 0.9, second=True),
     )
-    lighter = toned(
-        ramp(size, rng.uniform(0, 2 * math.pi)),
-        oklch(0.8, 0.14, degrees + 10),
-        oklch(0.92, 0.1, degrees + 60),
-    )
-    shape = (_rays, _dots, _waves)[int(rng.integers(3))]
-    drawn = PIL.Image.composite(lighter, ground, shape(size, matte, rng))
-    centre = _centre(matte)
-    return PIL.Image.composite(
-        solid(drawn, (255, 255, 255)), drawn, faded(glow(size, centre, 0.45), 0.35)
-    )
+    turn = rng.uniform(0, 2 * math.pi)
+    for number, colour in enumerate(tones):
+        angle = turn + number * 2 * math.pi / 3 + rng.uniform(-0.3, 0.3)
+        piece = _piece(like.size, angle, rng)
+        ground = shadowed(ground, piece, unit, lift=8, dark=0.28)
+        ground = PIL.Image.composite(solid(like, colour), ground, piece)
+    paper = PIL.Image.merge("RGB", (grain(like.size, rng, GRAIN),) * 3)
+    return ImageChops.overlay(ground, paper)
 
 
-def _centre(matte: Matte) -> tuple[float, float]:
-    """The object's centre of gravity, in [0, 1]."""
-    coarse = matte.alpha[::8, ::8]
-    total = float(coarse.sum()) or 1.0
-    x = float(coarse.sum(axis=0) @ np.linspace(0, 1, coarse.shape[1])) / total
-    y = float(coarse.sum(axis=1) @ np.linspace(0, 1, coarse.shape[0])) / total
-    return x, y
-
-
-def _rays(size: tuple[int, int], matte: Matte, rng: np.random.Generator) -> PIL.Image.Image:
-    """Sunbeams from behind the object, drawn twice as large for smooth edges."""
+def _piece(size: tuple[int, int], angle: float, rng: np.random.Generator) -> PIL.Image.Image:
+    """Mode L: a rounded shape that comes in from the border in the direction of `angle`."""
     width, height = size
-    x, y = (2 * side * part for side, part in zip(size, _centre(matte), strict=True))
-    layer = PIL.Image.new("L", (2 * width, 2 * height))
-    draw = ImageDraw.Draw(layer)
-    count, turn, far = int(rng.integers(11, 16)), rng.uniform(0, 1), 4 * (width + height)
-    for beam in range(count):
-        edges = [(beam + turn + side) * 2 * math.pi / count for side in (0, 0.5)]
-        draw.polygon(
-            [(x, y), *((x + far * math.cos(a), y + far * math.sin(a)) for a in edges)], fill=255
-        )
-    return layer.reduce(2)
-
-
-def _dots(size: tuple[int, int], matte: Matte, rng: np.random.Generator) -> PIL.Image.Image:
-    """Dots that grow along a direction."""
-    period = 46 * matte.unit
-    hills = lattice(size, period, math.pi / 4)
-    growth = np.asarray(ramp(size, rng.uniform(0, 2 * math.pi)), dtype=np.float32)
-    hills += growth * np.float32(1.3 / 255) - np.float32(0.9)
-    hills *= np.float32(period / 4)
-    return to_layer(hills)
-
-
-def _waves(size: tuple[int, int], matte: Matte, rng: np.random.Generator) -> PIL.Image.Image:
-    width, height = size
-    unit = max(matte.unit, 1e-3)
-    x, y = np.arange(width) / unit, np.arange(height) / unit
-    swing = 34 * np.sin(x / rng.uniform(90, 130) + rng.uniform(0, 6))
-    phase = (y[:, None] + swing[None, :]).astype(np.float32) * np.float32(2 * math.pi / 110)
-    wave: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = np.sin(phase, out=phase)
-    wave *= np.float32(110 / 2 / math.pi * unit)
-    return to_layer(wave)
+    reach = rng.uniform(0.5, 0.62)
+    x, y = (0.5 + 0.62 * math.cos(angle)) * width, (0.5 + 0.62 * math.sin(angle)) * height
+    bumps = [(rng.uniform(0.05, 0.14), n, rng.uniform(0, 2 * math.pi)) for n in (2, 3, 5)]
+    points = []
+    for step in range(180):
+        turn = step * 2 * math.pi / 180
+        far = 1 + sum(high * math.sin(n * turn + start) for high, n, start in bumps)
+        radius = reach * far * min(size)
+        points.append((x + radius * math.cos(turn), y + radius * math.sin(turn)))
+    layer = PIL.Image.new("L", size)
+    ImageDraw.Draw(layer).polygon(points, fill=255)
+    # Up and down once: edges without steps.
+    small = layer.resize((max(1, width // 2), max(1, height // 2)), Resampling.BOX)
+    return small.resize(size, Resampling.BICUBIC)
 
 
 STYLE = Overlay(
     "sticker",
-    alt="{object} cut out like a sticker on a {colour} backdrop",
-    revision=1,
+    alt="{object} cut out with a white border, on pieces of coloured paper",
+    revision=2,
     paint=paint,
+    free=True,
 )

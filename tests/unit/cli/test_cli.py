@@ -217,7 +217,7 @@ def test_every_verb_refuses_a_wrong_file(tagecho: Run, config: Path) -> None:
         result = tagecho(*verb.split())
         assert (verb, result.code) == (verb, 3)
         assert f"{config}:2: replies.style: " in result.err
-        assert 'did you mean "tint"' in result.err
+        assert 'did you mean "echo"' in result.err
     assert not config.with_name("data").exists()
 
 
@@ -237,11 +237,11 @@ def test_an_unknown_verb_and_an_unknown_option_are_usage_errors(tagecho: Run) ->
 
 
 def test_a_track_there_and_back(tagecho: Run, config: Path) -> None:
-    added = tagecho("track", "add", "@ana.lima", "--every", "1h", "--reply", "outline")
+    added = tagecho("track", "add", "@ana.lima", "--every", "1h", "--reply", "duotone")
     assert added.code == 0
     assert "# the first" in config.read_text(encoding="utf-8")
     track = load(config).tracks[1]
-    assert (track.profile, track.every, track.reply) == ("ana.lima", timedelta(hours=1), "outline")
+    assert (track.profile, track.every, track.reply) == ("ana.lima", timedelta(hours=1), "duotone")
     assert tagecho("track", "remove", "@ana.lima").code == 0
     assert config.read_text(encoding="utf-8") == CONFIG
 
@@ -649,7 +649,9 @@ def test_a_result_never_overwrites_its_source(tagecho: Run, tmp_path: Path) -> N
 
 def test_compose_makes_what_a_reply_would_be(tagecho: Run, tmp_path: Path) -> None:
     Image.fromarray(data.astronaut()).resize((320, 320)).save(tmp_path / "a.jpg")
-    result = tagecho("compose", tmp_path / "a.jpg", "--out", tmp_path / "out", "--style", "outline")
+    result = tagecho(
+        "compose", tmp_path / "a.jpg", "--out", tmp_path / "out", "--style", "spotlight"
+    )
     assert result.code == 0
     with Image.open(tmp_path / "out" / "a.jpg") as image:
         assert (image.format, image.width) == ("JPEG", 1080)

@@ -23,6 +23,7 @@ from bot.platforms import registry
 from bot.platforms.instagram.kinds import Mode
 from bot.platforms.pacing import TokenRate
 from bot.service.app import policy_of, rates_of
+from models.compose.styles import styles
 from tests.paths import EXAMPLE
 
 ACCOUNT = '[accounts.main]\nplatform = "instagram"\nusername = "imagebot"\n'
@@ -109,7 +110,7 @@ def test_an_empty_file_is_all_defaults(write: Write, tmp_path: Path) -> None:
 
 def test_the_example_is_valid_and_states_the_defaults(tmp_path: Path) -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
-    example = parse(text, tmp_path / "config.toml", {}, styles=STYLES)
+    example = parse(text, tmp_path / "config.toml", {}, styles=("auto", *styles()))
     plain = parse(ACCOUNT, tmp_path / "config.toml", {})
     differing = [line.split(":")[0] for line in diff(plain, example) if "track " not in line]
     assert differing == ["replies.quiet_hours"]  # where its comment says so
@@ -349,6 +350,10 @@ def test_one_mistake_in_an_account(line: str, complaint: str) -> None:
             "hashtag = 'a'\nreply = 'outlin'",
             '7: tracks[0].reply: "outlin" is not one of tint, outline, sticker '
             '(did you mean "outline"?)',
+        ),
+        (
+            "hashtag = 'a'\nreply = 'grade'",
+            '7: tracks[0].reply: the style "grade" was removed; "swatches" is nearest to it',
         ),
         (
             "hashtag = 'a'\ndataset = '../x'",

@@ -176,7 +176,12 @@ def test_a_list_written_as_one_value(config: Path, gap: str) -> None:
         ("two words", {}, 'hashtag: "two words" is not a hashtag'),
         ("dawn", {"every": "5x"}, 'every: "5x" is not a duration'),
         ("dawn", {"dataset": "../x"}, 'dataset: "../x" is not a name'),
-        ("dawn", {"reply": "tnt", "styles": ["tint"]}, 'reply: no style "tnt" .did you mean "ti'),
+        ("dawn", {"reply": "ech", "styles": ["echo"]}, 'reply: "ech" is not one of echo .did you'),
+        (
+            "dawn",
+            {"reply": "tint", "styles": ["echo", "duotone"]},
+            'reply: the style "tint" was removed; "duotone" is nearest to it',
+        ),
         ("dawn", {"account": "mian"}, 'no account "mian" in the file .did you mean "main"'),
     ],
 )  # fmt: skip

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.base import Image, Mask
+from models.images.guided import stretch
 from models.metrics.labelled import Labelled, background, canvas, push_to_border
 from models.metrics.masks import iou
-from models.segment.guided import refine, stretch
+from models.segment.guided import refine
 from models.serving.packs import load_segmenter
 from models.serving.runtime import Runtime
 
@@ -133,3 +134,27 @@ def test_canvas_and_background_keep_the_truth() -> None:
     assert empty is not None
     assert not empty.mask.any()
     assert empty.image.shape[1] < image.shape[1] / 2
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (250, 128, 3)])
+def test_the_guided_filter_keeps_what_a_flat_picture_cannot_sharpen(
+    colour: tuple[int, int, int],
+) -> None:
+    image = np.full((90, 120, 3), colour, np.uint8)
+    coarse = np.zeros((9, 12), np.float32)
+    coarse[3:6, 4:8] = 1
+    refined = refine(coarse, image)
+    assert np.isfinite(refined).all()
+    assert refined[45, 60] > 0.7
+    assert refined[5, 5] < 0.05
+
+
+def test_the_guided_filter_stays_finite_on_a_grey_picture() -> None:
+    """Its three channels are one: single precision divided by zero here."""
+    rng = np.random.default_rng(2)
+    grey = np.repeat(rng.integers(0, 256, (240, 320, 1), dtype=np.uint8), 3, axis=2)
+    coarse = np.zeros((24, 32), np.float32)
+    coarse[8:16, 8:20] = 1
+    refined = refine(coarse, grey)
+    assert np.isfinite(refined).all()
+    assert np.abs(refined - stretch(coarse, (320, 240))).mean() < 0.2
