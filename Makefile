@@ -72,7 +72,7 @@ docker: ## The image `tagecho`
 lock: .venv/bin/uv ## Resolve the dependencies anew (ARGS="--upgrade" for the newest versions)
 	$(COMPILE) $(ARGS) pyproject.toml deploy/build.in -o requirements.lock
 	printf "%s ; sys_platform == 'none'\n" torch torchvision triton > .venv/no-torch.txt
-	$(COMPILE) $(ARGS) pyproject.toml deploy/build.in --extra learn --extra export --extra official \
+	$(COMPILE) $(ARGS) pyproject.toml deploy/build.in --extra learn --extra export --extra heic --extra official \
 		--extra dev -c requirements.lock \
 		--override .venv/no-torch.txt -o requirements-test.lock
 

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bot.cli.common import Networks, network_settings
-from bot.cli.output import complain, echo
+from bot.cli.output import complain, echo, print_json, say
 from bot.core.errors import UsageError
 from models.compose.styles import DEFAULT, styles
 
 if TYPE_CHECKING:
-    from bot.verbs.images import WrittenImages
+    from bot.verbs.files import Where, WrittenImages
 
-Paths = Annotated[list[Path], typer.Argument(help="Image files or folders.")]
-Out = Annotated[Path, typer.Option("--out", help="The folder for the results.")]
+Paths = Annotated[list[Path], typer.Argument(help="Image files or folders; - is standard input.")]
+Out = Annotated[
+    Path, typer.Option("--out", help="The folder for the results; - is standard output.")
+]
+Recursive = Annotated[
+    bool,
+    typer.Option("--recursive", "-r", help="Take folders with all below; keep the subfolders."),
+]
+Skip = Annotated[
+    bool, typer.Option("--skip-existing", help="Leave out an image whose result is there already.")
+]
+FilesJson = Annotated[
+    bool, typer.Option("--json", help="Print for each file what became of it, as one document.")
+]
 
 STYLE_HELP = f"One of {', '.join(styles())}; auto: another for each picture."
 
@@ -26,19 +39,23 @@ def upscale(
     paths: Paths,
     out: Out,
     scale: Annotated[int, typer.Option(help="The factor: 2 or 4.")] = 4,
+    recursive: Recursive = False,
+    skip_existing: Skip = False,
     config: Networks = None,
+    json: FilesJson = False,
 ) -> None:
     """Enlarge images. Writes NAME.png.
 
     \b
     Examples:
-      tagecho upscale photos/ --out large/ --scale 2
+      tagecho upscale photos/ --out large/ --scale 2 --recursive --skip-existing
     """
     from bot.verbs import images
 
     if scale not in (2, 4):
         raise UsageError("--scale is 2 or 4")
-    finish(images.upscale(paths, out, scale, network_settings(config)))
+    where = _where(out, recursive, skip_existing, json)
+    finish(images.upscale(paths, where, scale, network_settings(config)), json)
 
 
 def segment(
@@ -52,7 +69,16 @@ def segment(
         str | None,
         typer.Option(help="X0,Y0,X1,Y1: a box around the object, in pixels. Needs a refiner."),
     ] = None,
+    soft: Annotated[
+        bool, typer.Option("--soft", help="Write how probable the object is, from 0 to 255.")
+    ] = False,
+    cutout: Annotated[
+        bool, typer.Option("--cutout", help="Write the object itself, transparent around it.")
+    ] = False,
+    recursive: Recursive = False,
+    skip_existing: Skip = False,
     config: Networks = None,
+    json: FilesJson = False,
 ) -> None:
     """Find the main object. Writes NAME.png with 0 or 255, in the size of the input.
 
@@ -60,7 +86,8 @@ def segment(
 
     \b
     Examples:
-      tagecho segment photos/ --out masks/
+      tagecho segment photos/ --out masks/ --json
+      tagecho segment photo.heic --out - --cutout
     """
     from bot.verbs import images
     from models.base import Prompt
@@ -71,7 +98,11 @@ def segment(
             raise UsageError("--point and --box work with one image only")
         points = tuple(_numbers(text, 2, "--point") for text in point or ())
         prompt = Prompt(points, _numbers(box, 4, "--box") if box else None)  # type: ignore[arg-type]
-    finish(images.segment(paths, out, settings, prompt))
+    if soft and cutout:
+        raise UsageError("--soft and --cutout exclude each other")
+    kind = "soft" if soft else "cutout" if cutout else "mask"
+    where = _where(out, recursive, skip_existing, json)
+    finish(images.segment(paths, where, settings, prompt, kind), json)
 
 
 def compose(
@@ -79,7 +110,10 @@ def compose(
     out: Out,
     style: Annotated[str, typer.Option(help=STYLE_HELP)] = DEFAULT,
     seed: Annotated[int, typer.Option(help="Another number gives another variant.")] = 0,
+    recursive: Recursive = False,
+    skip_existing: Skip = False,
     config: Networks = None,
+    json: FilesJson = False,
 ) -> None:
     """Enlarge, segment and overlay. Writes NAME.jpg, as a reply would be.
 
@@ -89,7 +123,8 @@ def compose(
     """
     from bot.verbs import images
 
-    finish(images.compose(paths, out, style, seed, network_settings(config)))
+    where = _where(out, recursive, skip_existing, json)
+    finish(images.compose(paths, where, style, seed, network_settings(config)), json)
 
 
 def _numbers(text: str, count: int, option: str) -> tuple[float, ...]:
@@ -102,10 +137,26 @@ def _numbers(text: str, count: int, option: str) -> tuple[float, ...]:
     return numbers
 
 
-def finish(report: WrittenImages) -> None:
-    """Print what was written. Exit with 1 when an image failed."""
-    for path in report.written:
+def _where(out: Path, recursive: bool, skip_existing: bool, json: bool) -> Where:
+    from bot.verbs.files import PIPE, Where
+
+    if out == PIPE and json:
+        raise UsageError("--json and --out - both print on standard output")
+    if out == PIPE and sys.stdout.isatty():
+        raise UsageError("--out - would print an image on this terminal; redirect it")
+    return Where(out, recursive, skip_existing)
+
+
+def finish(report: WrittenImages, json: bool) -> None:
+    """Print what was written, and why the rest was not. Exit with 1 when an image failed."""
+    if json:
+        print_json([one.as_dict() for one in report.outcomes])
+    for path in [] if json else report.written:
         echo(path)
+    for one in report.renamed:
+        say(f"{one.source} is {one.target}: another image has the same name")
+    for one in report.of("skipped"):
+        say(f"{one.source}: skipped: {one.why}")
     for path, why in report.failed:
         complain(f"{path}: {why}")
     if report.failed:

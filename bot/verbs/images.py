@@ -3,90 +3,119 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bot.config import Settings
-from bot.core.errors import ModelError, NothingToDo, UsageError
-from bot.core.files import write_open
+from bot.core.errors import UsageError
 from bot.flow.render import enlarged
 from bot.platforms import registry
 from bot.service.app import ServingStages
-from models.base import ImageRejected, Prompt
+from bot.verbs.files import Made, Where, WrittenImages, each
+from models.base import Image, Mask, Prompt, Segmentation
 from models.compose.styles import AUTO, OVERLAYS, WITHOUT_MASK, composer, styles
-from models.images.codec import Decoded, encode_jpeg, encode_png, png_mask
-from models.images.decoder import decode
+from models.images.codec import Decoded, encode_grey, encode_jpeg, encode_png, png_mask
 from models.images.fit import fit, placement
 from models.images.opacity import straight
 from models.superres.pick_by_damage import PickedUpscaler
 
-SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".avif", ".bmp"}
-
-Work = Callable[[Decoded], bytes]
+KINDS = ("mask", "soft", "cutout")  # what `segment` writes
 
 
-@dataclass(slots=True)
-class WrittenImages:
-    """The files that were written, and the failures with their reasons."""
-
-    written: list[Path] = field(default_factory=list)
-    failed: list[tuple[Path, str]] = field(default_factory=list)
-
-
-def upscale(paths: list[Path], out: Path, scale: int, settings: Settings) -> WrittenImages:
+def upscale(paths: list[Path], out: Path | Where, scale: int, settings: Settings) -> WrittenImages:
     """Write NAME.png, `scale` times as large; transparency is enlarged, too."""
     stages = ServingStages(settings)
     upscaler = stages.upscaler(scale)
 
-    def work(image: Decoded) -> bytes:
+    def work(image: Decoded) -> Made:
         alpha = image.alpha
         if alpha is None:
-            return encode_png(upscaler(image.pixels))
+            large = upscaler(image.pixels)
+            return encode_png(large), _size(large)
         # The network works on RGB. Alpha as three equal channels gets the same edges, as
         # long as it is the one that the colours picked.
         colours = straight(image.pixels, alpha)
         picked = upscaler.pick(colours) if isinstance(upscaler, PickedUpscaler) else upscaler
-        large = picked(np.repeat(alpha[:, :, None], 3, axis=2))[:, :, 1]
-        return encode_png(picked(colours), alpha=large)
+        opacity = picked(np.repeat(alpha[:, :, None], 3, axis=2))[:, :, 1]
+        return encode_png(picked(colours), alpha=opacity), _size(opacity)
 
-    return _run(paths, out, ".png", work, settings)
+    return each(paths, _where(out), ".png", work, settings)
+
+
+def _where(out: Path | Where) -> Where:
+    return out if isinstance(out, Where) else Where(out)
+
+
+def _size(image: Image | Mask) -> dict[str, Any]:
+    height, width = image.shape[:2]
+    return {"size": [width, height]}
 
 
 def segment(
-    paths: list[Path], out: Path, settings: Settings, prompt: Prompt | None = None
+    paths: list[Path],
+    out: Path | Where,
+    settings: Settings,
+    prompt: Prompt | None = None,
+    kind: str = "mask",
 ) -> WrittenImages:
-    """Write NAME.png with 0 or 255, in the size of the input; all 0 without a clear object.
+    """Write NAME.png in the size of the input; without a clear object nothing is shown.
 
-    With `prompt`: the object at that place, by the network that `[models] refiner` names.
+    `kind`: "mask", 0 or 255; "soft", probabilities from 0 to 255; "cutout", the object in its
+    colours, transparent around it. With `prompt`: the object at that place, by the network that
+    `[models] refiner` names.
     """
     stages = ServingStages(settings)
-    if prompt is not None:
-        return _run(paths, out, ".png", _prompted(prompt, stages), settings)
-    segmenter = stages.segmenter()
-    return _run(paths, out, ".png", lambda image: png_mask(segmenter(image.pixels).mask), settings)
+    found = stages.segmenter() if prompt is None else _prompted(prompt, stages)
+
+    def work(image: Decoded) -> Made:
+        seen = found(image.pixels)
+        facts = {"confidence": round(seen.confidence, 4), "coverage": _coverage(seen.mask)}
+        return _drawn(image, seen, kind), facts
+
+    return each(paths, _where(out), ".png", work, settings)
 
 
-def _prompted(prompt: Prompt, stages: ServingStages) -> Work:
+def _coverage(mask: Mask) -> float:
+    return round(float(mask.mean()), 4)
+
+
+def _drawn(image: Decoded, seen: Segmentation, kind: str) -> bytes:
+    if kind == "mask":
+        return png_mask(seen.mask)
+    shown = seen.probability if seen.mask.any() else np.zeros_like(seen.probability)
+    soft = (shown * 255).round().astype(np.uint8)
+    if kind == "soft":
+        return encode_grey(soft)
+    if image.alpha is None:
+        return encode_png(image.pixels, alpha=soft)
+    opacity = (soft.astype(np.uint16) * image.alpha // 255).astype(np.uint8)
+    return encode_png(straight(image.pixels, image.alpha), alpha=opacity)
+
+
+def _prompted(prompt: Prompt, stages: ServingStages) -> Callable[[Image], Segmentation]:
     prompter = stages.prompter()
     if prompter is None:
         raise UsageError('points and boxes need [models] refiner = "sam-vit-b"')
 
-    def work(image: Decoded) -> bytes:
-        height, width = image.pixels.shape[:2]
+    def work(pixels: Image) -> Segmentation:
+        height, width = pixels.shape[:2]
         try:
             prompt.check(width, height)
         except ValueError as error:
             raise UsageError(str(error)) from error
-        return png_mask(prompter(image.pixels, prompt)[0].probability > 0.5)
+        best = prompter(pixels, prompt)[0]
+        return Segmentation(
+            best.probability, best.probability > 0.5, best.quality, np.zeros(0, np.float32)
+        )
 
     return work
 
 
 def compose(
-    paths: list[Path], out: Path, style: str, seed: int, settings: Settings
+    paths: list[Path], out: Path | Where, style: str, seed: int, settings: Settings
 ) -> WrittenImages:
     """Write NAME.jpg, as a reply to this image would look on the first platform."""
     canvas = registry.descriptors()[0].ways.modes[0].canvas
@@ -94,71 +123,23 @@ def compose(
         raise UsageError(f"no style {style!r}; there are {', '.join((AUTO, *styles()))}")
     stages = ServingStages(settings)
 
-    def work(image: Decoded) -> bytes:
+    def work(image: Decoded) -> Made:
         large, _ = enlarged(image.pixels, canvas.width, stages)
-        mask = stages.segmenter()(large).mask
+        seen = stages.segmenter()(large)
+        mask = seen.mask
         chosen = composer(_auto(image) if style == AUTO else style)
         if chosen.needs_mask and not mask.any():
             chosen = composer(WITHOUT_MASK)
         alt = stages.alt_text(chosen.style, "", mask)
         size = placement(large.shape[1], large.shape[0], canvas).canvas
-        made = chosen(large, mask, seed=seed, size=size)
-        return encode_jpeg(fit(made, canvas), description=alt)
+        made = fit(chosen(large, mask, seed=seed, size=size), canvas)
+        shown = {"confidence": round(seen.confidence, 4), "coverage": _coverage(mask)}
+        facts = {"style": chosen.style, "alt_text": alt, **shown}
+        return encode_jpeg(made, description=alt), facts
 
-    return _run(paths, out, ".jpg", work, settings)
+    return each(paths, _where(out), ".jpg", work, settings)
 
 
 def _auto(image: Decoded) -> str:
     """One of the styles by what the picture shows: always the same for the same picture."""
     return OVERLAYS[zlib.crc32(image.pixels.tobytes()) % len(OVERLAYS)]
-
-
-def _run(
-    paths: list[Path], out: Path, suffix: str, work: Work, settings: Settings
-) -> WrittenImages:
-    report, taken = WrittenImages(), set[str]()
-    sources = list(_sources(paths, report))
-    if not sources and not report.failed:
-        raise NothingToDo("no image among " + ", ".join(map(str, paths)))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--out {out}: {error.strerror}") from error
-    for source in sources:
-        target = out / _free_name(source, suffix, taken)
-        if target.exists() and target.samefile(source):
-            report.failed.append((source, "would overwrite its own source: choose another --out"))
-            continue
-        try:
-            data = source.read_bytes()
-            image = decode(data, max_pixels=settings.limits.max_pixels)
-            write_open(target, work(image))
-        except (ImageRejected, ModelError, OSError) as error:
-            report.failed.append((source, str(error)))
-        else:
-            report.written.append(target)
-    return report
-
-
-def _sources(paths: list[Path], report: WrittenImages) -> Iterator[Path]:
-    """The named files, and the files in named folders that look like images."""
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
-        elif path.is_file():
-            yield path
-        else:
-            report.failed.append((path, "no such file"))
-
-
-def _free_name(source: Path, suffix: str, taken: set[str]) -> str:
-    """NAME, then NAME-2, NAME-3, so that two inputs with one stem are both written.
-
-    Upper and lower case are the same, as on some file systems.
-    """
-    name, number = f"{source.stem}{suffix}", 1
-    while name.casefold() in taken:
-        number += 1
-        name = f"{source.stem}-{number}{suffix}"
-    taken.add(name.casefold())
-    return name

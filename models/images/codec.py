@@ -29,6 +29,7 @@ DIGITAL_SOURCE_TYPE = xmp.DIGITAL_SOURCE_TYPE
 # What platforms serve and people upload. TIFF, PSD, EPS and the rest bring large, rarely fuzzed
 # parsers for images that no network delivers.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP")
+OWN_FORMATS = (*FORMATS, "TIFF", "HEIF")  # of files that the operator names
 
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (  # offset, bytes, format
     (0, b"\xff\xd8\xff", "JPEG"),
@@ -38,6 +39,7 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (  # offset, bytes, format
     (4, b"ftypavif", "AVIF"),
     (4, b"ftypavis", "AVIF"),
     (0, b"BM", "BMP"),
+    *((4, b"ftyp" + brand, "HEIF") for brand in (b"heic", b"heix", b"heim", b"heis", b"mif1")),
     (4, b"ftyp", "HEIF or video"),
     (0, b"II*\0", "TIFF"),
     (0, b"MM\0*", "TIFF"),
@@ -80,6 +82,7 @@ def decode(
     min_side: int = 16,
     shrink_to: int | None = None,
     declared: str = "",
+    own: bool = False,
 ) -> Decoded:
     """Decode bytes that are not trusted. Raises ImageRejected and nothing else.
 
@@ -88,11 +91,12 @@ def decode(
 
     `shrink_to`: short side in pixels; a larger image is reduced to about it while decoding (a JPEG
     never exists at full size then). `declared`: the extension or media type the image came with; a
-    contradiction is only noted ("mislabelled").
+    contradiction is only noted ("mislabelled"). `own`: the operator's file: TIFF and HEIC, too; the
+    latter needs tagecho[heic].
     """
     if not data:
         raise ImageRejected("empty")
-    kind = _sniff(data)
+    kind = _sniff(data, OWN_FORMATS if own else FORMATS)
     try:
         with _quiet, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # oddities of a stranger's file; the result counts
@@ -108,13 +112,24 @@ def decode(
         raise ImageRejected(reason, f"{kind}: {error}") from error
 
 
-def _sniff(data: bytes) -> str:
+def _sniff(data: bytes, formats: tuple[str, ...]) -> str:
     for offset, signature, kind in _SIGNATURES:
         if data.startswith(signature, offset):
-            if kind not in FORMATS:
+            if kind not in formats:
                 raise ImageRejected("unsupported-format", kind)
+            if kind == "HEIF":
+                _open_heif()
             return kind
     raise ImageRejected("not-an-image")
+
+
+def _open_heif() -> None:
+    """Pillow opens HEIC from now on, in this process."""
+    try:
+        import pi_heif  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise ImageRejected("unsupported-format", "HEIC needs tagecho[heic]") from None
+    pi_heif.register_heif_opener()
 
 
 def _cut_short(data: bytes, kind: str, message: str) -> bool:
@@ -310,6 +325,11 @@ def encode_png(image: Image, alpha: NDArray[np.uint8] | None = None) -> bytes:
     if alpha is None:
         return _png(PIL.Image.fromarray(image))
     return _png(PIL.Image.fromarray(np.dstack([image, alpha])))
+
+
+def encode_grey(values: NDArray[np.uint8]) -> bytes:
+    """(H, W) uint8 -> 8-bit grey PNG, lossless."""
+    return _png(PIL.Image.fromarray(values))
 
 
 def png_mask(mask: Mask) -> bytes:

@@ -81,6 +81,7 @@ class Decoder:
         min_side: int = 16,
         shrink_to: int | None = None,
         declared: str = "",
+        own: bool = False,
     ) -> Decoded:
         """As `codec.decode`, and "too-costly" or "crashed" as further reasons.
 
@@ -91,6 +92,7 @@ class Decoder:
             "min_side": min_side,
             "shrink_to": shrink_to,
             "declared": declared,
+            "own": own,
         }
         reason = ""
         for _ in range(ATTEMPTS):

@@ -1,0 +1,170 @@
+"""Image files of the operator: which are read, where each goes, and what became of each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bot.config import Settings
+from bot.core.errors import ModelError, NothingToDo, UsageError
+from bot.core.files import write_open
+from bot.service.progress import progress
+from models.base import ImageRejected
+from models.images.codec import Decoded
+from models.images.decoder import decode
+
+PIPE = Path("-")  # standard input among the paths, standard output as the folder
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".avif", ".bmp"}
+SUFFIXES |= {".tif", ".tiff", ".heic", ".heif"}
+
+Made = tuple[bytes, dict[str, Any]]  # a file, and what is to be told of it
+Work = Callable[[Decoded], Made]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """`out`: a folder, or PIPE. `recursive`: folders with all below them, under the same names."""
+
+    out: Path
+    recursive: bool = False
+    skip_existing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one file. `state`: written, failed or skipped."""
+
+    source: Path
+    state: str
+    target: Path | None = None
+    why: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        target = None if self.target is None else str(self.target)
+        told = {"source": str(self.source), "target": target, "state": self.state, "why": self.why}
+        return told | self.facts
+
+
+@dataclass(slots=True)
+class WrittenImages:
+    """Every file that was looked at."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def written(self) -> list[Path]:
+        return [one.target for one in self.of("written") if one.target is not None]
+
+    @property
+    def failed(self) -> list[tuple[Path, str]]:
+        return [(one.source, one.why) for one in self.of("failed")]
+
+    @property
+    def renamed(self) -> list[Outcome]:
+        """Those whose target has another stem, because two sources have the same."""
+        return [o for o in self.outcomes if o.target and o.target.stem != o.source.stem]
+
+    def of(self, state: str) -> list[Outcome]:
+        return [one for one in self.outcomes if one.state == state]
+
+
+def each(
+    paths: list[Path], where: Where, suffix: str, work: Work, settings: Settings
+) -> WrittenImages:
+    """Do the work on every image; a bad file is an outcome, not an error.
+
+    Raises NothingToDo without any image, UsageError where the output cannot be used.
+    """
+    report, taken = WrittenImages(), set[Path]()
+    sources = list(_sources(paths, where, report))
+    if not sources and not report.of("failed"):
+        raise NothingToDo("no image among " + ", ".join(map(str, paths)))
+    piped = where.out == PIPE
+    if piped and len(sources) != 1:
+        raise UsageError(f"--out - takes one image; here are {len(sources)}")
+    if not piped:
+        _folder(where.out)
+    for source, below in progress(sources, "images"):
+        target = None if piped else _free_name(where.out / below, source, suffix, taken)
+        report.outcomes.append(_one(source, target, work, settings, skip=where.skip_existing))
+    return report
+
+
+def _one(
+    source: Path, target: Path | None, work: Work, settings: Settings, *, skip: bool
+) -> Outcome:
+    if target is not None and target.exists():
+        if source != PIPE and target.samefile(source):
+            why = "would overwrite its own source: choose another --out"
+            return Outcome(source, "failed", None, why)
+        if skip:
+            return Outcome(source, "skipped", target, f"{target} is there already")
+    try:
+        data = sys.stdin.buffer.read() if source == PIPE else source.read_bytes()
+        image = decode(data, max_pixels=settings.limits.max_pixels, own=True)
+        made, facts = work(image)
+        _deliver(made, target)
+    except (ImageRejected, ModelError, OSError) as error:
+        return Outcome(source, "failed", None, str(error))
+    return Outcome(source, "written", target, "", facts)
+
+
+def _deliver(made: bytes, target: Path | None) -> None:
+    if target is None:
+        sys.stdout.buffer.write(made)
+        sys.stdout.buffer.flush()
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_open(target, made)
+
+
+def _folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {out}: {error.strerror}") from error
+
+
+def _sources(paths: list[Path], where: Where, report: WrittenImages) -> Iterator[tuple[Path, Path]]:
+    """(file, its folder below the one that was named); what else lies there is an outcome."""
+    for path in paths:
+        if path.is_dir():
+            yield from _inside(path, where, report)
+        elif path == PIPE or path.is_file():
+            yield path, Path()
+        else:
+            report.outcomes.append(Outcome(path, "failed", None, "no such file"))
+
+
+def _inside(folder: Path, where: Where, report: WrittenImages) -> Iterator[tuple[Path, Path]]:
+    ours = where.out.resolve() if where.out != PIPE else None
+    for path in sorted(folder.rglob("*") if where.recursive else folder.iterdir()):
+        if ours is not None and ours != folder.resolve() and ours in path.resolve().parents:
+            continue  # what an earlier run wrote into a folder below
+        if path.is_dir():
+            if not where.recursive and path.resolve() != ours:
+                why = "a folder: --recursive takes what is in it"
+                report.outcomes.append(Outcome(path, "skipped", None, why))
+        elif path.suffix.lower() in SUFFIXES:
+            yield path, path.parent.relative_to(folder)
+        else:
+            why = "not an image, by its name"
+            report.outcomes.append(Outcome(path, "skipped", None, why))
+
+
+def _free_name(folder: Path, source: Path, suffix: str, taken: set[Path]) -> Path:
+    """NAME, then NAME-2, NAME-3, so that two inputs with one stem are both written.
+
+    Upper and lower case are the same, as on some file systems.
+    """
+    stem = "stdin" if source == PIPE else source.stem
+    name, number = f"{stem}{suffix}", 1
+    while (folder / name.casefold()) in taken:
+        number += 1
+        name = f"{stem}-{number}{suffix}"
+    taken.add(folder / name.casefold())
+    return folder / name
