@@ -30,12 +30,13 @@ from bot.core.events import TrackKind
 from bot.dataset.export.formats import FORMATS
 from bot.platforms import registry
 from bot.service.observe import REGISTRY
+from bot.service.state import AccountHealth, TrackHealth
 from models.compose.styles import styles
 from models.serving.catalogue import CATALOGUE
 from storage.checks import Check
 from storage.learning import RunState
 from storage.retractions import State as RetractionState
-from storage.tables import Health, MediaState, ReplyState
+from storage.tables import MediaState, ReplyState
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reference.md"
@@ -89,7 +90,8 @@ def page() -> str:
         "`accounts.NAME.password` and `accounts.NAME.totp_secret`, as the value of\n"
         "`TAGECHO_ACCOUNTS__NAME__PASSWORD` or as a path in\n"
         "`TAGECHO_ACCOUNTS__NAME__PASSWORD_FILE`, or from the folder `secrets` beside the file:\n"
-        "`secrets/NAME.password`.\n",
+        "`secrets/NAME.password`. `notices.urls` likewise: `TAGECHO_NOTICES__URLS`,\n"
+        "`TAGECHO_NOTICES__URLS_FILE`, `secrets/notices.urls`.\n",
         *table(("key", "value in `config.toml`", "meaning", "an edit is in force"), keys(config)),
         "## Exit codes\n",
         *exit_codes(),
@@ -258,14 +260,14 @@ def metrics() -> Iterator[tuple[str, str, str, str]]:
 def states() -> Iterator[str]:
     for title, kind in (
         ("a reply", ReplyState),
-        ("a track's health", Health),
+        ("a track's health", TrackHealth),
+        ("an account's health", AccountHealth),
         ("a stored image", MediaState),
         ("the deletion of a reply on the network", RetractionState),
         ("a learning run", RunState),
     ):
-        yield (
-            f"### States of {title}\n" if title != "a track's health" else "### Health of a track\n"
-        )
+        owner = title.removesuffix("'s health")
+        yield f"### States of {title}\n" if owner == title else f"### Health of {owner}\n"
         yield from table(("state", "meaning"), members(kind))
 
 

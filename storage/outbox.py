@@ -32,11 +32,14 @@ NEXT: Mapping[ReplyState, frozenset[ReplyState]] = {
     S.RENDERING: frozenset(
         {S.AWAITING_APPROVAL, S.APPROVED, S.QUEUED, S.FAILED, S.CANCELLED, S.DRY_RUN}
     ),
-    S.AWAITING_APPROVAL: frozenset({S.APPROVED, S.REJECTED, S.EXPIRED, S.CANCELLED, S.DRY_RUN}),
+    S.AWAITING_APPROVAL: frozenset(
+        {S.APPROVED, S.REJECTED, S.EXPIRED, S.CANCELLED, S.DRY_RUN, S.QUEUED}  # made again
+    ),
     S.APPROVED: frozenset(
         {
             S.SENDING,
             S.AWAITING_APPROVAL,  # approval was switched on meanwhile
+            S.QUEUED,  # made again
             S.REJECTED,
             S.EXPIRED,
             S.CANCELLED,
@@ -149,13 +152,25 @@ def hold(session: Session, reply_id: int, until: datetime, why: str, now: dateti
 
 
 def due(
-    session: Session, state: ReplyState, now: datetime, account: str | None = None, limit: int = 1
+    session: Session,
+    state: ReplyState,
+    now: datetime,
+    account: str | None = None,
+    limit: int = 1,
+    *,
+    newest: bool = False,
 ) -> list[Reply]:
-    """Replies in this state whose time has come, oldest first."""
+    """Replies in this state whose time has come: oldest first, or `newest`.
+
+    What was begun to be sent comes before either: it may be half out.
+    """
     statement = select(Reply).where(Reply.state == state, Reply.not_before <= now)
     if account is not None:
         statement = statement.where(Reply.account == account)
-    return list(session.exec(statement.order_by(col(Reply.id)).limit(limit)))
+    order: list[Any] = [col(Reply.id)]
+    if newest:
+        order = [col(Reply.sending_at).is_(None), col(Reply.id).desc()]
+    return list(session.exec(statement.order_by(*order).limit(limit)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +182,13 @@ class Room:
     today: datetime
 
 
-def next_to_render(session: Session, account: str, room: Room, now: datetime) -> Reply | None:
+def next_to_render(
+    session: Session, account: str, room: Room, now: datetime, *, newest: bool = False
+) -> Reply | None:
     """The queued reply that may go out first; None when there is none, or no room for it.
 
-    Whoever has the fewest replies ready or sent today comes first, then who asked first.
+    Whoever has the fewest replies ready or sent today comes first, then who asked first; with
+    `newest`, who asked last.
     """
     used = _used(account, room.today)
     if session.exec(select(func.coalesce(func.sum(used.c.used), 0))).one() >= room.total:
@@ -180,9 +198,9 @@ def next_to_render(session: Session, account: str, room: Room, now: datetime) ->
         select(Reply)
         .outerjoin(used, col(Reply.author_id) == used.c.author_id)
         .where(*_queued(account, now), taken < room.per_author)
-        .order_by(taken, col(Reply.id))
     )
-    return session.exec(statement.limit(1)).first()
+    order = (col(Reply.id).desc(),) if newest else (taken, col(Reply.id))
+    return session.exec(statement.order_by(*order).limit(1)).first()
 
 
 def image_came(session: Session, posts: Collection[int], why: str, now: datetime) -> None:

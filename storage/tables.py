@@ -85,6 +85,20 @@ class Health(StrEnum):
     FAILING = "failing"  # the latest poll failed; the next one tries again
 
 
+class RequestState(StrEnum):
+    WAITING = "waiting"  # for the service, or for `not_before`
+    RUNNING = "running"  # the service works on it
+    DONE = "done"
+    FAILED = "failed"  # `error` says why
+    CANCELLED = "cancelled"  # whoever asked does not want it any more
+
+
+class LoginState(StrEnum):
+    LOGGING_IN = "logging_in"  # the service began, or the session ended, and no login worked yet
+    LOGGED_IN = "logged_in"
+    FAILED = "failed"  # the latest login failed
+
+
 class AuthorRow(SQLModel, table=True):
     """A person, keyed by the platform's user id; `username` is the latest one seen."""
 
@@ -326,6 +340,18 @@ class TrackState(SQLModel, table=True):
     )
 
 
+class AccountLogin(SQLModel, table=True):
+    """How the running service came along with the login of an account; it writes each change."""
+
+    __tablename__ = "account_logins"
+    account: str = Field(primary_key=True)
+    state: str = LoginState.LOGGING_IN
+    since: datetime = Field(sa_type=UtcDateTime)  # when it came into this state
+    kind: str = ""  # of the error: the name of its class
+    error: str = Field(default="", sa_type=Text)
+    next_try: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
 class Gap(SQLModel, table=True):
     """Posts between `since` and `until` that a poll of a track did not come to; see flow.gaps."""
 
@@ -468,6 +494,43 @@ class Collection(SQLModel, table=True):
     seen: int = 0
     stored: int = 0
     updated: datetime = Field(sa_type=UtcDateTime)
+
+
+class CollectRequest(SQLModel, table=True):
+    """A collection that a person asked the running service for."""
+
+    __tablename__ = "collect_requests"
+    __table_args__ = (Index("ix_collect_requests_open", "account", "state"),)
+    id: int | None = Field(default=None, primary_key=True)
+    account: str
+    kind: str  # of the target: hashtag | profile
+    name: str
+    dataset: str | None = None  # None: that of the track, else the name
+    most: int | None = None  # posts of it to have in all
+    since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    filter: str = Field(default="", sa_type=Text)
+    comments: int = 0
+    state: str = RequestState.WAITING
+    asked_by: str = ""
+    summary: dict[str, int] = Field(default_factory=dict, sa_type=JSON)  # of all turns so far
+    complete: bool = False
+    failures: int = 0  # in a row
+    error: str = Field(default="", sa_type=Text)  # why it waits, or failed
+    exit_code: int = 0  # of a verb that waits for it
+    not_before: datetime = Field(sa_type=UtcDateTime)
+    created: datetime = Field(sa_type=UtcDateTime)
+    finished: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class NoticeRow(SQLModel, table=True):
+    """What people were told last about one kind of occasion, and when."""
+
+    __tablename__ = "notices"
+    kind: str = Field(primary_key=True)
+    told: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)  # what it was about
+    told_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    tried_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  # told or not
+    error: str = Field(default="", sa_type=Text)  # of the latest try; "" when it was told
 
 
 class CommentRow(SQLModel, table=True):

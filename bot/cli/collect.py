@@ -2,34 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bot.cli.common import CONFIG, Config, Json, only_account, prepare
-from bot.cli.output import echo, print_json, say
-from bot.cli.tracks import target_of
+from bot.cli.output import complain, echo, print_json, say
+from bot.cli.tracks import label, target_of
+from bot.core.errors import TagechoError, UsageError
+
+if TYPE_CHECKING:
+    from bot.config import Settings
+    from bot.service.collecting import Target
+    from bot.verbs.collect import Wish
 
 
 def collect(
-    target: Annotated[str, typer.Argument(help="'#hashtag' or '@profile'.")],
+    targets: Annotated[
+        list[str] | None, typer.Argument(help="'#hashtag' or '@profile'; several of them.")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--from", help="A file with one target a line; - for standard input."),
+    ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Stop when so many posts of it are stored.")
+        int | None, typer.Option(min=1, help="Stop when so many posts of a target are stored.")
     ] = None,
     since: Annotated[str | None, typer.Option(help="Collect nothing older: 2026-01-31.")] = None,
     where: Annotated[
-        str | None,
+        str,
         typer.Option(help="Store only posts that match: 'likes >= 10 and \"cap\" in hashtags'."),
-    ] = None,
+    ] = "",
     comments: Annotated[int, typer.Option(min=0, help="Also store so many comments per post.")] = 0,
     account: Annotated[str | None, typer.Option(help="The account that reads.")] = None,
     dataset: Annotated[
         str | None, typer.Option(help="The dataset of the posts; default: the name.")
     ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait until the running service is done.")
+    ] = True,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
-    """Collect a hashtag or profile backwards in time. Run it again to continue or to update.
+    """Collect hashtags or profiles backwards in time. Run it again to continue or to update.
+
+    A service that runs is asked to do it, between its other work.
 
     `--where` compares `author`, `caption`, `comments`, `hashtags`, `images`, `likes`, `mentions`,
     `pinned`, `place`, `taken` and `url` by `== != < <= > >= in not in`, joined by `and or not`. A
@@ -38,30 +58,70 @@ def collect(
     \b
     Examples:
       tagecho collect '#hoodie' --limit 2000
-      tagecho collect @some.name --since 2026-01-01
+      tagecho collect @some.name '#beanie' --since 2026-01-01
+      tagecho collect --from targets.txt --no-wait
     """
-    from bot.core.errors import UsageError
-    from bot.dataset.filters import parse_day, parse_filter
-    from bot.flow.backfill import Want, everything
-    from bot.verbs.collect import Target, as_dict, track_of
+    from bot.service.collecting import Target
+    from bot.verbs.collect import Wish
+
+    wanted = [target_of(text) for text in [*(targets or []), *_lines_of(file)]]
+    if not wanted:
+        raise UsageError("say what to collect: '#hashtag', '@profile', or --from FILE")
+    settings = prepare(config, secrets=True)
+    wish = Wish(limit, _day(since), where, comments)
+    reader = account or only_account(settings)
+    found: list[dict[str, Any]] = []
+    codes: list[int] = []
+    for kind, name in dict.fromkeys(wanted):
+        try:
+            found.append(_collected(settings, Target(reader, kind, name, dataset), wish, wait=wait))
+        except TagechoError as error:
+            if len(wanted) == 1:
+                raise
+            complain(f"{label(kind, name)}: {error}")
+            codes.append(error.exit_code)
+    if json:
+        print_json(found[0] if len(wanted) == 1 else found)
+    if codes:
+        raise typer.Exit(codes[0] if len(set(codes)) == 1 else TagechoError.exit_code)
+
+
+def _collected(settings: Settings, target: Target, wish: Wish, *, wait: bool) -> dict[str, Any]:
+    """One target, and a line about it."""
     from bot.verbs.collect import collect as run
 
-    settings = prepare(config, secrets=True)
-    kind, name = target_of(target)
+    name = label(target.kind, target.name)
+    done = run(settings, target, wish, wait=wait, tell=say)
+    if done.request is not None:
+        say(f"{name}: the service was asked for it (request {done.request})")
+    else:
+        n = done.figures
+        say(
+            f"{name}: {n['listed']} listed, {n['matched']} wanted, {n['new']} new, "
+            f"{n['comments']} comments"
+        )
+    return {"target": name, **done.as_dict()}
+
+
+def _lines_of(file: Path | None) -> list[str]:
+    """The targets of a file. Empty lines and lines that begin with `# ` say nothing."""
+    if file is None:
+        return []
     try:
-        day = parse_day(since) if since else None
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--from {file}: cannot be read: {error}") from None
+    lines = map(str.strip, text.splitlines())
+    return [line for line in lines if line and line != "#" and not line.startswith("# ")]
+
+
+def _day(since: str | None) -> datetime | None:
+    from bot.flow.filters import parse_day
+
+    try:
+        return parse_day(since) if since else None
     except ValueError as error:
         raise UsageError(f"--since: {error}") from None
-    want = Want(limit, day, parse_filter(where) if where else everything, comments)
-    chosen = Target(account or only_account(settings), kind, name, dataset)
-    summary = run(settings, chosen, want)
-    if json:
-        print_json({"dataset": track_of(settings, chosen).dataset} | as_dict(summary))
-    taken = summary.taken
-    say(
-        f"{target}: {summary.listed} listed, {summary.matched} wanted, {taken.new} new, "
-        f"{summary.comments} comments"
-    )
 
 
 def suggest(

@@ -29,6 +29,19 @@ Numbers = Annotated[
     list[str],
     typer.Argument(help="The numbers of the replies, as `replies list` shows them: 7, 10-40."),
 ]
+Chosen = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="The numbers of the replies, as `replies list` shows them: 7, 10-40. "
+        "Of a range, those that cannot be are left out."
+    ),
+]
+InState = Annotated[
+    str | None, typer.Option("--state", help="Only replies in this state.", metavar="STATE")
+]
+By = Annotated[
+    str | None, typer.Option("--author", help="Only replies to this person.", metavar="NAME")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 CONFIG = Path("config.toml")
 LEVELS = ("debug", "info", "warning", "error")
@@ -92,13 +105,13 @@ def only_account(settings: Settings) -> str:
     return names[0]
 
 
-def numbers_of(texts: list[str]) -> list[int]:
-    """`["7", "10-12"]` as 7, 10, 11, 12, each once. Raises UsageError."""
-    found: dict[int, None] = {}
+def ranges_of(texts: list[str]) -> list[range]:
+    """`["7", "10-12"]` as the numbers of each. Raises UsageError."""
+    found = []
     for text in texts:
         first, dash, last = text.partition("-")
         plain = first.isascii() and first.isdigit() and (not dash or last.isdigit())
         if not plain or (dash and not 0 <= int(last) - int(first) < MOST_NUMBERS):
             raise UsageError(f"{text!r}: write numbers of the list, as 7, or ranges, as 10-40")
-        found |= dict.fromkeys(range(int(first), int(last or first) + 1))
-    return list(found)
+        found.append(range(int(first), int(last or first) + 1))
+    return found

@@ -53,5 +53,5 @@ def doctor(config: Config = CONFIG, json: Json = False) -> None:
     else:
         for finding in findings:
             echo(f"{finding.mark} {finding.topic}: {finding.text}")
-    worst = max((f.exit_code for f in findings if not f.fine), default=0)
+    worst = max((f.exit_code for f in findings if f.fine is False), default=0)
     raise typer.Exit(worst)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,10 @@ def login(
     account: Annotated[
         str | None, typer.Argument(help="The account; default: the only one.")
     ] = None,
+    cookies: Annotated[
+        Path | None,
+        typer.Option(help="Take the session from a browser's cookies.txt (Netscape's format)."),
+    ] = None,
     config: Config = CONFIG,
 ) -> None:
     """Log in once and keep the session.
@@ -21,16 +26,10 @@ def login(
     \b
     Examples:
       tagecho login main
+      tagecho login main --cookies cookies.txt
     """
-    from bot.service.app import App
+    from bot.verbs.login import log_in
 
-    settings = prepare(config, secrets=True)
-    name = account or only_account(settings)
-    service = App(settings)
-    with service.lock(name):
-        service.pacer(name).resume()  # the person who types this has looked at the account
-        platform = service.platform(name)
-        me = platform.login()
-        platform.close()
-    service.close()
+    settings = prepare(config, secrets=cookies is None)
+    me = log_in(settings, account or only_account(settings), cookies)
     say(f"logged in as {me.username} ({me.user_id})")

@@ -26,10 +26,12 @@ from bot.cli import (
     learn,
     login,
     networks,
+    notify,
     pause,
     replies,
     run,
     search,
+    status,
     tracks,
 )
 from bot.cli.output import complain, echo, give_up_streams, prepare_streams
@@ -96,6 +98,7 @@ for verb in (
     demo.demo,
     demo.rehearse,
     demo.sandbox,
+    status.status,
     doctor.check,
     doctor.doctor,
     pause.pause,
@@ -119,6 +122,7 @@ app.add_typer(datasets.app, name="dataset")
 app.add_typer(datasets.snapshots, name="snapshot")
 app.add_typer(tracks.app, name="track")
 app.add_typer(replies.app, name="replies")
+app.add_typer(notify.app, name="notify")
 app.add_typer(networks.models, name="models")
 app.add_typer(networks.labels, name="labels")
 

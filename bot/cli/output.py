@@ -9,9 +9,11 @@ import contextlib
 import io
 import os
 import sys
+import time
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from bot.core.printable import printable
 from bot.core.voice import VOICE
@@ -65,6 +67,30 @@ def counted(number: int, thing: str) -> str:
         return f"1 {thing}"
     plural = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
     return f"{number} {plural}"
+
+
+def following(documents: Iterable[object], every: float) -> NoReturn:
+    """Show each document in the place of the one before, until Ctrl-C; `every`: seconds between.
+
+    Texts are for people. What is no text, and what nobody reads on a terminal, is written below the
+    one before, and only if it differs: texts as they are, the rest as a line of JSON each.
+    """
+    screen, before = sys.stdout.isatty(), ""
+    for document in documents:
+        text = printable(document, lines=True) if isinstance(document, str) else _line(document)
+        if screen and isinstance(document, str):
+            print(f"\x1b[H\x1b[2J{text}", flush=True)  # home, and clear
+        elif text != before:
+            print(text, flush=True)
+        before = text
+        time.sleep(every)
+    raise AssertionError("there is always a next document")
+
+
+def _line(value: object) -> str:
+    import json
+
+    return _escaped(json.dumps(value, ensure_ascii=False, default=_json))
 
 
 def print_json(value: Any) -> None:

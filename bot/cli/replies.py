@@ -1,4 +1,4 @@
-"""`tagecho replies`: list, show, approve, reject and confirm replies."""
+"""`tagecho replies`: list, show, approve, reject, redo and confirm replies."""
 
 from __future__ import annotations
 
@@ -9,16 +9,30 @@ from typing import Annotated, Any
 
 import typer
 
-from bot.cli.common import CONFIG, Config, Json, Limit, Numbers, numbers_of, prepare
+from bot.cli.common import (
+    CONFIG,
+    By,
+    Chosen,
+    Config,
+    InState,
+    Json,
+    Limit,
+    Numbers,
+    prepare,
+    ranges_of,
+)
 from bot.cli.output import counted, echo, print_json, say
+from bot.cli.spans import brief
 from bot.cli.verb import Verbs
+from bot.core.errors import NothingToDo, UsageError
 
-app = Verbs(no_args_is_help=True, help="Replies: list, show, approve, reject, confirm.")
+app = Verbs(no_args_is_help=True, help="Replies: list, show, approve, reject, redo, confirm.")
 
 
 @app.command("list")
 def replies_list(
-    state: Annotated[str | None, typer.Option(help="Show only replies in this state.")] = None,
+    state: InState = None,
+    author: By = None,
     limit: Limit = 50,
     config: Config = CONFIG,
     json: Json = False,
@@ -28,19 +42,42 @@ def replies_list(
     \b
     Examples:
       tagecho replies list --state awaiting_approval
+      tagecho replies list --author some.name --limit 500
     """
-    from bot.verbs.replies import reply_rows
+    from bot.core.clock import utc_now
+    from bot.verbs.replies import Asked, reply_rows
 
-    rows = reply_rows(prepare(config), state, limit)
+    rows, total = reply_rows(prepare(config), Asked((), state, author), limit)
     if json:
         print_json(rows)
-        return
-    if not rows:
+    elif rows:
+        echo(
+            f"{'number':>6}  {'state':<17}  {'age':>6}  {'author':<16}  {'style':<9}  "
+            f"{'trigger':<8}  conf"
+        )
+        for row in rows:
+            for line in _row(row, utc_now()):
+                echo(line)
+    if total > len(rows):
+        say(f"{len(rows)} of {total}: --limit {total} lists all")
+    elif not rows and not json:
         say("no replies" if state is None else f"no replies in state {state}")
-        return
-    echo(f"{'number':>6}  {'state':<18} source  reason")
-    for row in rows:
-        echo(f"{row['id']:>6}  {row['state']:<18} {row['source_url']}  {row['reason']}")
+
+
+def _row(row: dict[str, Any], now: datetime) -> Iterator[str]:
+    """A line of 80 columns, and one below it where something is to be said."""
+    conf = "" if row["confidence"] is None else f"{row['confidence']:.2f}"
+    author = _cut(row["author"], 16)
+    yield (
+        f"{row['id']:>6}  {row['state']:<17}  {brief(now - row['created']):>6}  {author:<16}  "
+        f"{row['style']:<9}  {row['trigger']:<8}  {conf}"
+    ).rstrip()
+    if row["reason"] and row["state"] not in ("awaiting_approval", "sent"):
+        yield f"        {row['reason']}"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 @app.command("show")
@@ -84,24 +121,27 @@ def _words(value: object) -> str:
 
 
 @app.command("approve")
-def replies_approve(replies: Numbers, config: Config = CONFIG) -> None:
+def replies_approve(
+    replies: Chosen = None, state: InState = None, author: By = None, config: Config = CONFIG
+) -> None:
     """Approve replies, so that the service sends them.
 
-    A reply in state `unknown` is sent again: look on the network first that it is not there.
+    A reply in state `unknown` is sent again, and only if its number or state is named: look on the
+    network first that it is not there.
 
     \b
     Examples:
       tagecho replies approve 17 20-25
+      tagecho replies approve --state awaiting_approval --author some.name
     """
-    from bot.verbs.replies import settle
-
-    for reply, state in settle(prepare(config), numbers_of(replies), "approve"):
-        say(f"reply {reply}: {state}")
+    _settle(config, "approve", replies, state, author)
 
 
 @app.command("reject")
 def replies_reject(
-    replies: Numbers,
+    replies: Chosen = None,
+    state: InState = None,
+    author: By = None,
     why: Annotated[str, typer.Option(help="The reason; the history of the reply keeps it.")] = "",
     config: Config = CONFIG,
 ) -> None:
@@ -109,12 +149,31 @@ def replies_reject(
 
     \b
     Examples:
-      tagecho replies reject 20 --why 'too dark'
+      tagecho replies reject 18 --why "too dark"
+      tagecho replies reject --state awaiting_approval --author some.name
     """
-    from bot.verbs.replies import settle
+    _settle(config, "reject", replies, state, author, why)
 
-    for reply, state in settle(prepare(config), numbers_of(replies), "reject", why):
-        say(f"reply {reply}: {state}")
+
+@app.command("redo")
+def replies_redo(
+    replies: Chosen = None,
+    style: Annotated[str, typer.Option(help="The style to make them in.")] = "",
+    state: InState = None,
+    author: By = None,
+    config: Config = CONFIG,
+) -> None:
+    """Make replies again in another style. They need a new approval, and keep their time.
+
+    \b
+    Examples:
+      tagecho replies redo 18 --style poster
+    """
+    from models.compose.styles import styles
+
+    if style not in styles():
+        raise UsageError(f"say the style: --style {' | '.join(styles())}")
+    _settle(config, "redo", replies, state, author, style)
 
 
 @app.command("confirm")
@@ -125,25 +184,54 @@ def replies_confirm(replies: Numbers, config: Config = CONFIG) -> None:
     Examples:
       tagecho replies confirm 21
     """
-    from bot.verbs.replies import settle
+    _settle(config, "confirm", replies, None, None)
 
-    for reply, state in settle(prepare(config), numbers_of(replies), "confirm"):
-        say(f"reply {reply}: {state}")
+
+def _settle(
+    config: Path,
+    verb: str,
+    numbers: list[str] | None,
+    state: str | None,
+    author: str | None,
+    what: str = "",
+) -> None:
+    from bot.verbs.replies import Asked, settle
+
+    asked = Asked(ranges_of(numbers or []), state, author)
+    settled = settle(prepare(config), asked, verb, what)
+    for reply, now in settled.moved:
+        say(f"reply {reply}: {now}")
+    left = [f"{n} {old.replace('_', ' ') or 'not there'}" for old, n in settled.left_out.items()]
+    if left:
+        say(f"left out: {', '.join(left)}")
+    if not settled.moved:
+        raise NothingToDo(f"there is nothing to {verb}")
 
 
 @app.command("html")
 def replies_html(
     file: Annotated[Path, typer.Argument(help="The file to write.")],
-    limit: Limit = 200,
+    state: InState = None,
+    author: By = None,
+    limit: Annotated[
+        int, typer.Option(min=1, help="Show at most so many; the pictures of more are smaller.")
+    ] = 200,
     config: Config = CONFIG,
 ) -> None:
     """Write a page with the original, the mask and the image of every reply.
 
+    What waits for you comes first, what has no picture yet comes last.
+
     \b
     Examples:
       tagecho replies html replies.html
+      tagecho replies html waiting.html --state awaiting_approval --limit 500
     """
-    from bot.verbs.replies import write_page_of
+    from bot.verbs.replies import Asked, write_page_of
 
-    count = write_page_of(prepare(config), file, limit)
-    say(f"wrote {counted(count, 'reply')} to {file}")
+    asked = Asked((), state, author)
+    shown, total = write_page_of(prepare(config), file, limit, asked=asked)
+    if shown < total:
+        say(f"wrote {shown} of {total} replies to {file}: --limit {total} writes all")
+    else:
+        say(f"wrote {counted(shown, 'reply')} to {file}")

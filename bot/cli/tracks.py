@@ -8,6 +8,7 @@ import typer
 
 from bot.cli.common import CONFIG, Config, Json, prepare
 from bot.cli.output import echo, print_json, say
+from bot.cli.status import track_table
 from bot.cli.verb import Verbs
 from bot.core.errors import UsageError
 from bot.core.events import TrackKind
@@ -17,20 +18,20 @@ app = Verbs(no_args_is_help=True, help="The tracked hashtags and profiles.")
 
 @app.command("list")
 def track_list(config: Config = CONFIG, json: Json = False) -> None:
-    """List the tracks and their health.
+    """List the tracks: health, last and next poll, as `tagecho status` knows them.
 
     \b
     Examples:
       tagecho track list
     """
-    from bot.verbs.tracks import track_rows
+    from bot.verbs.tracks import readable_state, track_rows
 
-    rows = track_rows(prepare(config))
+    state = readable_state(prepare(config))
     if json:
-        print_json(rows)
+        print_json(track_rows(state))
         return
-    for row in rows:
-        echo(f"{row['track']}  every {row['every']}  {row['health']}")
+    for line in track_table(state):
+        echo(line)
 
 
 @app.command("add")
@@ -98,6 +99,11 @@ def track_accept(
         raise UsageError(f"{target!r}: only a profile changes hands; write '@name'")
     for key in accept(prepare(config), name):
         say(f"{key} follows who is {target} now")
+
+
+def label(kind: TrackKind, name: str) -> str:
+    """As `target_of` reads it."""
+    return f"{'#' if kind is TrackKind.HASHTAG else '@'}{name}"
 
 
 def target_of(text: str) -> tuple[TrackKind, str]:

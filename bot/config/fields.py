@@ -24,7 +24,7 @@ from bot.config.values import Threshold, parse_quiet_hours, parse_threshold
 from bot.core import normal_form as text
 from bot.flow.quiet_hours import QuietHours
 from bot.net.addresses import is_loopback
-from bot.schema.fields import AS_WRITTEN, HOST, SPLIT, Duration, Hashtag, Username, resolved
+from bot.schema.fields import AS_WRITTEN, HOST, SPLIT, Duration, Hashtag, Username, host, resolved
 from bot.schema.problems import did_you_mean, not_one_of, quote
 from bot.schema.values import Rate, parse_duration, parse_rate, parse_size
 from models.serving.catalogue import names
@@ -35,6 +35,8 @@ UPSCALERS = ("embedded", *names("upscaler"))
 LEARNING_STARTS = ("in-service", "scratch")
 SEGMENTERS = ("learned", "embedded", *names("segmenter"))
 REFINERS = ("off", *names("refiner"))
+NOTICES = ("replies", "login", "challenge", "track", "disk")  # what a notice may be about
+ORDERS = ("fairest", "newest")
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("auto", "text", "json")
 DEFAULT = "default"  # of a limit: the one that the platform has
@@ -131,6 +133,14 @@ def _mirror(value: object) -> str:
     return text
 
 
+def _urls(value: SecretStr | None) -> SecretStr | None:
+    """Addresses of services, separated by white space. Never repeated: they hold secrets."""
+    for number, url in enumerate(value.get_secret_value().split() if value else (), start=1):
+        if not re.match(r"[a-z][a-z0-9.+-]*://.", url, re.I):
+            raise ValueError(f'address {number} is none such as "mailto://…" or "ntfy://…"')
+    return value
+
+
 def _dataset(value: str) -> str:
     value = text.name(value) if value == value.strip() else value
     if not value.strip() or value != value.strip() or value.startswith("."):
@@ -221,6 +231,13 @@ LearningStart = Annotated[str, _choice(*LEARNING_STARTS)]
 Tile = Annotated[int, BeforeValidator(_no_bool), Field(ge=32, le=2048)]
 TilePad = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=512)]
 Mirror = Annotated[str, PlainValidator(_mirror)]
+Notices = Annotated[
+    tuple[Annotated[str, _choice(*NOTICES)], ...],
+    SPLIT,
+]
+NoticeUrls = Annotated[SecretStr | None, AfterValidator(_urls)]
+OwnHosts = Annotated[tuple[Annotated[str, host("127.0.0.1:2525")], ...], SPLIT]
+Order = Annotated[str, _choice(*ORDERS)]
 Level = Annotated[str, _choice(*LEVELS)]
 LogFormat = Annotated[str, _choice(*FORMATS)]
 

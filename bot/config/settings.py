@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from bot.config import fields
+from bot.config.fields import NOTICES
 from bot.config.source import Source, parse_source, read_text
 from bot.config.values import Threshold
 from bot.core.errors import ConfigError
@@ -104,6 +105,7 @@ class Replies(Section, live=True):
     max_age: PositiveDuration = timedelta(hours=24)
     per_day: fields.Count = 20
     per_author_per_day: fields.Count = 1
+    order: fields.Order = "fairest"
     quiet_hours: fields.Quiet = None
     time_zone: fields.Zone = "UTC"
     reconcile: fields.Spacing = (timedelta(seconds=20), timedelta(minutes=2))
@@ -185,6 +187,20 @@ else:  # its keys are the actions that platforms have
     )
 
 
+class NoticeSettings(Section, live=True):
+    """What is told to people, and where: services of apprise."""
+
+    urls: fields.NoticeUrls = None  # separated by white space; from the environment only
+    on: fields.Notices = NOTICES
+    quiet_hours: fields.Quiet = None
+    own_hosts: fields.OwnHosts = ()  # that may be on a private network
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The addresses of the services. Secret: not for logs."""
+        return tuple(self.urls.get_secret_value().split()) if self.urls else ()
+
+
 class Log(Section, live=False):
     level: fields.Level = "info"
     format: fields.LogFormat = "auto"
@@ -239,6 +255,7 @@ class Settings(Strict):
     limits: LimitSettings = LimitSettings()
     curation: CurationSettings = CurationSettings()
     pacing: Pacing = Pacing()
+    notices: NoticeSettings = NoticeSettings()
     log: Log = Log()
     health: HealthSettings = HealthSettings()
 
@@ -347,6 +364,7 @@ SECTIONS: dict[str | int, type[Section]] = {
     "limits": LimitSettings,
     "curation": CurationSettings,
     "pacing": Pacing,
+    "notices": NoticeSettings,
     "log": Log,
     "health": HealthSettings,
 }

@@ -24,6 +24,7 @@ from bot.schema.problems import Origin, Path, Problem, did_you_mean, key_name, o
 
 PREFIX = "TAGECHO_"
 SECRETS = "secrets"  # the folder beside the file; `secrets/main.password`
+NOTICES = ("notices", "urls")  # where notices go: a secret, since most services want one in it
 
 _MOUNTED_SECRETS = File("/run/secrets")  # the container engine sets their mode
 _LINE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
@@ -67,7 +68,8 @@ def parse_source(
 ) -> Source:
     """Text and environment as one tree. Raises ConfigError where the text is not TOML.
 
-    `secrets`: read those of the accounts; without, their variables and files are left alone.
+    `secrets`: read those of the accounts and of notices; without, their variables and files are
+    left alone.
     """
     try:
         source = Source(tomllib.loads(text))
@@ -98,6 +100,11 @@ def _secrets_beside(source: Source, folder: File) -> None:
                 value = _content(source, keys, file, origin)
                 if value is not None:
                     _put(source, keys, value, origin)
+    file, origin = folder / ".".join(NOTICES), Origin(str(folder / ".".join(NOTICES)))
+    if NOTICES not in source.origins and os.path.lexists(file):
+        urls = _content(source, NOTICES, file, origin)
+        if urls is not None:
+            _put(source, NOTICES, urls, origin)
 
 
 def _origins(text: str) -> dict[Path, Origin]:
@@ -122,6 +129,14 @@ def _refuse_secrets(source: Source) -> None:
                         f"no secrets in this file; set {variable} or {variable}_FILE",
                     )
 
+    notices = source.data.get(NOTICES[0])
+    for key in (NOTICES[1], f"{NOTICES[1]}_file"):
+        if isinstance(notices, dict) and key in notices:
+            del notices[key]
+            variable = f"{PREFIX}{'__'.join(NOTICES)}".upper()
+            what = f"no secrets in this file; set {variable} or {variable}_FILE"
+            source.complain((NOTICES[0], key), what)
+
 
 def _overlay(source: Source, folder: File, environ: Mapping[str, str]) -> None:
     for variable in sorted(environ):
@@ -135,7 +150,7 @@ def _overlay(source: Source, folder: File, environ: Mapping[str, str]) -> None:
         if _names_a_secret_file(keys):
             keys = (*keys[:-1], keys[-1].removesuffix("_file"))
             value = _secret(source, keys, variable, folder, environ)
-        if keys[-1] in registry.secret_names() and not value:
+        if (keys[-1] in registry.secret_names() or keys == NOTICES) and not value:
             continue  # VAR= in a compose file means: not set
         if value is not None:
             _put(source, keys, value, Origin(variable))
@@ -143,15 +158,17 @@ def _overlay(source: Source, folder: File, environ: Mapping[str, str]) -> None:
 
 
 def _is_secret(variable: str) -> bool:
-    """Whether it holds, or names the file of, a secret of an account."""
+    """Whether it holds, or names the file of, a secret of an account, or where notices go."""
     keys = variable.removeprefix(PREFIX).lower().split("__")
     name = keys[-1].removesuffix("_file")
+    if (*keys[:-1], name) == NOTICES:
+        return True
     return len(keys) > 2 and keys[0] == "accounts" and name in registry.secret_names()
 
 
 def _names_a_secret_file(keys: tuple[str, ...]) -> bool:
     of_account = len(keys) > 2 and keys[0] == "accounts"
-    return keys == ("data", "url_file") or (
+    return keys in (("data", "url_file"), (NOTICES[0], f"{NOTICES[1]}_file")) or (
         of_account
         and keys[-1].removesuffix("_file") in registry.secret_names()
         and keys[-1].endswith("_file")

@@ -87,7 +87,7 @@ class Collector:
         """
         yield from self._top()
         yield from self._walk()
-        while self._ingest.retry_pending(self._platform):
+        while not self._ingest.later and self._ingest.retry_pending(self._platform):
             pass  # images that had to wait
 
     def _top(self) -> Iterator[Post]:

@@ -101,12 +101,12 @@ class Ingest:
         self.alive = alive
         self.curator = curator
         self._gone = gone
-        self._later = later
+        self.later = later
         self._fetcher = ImageFetcher(originals, self._measured, self._show_life, downloads)
 
     def take(self, platform: Platform, watch: Watch, posts: Sequence[Post]) -> Taken:
         """Store what is new and record what changed. The posts are of one platform."""
-        taken, until = Taken(), time.monotonic() + (-1.0 if self._later else FETCH_FOR)
+        taken, until = Taken(), time.monotonic() + (-1.0 if self.later else FETCH_FOR)
         for start in range(0, len(posts), BATCH):
             some = posts[start : start + BATCH]
             taken += self._take_batch(platform, watch, some, until)
@@ -119,7 +119,7 @@ class Ingest:
         """
         with self._database.read() as session:
             rows = dataset.pending_media(
-                session, platform.name, LOOK_AT, MAX_ATTEMPTS, tried=self._later
+                session, platform.name, LOOK_AT, MAX_ATTEMPTS, tried=self.later
             )
         due = [(media, post) for media, post in rows if self._may_retry(media, post)]
         if not due:

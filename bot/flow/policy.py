@@ -54,6 +54,7 @@ class Policy:
     expires: timedelta = timedelta(hours=48)
     per_day: int = 20
     per_author_per_day: int = 1
+    newest: bool = False  # who asked last comes first; else one author after the other
     quiet: QuietHours | None = None
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     badge: bool = False

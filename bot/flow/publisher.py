@@ -57,7 +57,9 @@ class Publisher:
         with channel.database.write() as session:
             for stuck in outbox.due(session, S.SENDING, now, channel.platform.account):
                 outbox.interrupted(session, stuck, now)  # only this thread sends, and it is here
-            rows = outbox.due(session, S.APPROVED, now, channel.platform.account)
+            rows = outbox.due(
+                session, S.APPROVED, now, channel.platform.account, newest=policy.newest
+            )
             if not rows:
                 return False
             reply = rows[0]

@@ -290,7 +290,7 @@ def claim(database: Database, account: str, policy: Policy, now: datetime) -> Re
     """
     room = outbox.Room(*caps.ahead(policy), policy.day(now)[0])
     with database.write() as session:
-        reply = outbox.next_to_render(session, account, room, now)
+        reply = outbox.next_to_render(session, account, room, now, newest=policy.newest)
         if reply is None:
             held = outbox.hold_queued(session, account, now + BEYOND_CAPS, "beyond the caps", now)
             if held:

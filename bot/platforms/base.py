@@ -11,6 +11,7 @@ Threads: one adapter belongs to one thread.
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from bot.core.events import (
@@ -95,6 +96,18 @@ class Streaming(Platform, Protocol):
 
         The page's cursor is where to resume, and never None. Raises Refused for a cursor that the
         network does not know (any more), and otherwise as reads do.
+        """
+
+
+@runtime_checkable
+class Adopting(Protocol):
+    """A platform that can go on with a session that a browser has."""
+
+    def adopt(self, cookies: Path) -> Author:
+        """Take the session from a cookies.txt, look that it works and is this account's, keep it.
+
+        Raises UsageError for a file without it, AuthError for a session that ended or is another
+        account's, and otherwise as reads do; then the session of before stays.
         """
 
 

@@ -29,6 +29,7 @@ from bot.platforms.account import Account
 from bot.platforms.base import Platform
 from bot.platforms.descriptor import Descriptor, Opening
 from bot.platforms.pacing import LedgerPacer, TokenRate
+from bot.schema.values import Rate
 from bot.service.locks import Check, account_lock
 from models.base import Composer, Image, Mask, Prompter, Segmenter, Upscaler, WeightsError
 from models.compose.alt import alt_text
@@ -214,19 +215,23 @@ def login_secret(settings: Settings, name: str) -> str:
     return f"TAGECHO_ACCOUNTS__{name.upper()}__{key.upper()}" if missing else ""
 
 
-def rates_of(settings: Settings, account: Account) -> dict[str, TokenRate | None]:
-    """The limits of an account as token buckets; None: no limit.
+def action_limits(settings: Settings, account: Account) -> dict[str, Rate | None]:
+    """The limits of an account by class of actions; None: no limit.
 
     Its own limit of an action counts, else that of [pacing], else that of its platform.
     """
     said = {action: limit for action, limit in settings.pacing if limit != DEFAULT}
-    limits = {
+    return {
         action: account.pacing.get(action, said.get(action, default))
         for action, default in descriptor_of(account).actions.items()
     }
+
+
+def rates_of(settings: Settings, account: Account) -> dict[str, TokenRate | None]:
+    """The same as token buckets."""
     return {
         action: None if limit is None else TokenRate.of(limit.count, limit.per)
-        for action, limit in limits.items()
+        for action, limit in action_limits(settings, account).items()
     }
 
 
@@ -248,6 +253,7 @@ def policy_of(settings: Settings) -> Policy:
         expires=replies.approval_expires,
         per_day=replies.per_day,
         per_author_per_day=replies.per_author_per_day,
+        newest=replies.order == "newest",
         quiet=replies.quiet_hours,
         zone=ZoneInfo(replies.time_zone),
         badge=replies.badge,
@@ -327,7 +333,8 @@ def our_names(settings: Settings, platform: str) -> frozenset[str]:
 def secrets_of(settings: Settings) -> list[str]:
     """Every secret value, for masking."""
     values = [settings.data.url, *(v for a in settings.accounts.values() for _, v in a)]
-    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    plain = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    return [*plain, *settings.notices.services]
 
 
 def _loaded(load: Callable[[], _Network]) -> _Network:

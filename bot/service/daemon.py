@@ -30,20 +30,23 @@ from bot.flow.poll import overdue
 from bot.flow.render import Renderer
 from bot.learn.schedule import Background
 from bot.platforms import registry
+from bot.service import observe
 from bot.service.app import App, ServingStages, check_logins, networks_of, schedule_of
 from bot.service.health import HealthServer
 from bot.service.locks import Check
-from bot.service.observe import REPLIES, RETRACTIONS, TRACK_OK
+from bot.service.notices import Notices
+from bot.service.presence import present
 from bot.service.reload import Reload
+from bot.service.state import ServiceState, look
 from bot.service.worker import AccountWorker, ImageWorker, RenderWorker, Rules, Worker
 from models.images import decoder
+from storage import account_logins, collect_requests, outbox
 from storage import clock_repair as clock
-from storage import outbox, retractions
-from storage.tables import Health, Reply, ReplyState, TrackState
+from storage.polls import JOBS_TABLE
+from storage.tables import Reply, ReplyState
 
 log = structlog.get_logger()
 _M_ARENA_MAX = -8  # <malloc.h>
-JOBS_TABLE = "apscheduler_jobs"
 WATCH_EVERY = 0.5  # seconds between looks at the config file; two alike, and it is whole
 KEEP_HOUSE_EVERY = 10.0
 SWEEP_EVERY = 86400.0  # and an hour after the start
@@ -96,6 +99,7 @@ class Daemon:
         )
         self._scheduler = self._make_scheduler()
         self._learning = Background(path, networks_of(settings), settings.data.dir / "logs")
+        self._notices = Notices(self.app.database)
         self._locks: list[Check] = []
         self._damage = ""  # of the database, as the last sweep found it
 
@@ -109,10 +113,12 @@ class Daemon:
         _share_heaps()
         with contextlib.ExitStack() as stack:
             stack.callback(self.app.close)
+            stack.callback(self._notices.close)
             stack.callback(decoder.shared.start)  # for what this process does afterwards
             if self._accounts:
                 check_logins(self.app.settings)
             self._locks = [stack.enter_context(self.app.lock(name)) for name in self._accounts]
+            stack.enter_context(present(self.app.settings.data.dir, utc_now()))
             self.app.database.verify(outbox.VITAL)
             self._recover()
             _running = self
@@ -148,6 +154,8 @@ class Daemon:
         self._correct_times()
         with self.app.database.write() as session:
             for name in self._accounts:
+                account_logins.begin(session, name, utc_now())
+                collect_requests.recover(session, name)
                 found = outbox.recover(session, name, utc_now())
                 if any(found.values()):
                     log.warning("replies recovered", account=name, **found)
@@ -173,6 +181,7 @@ class Daemon:
             if time.monotonic() >= next_house:
                 self._survive(self._keep_house)
                 self._survive(self._learn)
+                self._survive(self._notice)
                 next_house = time.monotonic() + KEEP_HOUSE_EVERY
                 for check in self._locks:
                     check()  # what is lost is not survived: nothing more may be sent
@@ -190,6 +199,10 @@ class Daemon:
             self._learning.keep(self.app.database, schedule_of(self.app.settings), utc_now())
         except OSError as error:  # no process, or no log file, can be made now
             raise StorageError(f"learning cannot begin: {error}") from error
+
+    def _notice(self) -> None:
+        if self.app.settings.notices.services:
+            self._notices.look(self._state(), self.app.settings)
 
     def _sweep(self) -> None:
         """Files that a crash, or somebody who left meanwhile, kept without a row; and is the
@@ -228,9 +241,6 @@ class Daemon:
             waiting = (ReplyState.QUEUED, ReplyState.AWAITING_APPROVAL, ReplyState.APPROVED)
             late = select(Reply.id).where(col(Reply.state).in_(waiting), Reply.expires_at <= now)
             overtime = session.exec(late.limit(1)).first() is not None
-            states = outbox.states(session)
-            deletions = retractions.states(session)
-            health = session.exec(select(TrackState.track, TrackState.health)).all()
             missed = [t for t in tracks if overdue(session, [t], now - t.every - MISSED)]
         for track in missed:  # the scheduler's own thread may have stumbled over a full disk
             if self.poll(track.key):
@@ -240,13 +250,6 @@ class Daemon:
                 expired = outbox.expire(session, now)
             if expired:  # what is half out does not expire
                 log.info("replies expired", replies=expired)
-        for state, count in states.items():
-            REPLIES.labels(state).set(count)
-        for state, count in deletions.items():
-            RETRACTIONS.labels(state).set(count)
-        for key, state in health:
-            if key in self._rules.tracks:
-                TRACK_OK.labels(key).set(state != Health.FAILING)
 
     # --- polls -------------------------------------------------------------------------------
 
@@ -324,16 +327,29 @@ class Daemon:
         fine = all(w.is_alive() for w in self._workers()) and max(quiet.values()) < STALL
         return fine, {"seconds_since_sign": quiet}
 
+    def _state(self) -> ServiceState:
+        return look(self.app.settings, self.app.database, utc_now())
+
     def _ready(self) -> tuple[bool, dict[str, Any]]:
-        accounts = {name: worker.ready for name, worker in self._accounts.items()}
-        details = {"logged_in": accounts} | ({"damage": self._damage} if self._damage else {})
-        return all(accounts.values()) and self._alive()[0] and not self._damage, details
+        state = self._state()
+        accounts = {account.name: account.fine for account in state.accounts}
+        details: dict[str, Any] = {
+            "logged_in": accounts,
+            "tracks": {track.key: track.health for track in state.tracks},
+            "troubles": [f"{one.topic}: {one.text}" for one in state.troubles],
+        }
+        damage = self._damage or state.database_error
+        details |= {"damage": damage} if damage else {}
+        return all(accounts.values()) and self._alive()[0] and not damage, details
+
+    def _measure(self) -> None:
+        observe.tell(self._state())
 
     def _start_health(self) -> HealthServer | None:
         address = self.app.settings.health.address
         if address is None:
             return None
-        server = HealthServer(address, self._alive, self._ready)
+        server = HealthServer(address, self._alive, self._ready, self._measure)
         server.start()
         log.info("health server started", port=server.port)
         return server

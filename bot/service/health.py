@@ -16,17 +16,26 @@ from bot.core.errors import TagechoError
 from bot.net.addresses import is_loopback
 from bot.service.observe import REGISTRY
 
+_MEASURING = threading.Lock()  # one at a time sets the gauges and reads them
 Report = Callable[[], tuple[bool, dict[str, Any]]]
 
 
 class HealthServer:
-    """Answers in a thread of its own. `alive` and `ready` give (fine?, details).
+    """Answers in a thread of its own. `alive` and `ready` give (fine?, details); `measure` is
+    called before the metrics are read.
 
     Raises TagechoError when the address is taken.
     """
 
-    def __init__(self, address: tuple[str, int], alive: Report, ready: Report) -> None:
-        handler = type("Handler", (_Handler,), {"alive": alive, "ready": ready})
+    def __init__(
+        self,
+        address: tuple[str, int],
+        alive: Report,
+        ready: Report,
+        measure: Callable[[], None] = lambda: None,
+    ) -> None:
+        asked = {"alive": alive, "ready": ready, "measure": staticmethod(measure)}
+        handler = type("Handler", (_Handler,), asked)
         try:
             family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
             server = type("Server", (ThreadingHTTPServer,), {"address_family": family})
@@ -55,6 +64,7 @@ class HealthServer:
 class _Handler(BaseHTTPRequestHandler):
     alive: Report
     ready: Report
+    measure: Callable[[], None]
     timeout = 10  # a client that says nothing does not hold a thread for ever
 
     def do_GET(self) -> None:
@@ -63,7 +73,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         path = self.path.partition("?")[0]
         if path == "/metrics":
-            self._answer(200, CONTENT_TYPE_LATEST, generate_latest(REGISTRY))
+            with _MEASURING:
+                type(self).measure()
+                text = generate_latest(REGISTRY)
+            self._answer(200, CONTENT_TYPE_LATEST, text)
         elif path in ("/healthz", "/readyz"):
             kind = type(self)
             fine, details = (kind.alive if path == "/healthz" else kind.ready)()

@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from bot.core.folders import private_folder
 from bot.core.printable import printable
 from bot.platforms import registry
+from bot.service.state.facts import ServiceState
 
 MASK = "***"
 # Whatever names a credential in a key, a header, a query or a form, beside what platforms name.
@@ -82,7 +83,44 @@ LATENCY = Histogram(
     registry=REGISTRY,
     buckets=(1, 2, 5, 10, 30, 60, 300, 3600, 86400),
 )
-TRACK_OK = Gauge("tagecho_track_ok", "1: ok or quiet; 0: failing", ["track"], registry=REGISTRY)
+TRACK_OK = Gauge(
+    "tagecho_track_ok",
+    "1: ok or quiet; 0: failing, or not polled when it should have been",
+    ["track"],
+    registry=REGISTRY,
+)
+ACCOUNT_OK = Gauge("tagecho_account_ok", "1: logged in; 0: not", ["account"], registry=REGISTRY)
+PAUSED = Gauge(
+    "tagecho_account_paused",
+    "1: publishing is paused by the operator",
+    ["account"],
+    registry=REGISTRY,
+)
+CAP_LEFT = Gauge(
+    "tagecho_replies_left_today",
+    "Replies that the daily cap leaves",
+    ["account"],
+    registry=REGISTRY,
+)
+DISK_FREE = Gauge("tagecho_disk_free_bytes", "Free bytes in the data folder", registry=REGISTRY)
+_TOLD = (REPLIES, TRACK_OK, ACCOUNT_OK, PAUSED, CAP_LEFT)
+
+
+def tell(state: ServiceState) -> None:
+    """Set the gauges to what the state says. What it cannot say is left out: it is never ok."""
+    for gauge in _TOLD:
+        gauge.clear()
+    for waiting in state.queue.states if state.queue else ():
+        REPLIES.labels(waiting.state).set(waiting.count)
+    for name, count in state.deletions.items():
+        RETRACTIONS.labels(name).set(count)
+    for track in state.tracks:
+        TRACK_OK.labels(track.key).set(track.fine)
+    for account in state.accounts:
+        ACCOUNT_OK.labels(account.name).set(account.fine)
+        PAUSED.labels(account.name).set(account.paused)
+        CAP_LEFT.labels(account.name).set(account.caps.left)
+    DISK_FREE.set(state.disk.free or 0)
 
 
 def configure_logs(

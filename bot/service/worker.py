@@ -42,10 +42,11 @@ from bot.service.app import (
     policy_of,
     tracks_of,
 )
+from bot.service.collecting import Requested
 from bot.service.observe import FAULTS, LATENCY, POLLS, POSTS, RENDER, TRIGGERS
 from models.base import ImageRejected
 from models.images.decoder import DecoderUnavailable
-from storage import outbox
+from storage import account_logins, outbox
 from storage.tables import Reply, ReplyState
 
 log = structlog.get_logger()
@@ -137,6 +138,7 @@ class AccountWorker(Worker):
         self._poller = Poller(app.database, self._ingest, files=self._files)
         self._listener = Listener(app.database, self._ingest)
         self._gaps = Gaps(app.database, self._ingest)
+        self._requested = Requested(app, account, self._ingest)
 
     @property
     def ready(self) -> bool:
@@ -173,6 +175,8 @@ class AccountWorker(Worker):
         except LoginRequired as error:
             log.warning("the session ended", account=self.account, error=str(error))
             self._us = None  # one login is worth a try; `_log_in` keeps attempts apart
+            with self._app.database.write() as session:
+                account_logins.begin(session, self.account, utc_now())
             return False
 
     def clean_up(self) -> None:
@@ -194,6 +198,8 @@ class AccountWorker(Worker):
         self._next_login = time.monotonic() + LOGIN_PAUSE.first
         self._rules.ours.add(me.user_id)
         self._us = Us(me, names=our_names(self._app.settings, me.platform))
+        with self._app.database.write() as session:
+            account_logins.succeed(session, self.account, utc_now())
         log.info("session opened", account=self.account, username=me.username)
         return True
 
@@ -203,7 +209,10 @@ class AccountWorker(Worker):
         self._failed_logins = 1 if waits else self._failed_logins + 1
         pause = LOGIN_PAUSE(self._failed_logins, None, self._rng)
         self._next_login = time.monotonic() + pause
-        kind = type(error).__name__
+        kind, now = type(error).__name__, utc_now()
+        with self._app.database.write() as session:
+            later = now + timedelta(seconds=pause)
+            account_logins.fail(session, self.account, error, now, later)
         log.error(
             "login failed",
             account=self.account,
@@ -226,6 +235,7 @@ class AccountWorker(Worker):
         found = (
             self._poll_one(platform, us, rules)
             or self._retry_media(platform)
+            or self._collect(platform, us, rules)
             or self._close_gap(platform, us, rules)
         )
         return streamed or found
@@ -279,6 +289,12 @@ class AccountWorker(Worker):
         tracks = (t for t in rules.tracks.values() if t.account == self.account)
         watches = {track.key: Watch(track, rules.policy, ours) for track in tracks}
         return self._gaps.next(platform, watches)
+
+    def _collect(self, platform: Platform, us: Us, rules: Adopted) -> bool:
+        """What a person asked for, some posts at a time."""
+        return self._requested.next(
+            platform, rules.policy, replace(us, ours=frozenset(self._rules.ours))
+        )
 
     def _retry_media(self, platform: Platform) -> bool:
         """The images of one post, so that whatever else is due comes before the next."""

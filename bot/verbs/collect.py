@@ -1,60 +1,215 @@
-"""`tagecho collect`: one account, one target, outside the daemon."""
+"""`tagecho collect`: one account, one target; the running service does it, else this process."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 from bot.config import Settings
 from bot.core.clock import utc_now
-from bot.core.errors import LoginRequired, NameTaken, TargetGone, TargetPrivate, UsageError
-from bot.core.events import Post, TrackKind
-from bot.flow.backfill import Collector, CollectSummary, Want
+from bot.core.errors import (
+    AccountLocked,
+    LoginRequired,
+    NameTaken,
+    TagechoError,
+    TargetGone,
+    TargetPrivate,
+    UsageError,
+)
+from bot.core.events import Post
+from bot.flow.backfill import Collector, Want, everything
+from bot.flow.filters import parse_filter
 from bot.flow.forget import gone_at_source
 from bot.flow.ingest import Ingest
-from bot.flow.policy import Track
 from bot.flow.reply_rule import Us, Watch
 from bot.platforms.base import Platform
-from bot.service.app import App, account_of, limits_of, our_names, policy_of, tracks_of
+from bot.service import presence
+from bot.service.app import App, account_of, limits_of, our_names, policy_of
+from bot.service.collecting import Target, figures, track_of
 from bot.service.progress import progress
+from bot.verbs.replies import who_types
+from storage import collect_requests
+from storage.tables import AccountLogin, CollectRequest, RequestState
+
+_BY_CODE = {kind.exit_code: kind for kind in TagechoError.__subclasses__()}
+LOOK_EVERY = 0.5  # seconds between looks at a request
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    account: str
-    kind: TrackKind
-    name: str
-    dataset: str | None = None  # None: that of the track, else the name
+class Wish:
+    """What to collect of a target, as a person writes it."""
 
-    @property
-    def key(self) -> str:
-        return f"{self.account}:{self.kind}:{self.name}"
+    limit: int | None = None  # posts of it to have in all; None: as many as there are
+    since: datetime | None = None  # nothing older
+    where: str = ""  # a filter; see `bot.flow.filters`
+    comments: int = 0  # of each post, at most
+
+    def want(self) -> Want:
+        """Raises UsageError for a filter that cannot be read."""
+        matches = parse_filter(self.where) if self.where else everything
+        return Want(self.limit, self.since, matches, self.comments)
 
 
-def collect(settings: Settings, target: Target, want: Want) -> CollectSummary:
-    """Collect under the account's lock and its pacing ledger.
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What came of it. `figures` are those of this call, or of all turns of the request."""
 
-    Raises AccountLocked while a daemon works with the account, UsageError for a profile that is not
-    there, private or somebody else's than before, and what the platform raises.
+    dataset: str
+    figures: dict[str, int]
+    complete: bool = False  # everything that was wanted is there
+    request: int | None = None  # that the service was asked for, and is left with
+
+    def as_dict(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"dataset": self.dataset, **self.figures}
+        if self.request is not None:
+            return found | {"request": self.request}
+        return found | {"complete": self.complete}
+
+
+def collect(
+    settings: Settings,
+    target: Target,
+    wish: Wish,
+    *,
+    wait: bool = True,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Collected:
+    """Collect, under the account's lock and its pacing ledger; or ask the service that has them.
+
+    `wait`: until the service is done with it; if it ends before, this process goes on. `tell` is
+    told what a person should know meanwhile.
+
+    Raises AccountLocked while another process than the service works with the account, UsageError
+    for a profile that is not there, private or somebody else's than before, and what the platform
+    raises.
     """
     account_of(settings, target.account)
+    wish.want()
     app = App(settings)
     try:
-        with app.lock(target.account):
-            return _collect(app, target, want)
-    except (
-        NameTaken,
-        TargetGone,
-        TargetPrivate,
-    ) as error:  # no fault of the network's: the name is wrong
+        return _collect(app, target, wish, wait=wait, tell=tell)
+    except (NameTaken, TargetGone, TargetPrivate) as error:  # the name is wrong, no network
         raise UsageError(f"{target.kind} {target.name}: {error}") from error
     finally:
         app.close()
 
 
-def _collect(app: App, target: Target, want: Want) -> CollectSummary:
+def _collect(
+    app: App, target: Target, wish: Wish, *, wait: bool, tell: Callable[[str], None]
+) -> Collected:
+    while True:
+        try:
+            with app.lock(target.account):
+                return _here(app, target, wish)
+        except AccountLocked:
+            if not _serves(app, target.account):
+                raise
+        number = _ask(app, target, wish)
+        dataset = track_of(app.settings, target).dataset
+        if not wait:
+            return Collected(dataset, {}, request=number)
+        done = _await(app, target, wish, number, tell)
+        if done is not None:
+            return Collected(dataset, figures_of(done), done.complete)
+        tell("the service ended: this process goes on")
+
+
+def _serves(app: App, account: str) -> bool:
+    """Whether the service runs and has this account."""
+    found = presence.find(app.settings.data.dir)
+    if found is None:
+        return False
+    with app.database.read() as session:
+        login = session.get(AccountLogin, account)
+    return login is not None and login.since >= found.since
+
+
+def _ask(app: App, target: Target, wish: Wish) -> int:
+    now = utc_now()
+    request = CollectRequest(
+        account=target.account,
+        kind=target.kind,
+        name=target.name,
+        dataset=target.dataset,
+        most=wish.limit,
+        since=wish.since,
+        filter=wish.where,
+        comments=wish.comments,
+        asked_by=who_types(),
+        not_before=now,
+        created=now,
+    )
+    with app.database.write() as session:
+        return collect_requests.ask(session, request)
+
+
+def _await(
+    app: App, target: Target, wish: Wish, number: int, tell: Callable[[str], None]
+) -> CollectRequest | None:
+    """The request when it is done; None when the service ended before. Ctrl-C cancels it.
+
+    Raises what the request failed for.
+    """
+    try:
+        for _ in progress(_listed(app, number, tell), target.name, wish.limit):
+            pass
+    except BaseException:
+        _cancel(app, number)
+        raise
+    found = _request(app, number)
+    if found.state in collect_requests.OPEN:
+        _cancel(app, number)  # ours now
+        return None
+    if found.state == RequestState.FAILED:
+        raise _failure(found)
+    if found.state == RequestState.CANCELLED:
+        raise TagechoError(f"request {number} was cancelled")
+    return found
+
+
+def _listed(app: App, number: int, tell: Callable[[str], None]) -> Iterator[None]:
+    """Yields for every post that the service has listed, until it is done or gone."""
+    listed, told = 0, ""
+    while True:
+        found = _request(app, number)
+        now = found.summary.get("listed", 0)
+        yield from [None] * (now - listed)
+        listed = max(listed, now)
+        if found.error and found.error != told:
+            tell(f"{found.name}: waits: {found.error}")
+        told = found.error
+        gone = presence.find(app.settings.data.dir) is None
+        if gone or found.state not in collect_requests.OPEN:
+            return
+        time.sleep(LOOK_EVERY)
+
+
+def _request(app: App, number: int) -> CollectRequest:
+    with app.database.read() as session:
+        return session.get_one(CollectRequest, number)
+
+
+def _cancel(app: App, number: int) -> None:
+    with app.database.write() as session:
+        collect_requests.cancel(session, number, utc_now())
+
+
+def _failure(found: CollectRequest) -> TagechoError:
+    """The error that it failed for, with its exit code."""
+    kind = _BY_CODE.get(found.exit_code, TagechoError)
+    return kind(f"{found.kind} {found.name}: {found.error}")
+
+
+def figures_of(found: CollectRequest) -> dict[str, int]:
+    """Those of all its turns; what is none is 0."""
+    none = ("listed", "matched", "new", "changed", "kept_out", "skipped", "comments")
+    return dict.fromkeys(none, 0) | found.summary
+
+
+def _here(app: App, target: Target, wish: Wish) -> Collected:
     platform = app.platform(target.account)
     curator = app.curator if app.settings.curation.at_ingest else None
     policy = policy_of(app.settings)
@@ -67,11 +222,13 @@ def _collect(app: App, target: Target, want: Want) -> CollectSummary:
     ingest = Ingest(app.database, app.originals, app.optouts, limits, curator=curator, gone=gone)
     try:
         us = Us(platform.login(), names=our_names(app.settings, platform.name))
-        watch = Watch(track_of(app.settings, target), policy, us)
-        collector = Collector(app.database, ingest, app.optouts, platform, watch, want)
-        for _ in progress(_patient(collector, platform), str(target.name), want.limit):
+        track = track_of(app.settings, target)
+        watch = Watch(track, policy, us)
+        collector = Collector(app.database, ingest, app.optouts, platform, watch, wish.want())
+        for _ in progress(_patient(collector, platform), str(target.name), wish.limit):
             pass
-        return collector.summary
+        summary = collector.summary
+        return Collected(track.dataset, figures(summary), summary.complete)
     finally:
         ingest.close()
         platform.close()
@@ -84,26 +241,3 @@ def _patient(collector: Collector, platform: Platform) -> Iterator[Post]:
     except LoginRequired:
         platform.login()
         yield from collector.run()
-
-
-def track_of(settings: Settings, target: Target) -> Track:
-    """The configured track of the target, or one that is never polled."""
-    known = tracks_of(settings).get(target.key)
-    dataset = target.dataset or (known.dataset if known else target.name)
-    return Track(
-        target.key, target.account, target.kind, target.name, timedelta(0), dataset=dataset
-    )
-
-
-def as_dict(summary: CollectSummary) -> dict[str, Any]:
-    taken = summary.taken
-    return {
-        "listed": summary.listed,
-        "matched": summary.matched,
-        "new": taken.new,
-        "changed": taken.changed,
-        "kept_out": taken.kept_out,
-        "skipped": taken.skipped,
-        "comments": summary.comments,
-        "complete": summary.complete,
-    }

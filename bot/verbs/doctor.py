@@ -22,21 +22,24 @@ from bot.platforms import registry
 if TYPE_CHECKING:
     from sqlmodel import Session
 
-FREE_BYTES = 1_000_000_000
+    from bot.service.state import AccountStatus, ServiceState, TrackStatus
+
 EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)  # a clock before this was never set
 TOO_OPEN = stat.S_IRWXG | stat.S_IRWXO
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
+    """`fine` is None for what is neither: nobody can tell while the service does not run."""
+
     topic: str
-    fine: bool
+    fine: bool | None
     text: str
     exit_code: int = 1
 
     @property
     def mark(self) -> str:
-        return "ok  " if self.fine else "FAIL"
+        return {True: "ok  ", False: "FAIL", None: "-   "}[self.fine]
 
     def as_dict(self) -> dict[str, Any]:
         return {key: value for key, value in asdict(self).items() if key != "exit_code"}
@@ -51,10 +54,13 @@ def examine(path: Path) -> list[Finding]:
     except ConfigError as error:
         return [*findings, Finding("config", False, str(error), error.exit_code)]
     findings.append(Finding("config", True, f"{path}: {len(settings.tracks)} tracks"))
+    from bot.verbs.status import state_of  # noqa: PLC0415
+
     findings += [_disk(settings), *_database(settings), _weights(settings)]
-    for name in settings.accounts:
-        findings.append(_account(settings, name))
-    return findings
+    state = state_of(settings)
+    findings.append(_service(state))
+    findings += [_account(settings, account) for account in state.accounts]
+    return [*findings, *map(_track, state.tracks)]
 
 
 def _packages() -> Iterator[Finding]:
@@ -80,6 +86,8 @@ def _clock() -> Finding:
 
 
 def _disk(settings: Settings) -> Finding:
+    from bot.service.state.look import FREE_BYTES  # noqa: PLC0415
+
     folder = settings.data.dir
     try:
         private_folder(folder)
@@ -159,7 +167,34 @@ def _weights(settings: Settings) -> Finding:
     return Finding("weights", True, ", ".join(versions))
 
 
-def _account(settings: Settings, name: str) -> Finding:
+def _service(state: ServiceState) -> Finding:
+    service = state.service
+    if not service.running:
+        return Finding("service", None, "it does not run")
+    return Finding("service", True, f"it runs (pid {service.pid})")
+
+
+def _track(track: TrackStatus) -> Finding:
+    health = track.health.replace("_", " ")
+    text = f"{health}: {track.why}{f'; {track.do}' if track.do else ''}" if track.why else health
+    fine = False if track.broken else track.fine or None
+    return Finding(f"track {track.label}", fine, text, NetworkError.exit_code)
+
+
+def _account(settings: Settings, account: AccountStatus) -> Finding:
+    """What its files say, unless the service knows better."""
+    from bot.service.state import AccountHealth  # noqa: PLC0415
+
+    topic, files = f"account {account.name}", _session(settings, account.name)
+    if account.health in (AccountHealth.WAITS_FOR_PERSON, AccountHealth.LOGIN_FAILED):
+        text = f"{account.username}: {account.why}; {account.do}"
+        return Finding(topic, False, text, account.exit_code)
+    if files.fine and not account.fine:
+        return Finding(topic, None, f"{files.text}; {account.why}")
+    return files
+
+
+def _session(settings: Settings, name: str) -> Finding:
     from bot.service.app import login_secret, session_file  # noqa: PLC0415
 
     topic, account = f"account {name}", settings.accounts[name]

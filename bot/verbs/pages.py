@@ -43,7 +43,7 @@ def by_count(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def data_uri(kind: Literal["jpeg", "png"], image: bytes) -> str:
+def data_uri(kind: Literal["jpeg", "png", "webp"], image: bytes) -> str:
     """An image as an address that holds it."""
     return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
 

@@ -4,24 +4,56 @@ from __future__ import annotations
 
 import getpass
 import os
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from sqlmodel import Session
 
 from bot.config import Settings
 from bot.core.clock import utc_now
 from bot.core.errors import UsageError
 from bot.service.app import App, opened
-from bot.verbs.report import ReplyRow, StateChange, write_page
-from storage import outbox, reply_log, steps
+from bot.verbs.report import ReplyRow, StateChange, side_for, write_page
+from storage import outbox, reply_lists, reply_log, steps
 from storage.blobs import BlobStore
+from storage.redo import redo
+from storage.reply_lists import ReplySelection, people
 from storage.tables import AuthorRow, PostRow, Reply, ReplyState
 
+S = ReplyState
 
-def reply_rows(settings: Settings, state: str | None, limit: int) -> list[dict[str, Any]]:
-    if state is not None and state not in list(ReplyState):
-        raise UsageError(f"no state {state!r}; there are {', '.join(ReplyState)}")
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which replies a person means: those that meet everything that is said."""
+
+    ranges: Sequence[range] = ()
+    state: str | None = None
+    author: str | None = None  # a user name, a former one, or an id
+
+    def selection(self, session: Session, states: Collection[ReplyState] = ()) -> ReplySelection:
+        """`states`: those that are meant where no state is said. Raises UsageError."""
+        if self.state is not None and self.state not in list(ReplyState):
+            raise UsageError(f"no state {self.state!r}; there are {', '.join(ReplyState)}")
+        authors = None if self.author is None else people(session, self.author)
+        said = (ReplyState(self.state),) if self.state else states
+        return ReplySelection(tuple(self.ranges), said, authors)
+
+
+EVERYTHING = Asked()
+
+
+def reply_rows(settings: Settings, asked: Asked, limit: int) -> tuple[list[dict[str, Any]], int]:
+    """The newest of those that are asked for, and how many there are."""
     with opened(settings) as app, app.database.read() as session:
-        return [_brief(reply) for reply in outbox.listing(session, state, limit=limit)]
+        wanted = asked.selection(session)
+        rows = reply_lists.newest(session, wanted, limit)
+        briefs = [_brief(reply) | {"author": _author(session, reply)} for reply in rows]
+        return briefs, reply_lists.count(session, wanted)
 
 
 def reply_details(settings: Settings, reply_id: int) -> dict[str, Any]:
@@ -30,9 +62,9 @@ def reply_details(settings: Settings, reply_id: int) -> dict[str, Any]:
         reply = session.get(Reply, reply_id)
         if reply is None:
             raise UsageError(f"there is no reply {reply_id}")
-        author = session.get(AuthorRow, (reply.platform, reply.author_id))
+        author = _author(session, reply)
         return _brief(reply) | {
-            "author": f"@{author.username}" if author else "",
+            "author": f"@{author}" if author else "",
             "author_id": reply.author_id,
             "style": _style(reply),
             "alt_text": reply.facts.get("alt_text", ""),
@@ -65,25 +97,72 @@ def _style(reply: Reply) -> str:
     return made
 
 
-def settle(
-    settings: Settings, reply_ids: list[int], verb: str, why: str = ""
-) -> list[tuple[int, ReplyState]]:
-    """A person's word on replies: all of them, or none when one cannot be."""
-    who, now = _who(), utc_now()
+# What a person's word may be said on, where a range or a person is named and no state: an unknown
+# reply may be on the network, so it is named by its number or its state only.
+_MEANT = {
+    "approve": (S.AWAITING_APPROVAL,),
+    "reject": (S.AWAITING_APPROVAL, S.APPROVED),
+    "confirm": (S.UNKNOWN,),
+    "redo": (S.QUEUED, S.AWAITING_APPROVAL, S.APPROVED),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of replies: their numbers with the new states, and how many were left out."""
+
+    moved: list[tuple[int, ReplyState]]
+    left_out: Mapping[str, int]  # by state; of numbers that do not exist, under ""
+
+
+def settle(settings: Settings, asked: Asked, verb: str, what: str = "") -> Settled:
+    """A person's word on replies; `what`: the reason of a rejection, or the style of a redo.
+
+    All of those that are named by a single number, or nothing happens. Of a range, a state or an
+    author, those that it can be said of. Raises UsageError.
+    """
+    if not asked.ranges and asked.state is None and asked.author is None:
+        raise UsageError("say which: numbers, ranges, --state or --author")
+    who, now = who_types(), utc_now()
     with opened(settings) as app, app.database.write() as session:
-        result = []
-        for reply_id in reply_ids:
-            if verb == "approve":
-                state = outbox.release(session, reply_id, who, now)
-            elif verb == "reject":
-                state = outbox.reject(session, reply_id, who, why, now)
-            else:
-                state = outbox.confirm(session, reply_id, who, now)
-            result.append((reply_id, state))
-        return result
+        numbers, left_out = _meant(session, asked, verb)
+        moved = [(n, _word(session, verb, n, what, who, now)) for n in numbers]
+    return Settled(moved, left_out)
 
 
-def _who() -> str:
+def _meant(session: Session, asked: Asked, verb: str) -> tuple[list[int], Mapping[str, int]]:
+    """The numbers it is to be said of, oldest first, and what is left out of the ranges."""
+    single = {span.start for span in asked.ranges if len(span) == 1}
+    wide = tuple(span for span in asked.ranges if len(span) > 1)
+    chosen = asked.state is not None or asked.author is not None
+    numbers = set() if chosen else set(single)
+    wanted = asked.selection(session, _MEANT[verb])
+    if not chosen:
+        wanted = replace(wanted, numbers=wide)
+    if wide or chosen:
+        numbers |= {reply.id or 0 for reply in reply_lists.newest(session, wanted)}
+    everything = (
+        reply_lists.newest(session, ReplySelection(wanted.numbers)) if wanted.numbers else []
+    )
+    left_out = Counter(str(r.state) for r in everything if r.id not in numbers)
+    missing = sum(map(len, wanted.numbers)) - len(everything)
+    return sorted(numbers), left_out + Counter({"": max(0, missing)})
+
+
+def _word(
+    session: Session, verb: str, reply_id: int, what: str, who: str, now: datetime
+) -> ReplyState:
+    if verb == "approve":
+        return outbox.release(session, reply_id, who, now)
+    if verb == "reject":
+        return outbox.reject(session, reply_id, who, what, now)
+    if verb == "redo":
+        redo(session, reply_id, what, who, now)
+        return S.QUEUED
+    return outbox.confirm(session, reply_id, who, now)
+
+
+def who_types() -> str:
     """For the log. In a container the user may have a number only."""
     try:
         return getpass.getuser()
@@ -91,26 +170,32 @@ def _who() -> str:
         return f"uid {os.getuid()}"
 
 
-def write_page_of(settings: Settings, file: Path, limit: int, title: str = "Replies") -> int:
-    """The reply log as a page. Returns how many replies it shows."""
+def write_page_of(
+    settings: Settings, file: Path, limit: int, title: str = "Replies", asked: Asked = EVERYTHING
+) -> tuple[int, int]:
+    """The replies as a page: what waits for a person first, what has no picture last. Returns how
+    many it shows, and of how many."""
     with opened(settings) as app:
         with app.database.read() as session:
-            ids = [reply.id or 0 for reply in outbox.listing(session, limit=limit)]
-        write_page(file, (_page_row(app, reply_id) for reply_id in ids), title)
-    return len(ids)
+            wanted = asked.selection(session)
+            ids = reply_lists.numbers_to_show(session, wanted, limit)
+            total = reply_lists.count(session, wanted)
+        rows = (_page_row(app, reply_id) for reply_id in ids)
+        write_page(file, rows, title, total=total, side=side_for(len(ids)))
+    return len(ids), total
 
 
 def _page_row(app: App, reply_id: int) -> ReplyRow:
     with app.database.read() as session:
         reply = session.get_one(Reply, reply_id)
         post = session.get(PostRow, reply.post) if reply.post is not None else None
-        author = session.get(AuthorRow, (reply.platform, reply.author_id))
+        author = _author(session, reply)
         history = reply_log.history(session, reply_id)
     return ReplyRow(
         reply_id=str(reply_id),
         state=reply.state,
         post_url=reply.source_url,
-        author=author.username if author else "",
+        author=author,
         created_at=reply.created,
         caption=post.caption if post else "",
         style=_style(reply),
@@ -127,6 +212,12 @@ def _page_row(app: App, reply_id: int) -> ReplyRow:
     )
 
 
+def _author(session: Session, reply: Reply) -> str:
+    """The user name that was seen last; "" when nobody is known any more."""
+    author = session.get(AuthorRow, (reply.platform, reply.author_id))
+    return author.username if author else ""
+
+
 def _brief(reply: Reply) -> dict[str, Any]:
     return {
         "id": reply.id,
@@ -137,6 +228,7 @@ def _brief(reply: Reply) -> dict[str, Any]:
         "source_url": reply.source_url,
         "trigger": reply.trigger,
         "style": _style(reply),
+        "confidence": reply.facts.get("segment", {}).get("confidence"),
         "mode": reply.mode,
         "url": reply.url,
         "created": reply.created,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import math
 import shutil
 import tempfile
 from collections import Counter
@@ -21,7 +23,18 @@ from bot.verbs.pages import by_count, data_uri, page_at, template
 from models.base import Image, ImageRejected
 from models.images import codec, decoder
 
-THUMBNAIL = 540  # px, the longer side
+THUMBNAIL = 540  # px, the longer side, where there are few
+SMALLEST = 80
+QUALITY = 45  # of small ones
+FEW = 14  # replies whose pictures are large; of more, all pictures together are no larger
+
+
+def side_for(count: int) -> int:
+    """The longer side of the pictures on a page of so many replies, in px.
+
+    As many pixels in all, however many there are, down to what can still be told apart.
+    """
+    return max(SMALLEST, min(THUMBNAIL, round(THUMBNAIL * math.sqrt(FEW / max(1, count)))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +82,18 @@ class ReportPicture:
     missing: str = "none yet"
 
 
-def write_page(path: Path, rows: Iterable[ReplyRow], title: str) -> None:
+def write_page(
+    path: Path,
+    rows: Iterable[ReplyRow],
+    title: str,
+    *,
+    total: int | None = None,
+    side: int = THUMBNAIL,
+) -> None:
     """Write the page completely or not at all; only its owner can read it.
+
+    `total`: how many replies there are, if more than are shown; `side`: the longer side of a
+    picture, in px.
 
     Rows are read one by one, so a long log needs no more memory than a short one. Raises
     StorageError if the file cannot be written.
@@ -81,9 +104,9 @@ def write_page(path: Path, rows: Iterable[ReplyRow], title: str) -> None:
         with _scratch() as body, page_at(path) as out:
             for row in rows:
                 counts[row.state] += 1
-                body.write(page.reply(row, _pictures(row)))  # type: ignore[attr-defined]
+                body.write(page.reply(row, _pictures(row, side)))  # type: ignore[attr-defined]
             body.seek(0)
-            out.write(page.top(title, datetime.now(UTC), by_count(counts)))  # type: ignore[attr-defined]
+            out.write(page.top(title, datetime.now(UTC), by_count(counts), total or 0))  # type: ignore[attr-defined]
             shutil.copyfileobj(body, out)
             out.write(page.bottom())  # type: ignore[attr-defined]
     except OSError as error:
@@ -99,35 +122,44 @@ def _template() -> jinja2.Template:
     return template("replies.html", clock=_clock, slug=_slug)
 
 
-def _pictures(row: ReplyRow) -> list[ReportPicture]:
+def _pictures(row: ReplyRow, side: int) -> list[ReportPicture]:
     return [
-        _picture("Before", f"Original photo by @{row.author}", row.before),
-        _picture("Mask", "Mask: white where the main object was found", row.mask),
-        _picture("After", f"Reply image in the style {row.style or 'unknown'}", row.after),
+        _picture("Before", f"Original photo by @{row.author}", row.before, side),
+        _picture("Mask", "Mask: white where the main object was found", row.mask, side),
+        _picture("After", f"Reply image in the style {row.style or 'unknown'}", row.after, side),
     ]
 
 
-def _picture(label: str, alt: str, data: bytes | None) -> ReportPicture:
+def _picture(label: str, alt: str, data: bytes | None, side: int) -> ReportPicture:
     if data is None:
         return ReportPicture(label, alt)
     try:
-        decoded = decoder.decode(data, min_side=1, shrink_to=THUMBNAIL)
+        decoded = decoder.decode(data, min_side=1, shrink_to=side)
     except ImageRejected as error:
         return ReportPicture(label, alt, missing=error.reason)
-    small = _thumbnail(decoded.pixels)
+    small = _thumbnail(decoded.pixels, side)
     if label == "Mask":
         if not decoded.pixels.any():
             return ReportPicture(label, alt, missing="no object was found in it")
         source = data_uri("png", codec.png_mask(small[..., 0] >= 128))
-    else:
+    elif side == THUMBNAIL:
         source = data_uri("jpeg", codec.encode_jpeg(small, description="", quality=82))
+    else:
+        source = data_uri("webp", _tiny(small))
     return ReportPicture(label, alt, source, small.shape[1], small.shape[0])
 
 
-def _thumbnail(image: Image) -> Image:
+def _thumbnail(image: Image, side: int) -> Image:
     layer = PIL.Image.fromarray(image)
-    layer.thumbnail((THUMBNAIL, THUMBNAIL))
+    layer.thumbnail((side, side))
     return np.array(layer)
+
+
+def _tiny(image: Image) -> bytes:
+    """Without the metadata, which would be larger than such a picture."""
+    file = io.BytesIO()
+    PIL.Image.fromarray(image).save(file, "WEBP", quality=QUALITY)
+    return file.getvalue()
 
 
 def _clock(moment: datetime) -> str:

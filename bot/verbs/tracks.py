@@ -2,54 +2,52 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import asdict
 from typing import Any
 
 from sqlmodel import col, select
 
 from bot.config import Settings
 from bot.core import normal_form as text
-from bot.core.errors import NameTaken, NothingToDo
+from bot.core.errors import NothingToDo, StorageError
 from bot.core.events import TrackKind
 from bot.flow.policy import Track
+from bot.schema.values import format_duration
 from bot.service.app import opened, tracks_of
-from storage import gaps
-from storage.tables import WHOEVER, Gap, Health, TrackState
+from bot.service.state import ServiceState
+from bot.verbs.status import state_of
+from storage.tables import WHOEVER, TrackState
 
 
-def track_rows(settings: Settings) -> list[dict[str, Any]]:
-    with opened(settings) as app, app.database.read() as session:
-        rows = []
-        for key, track in tracks_of(settings).items():
-            state = session.get(TrackState, key)
-            open_gaps = gaps.of_track(session, key)
-            rows.append(
-                {
-                    "track": key,
-                    "every": str(track.every),
-                    "dataset": track.dataset,
-                    "reply": track.reply,
-                    "health": _health(state, open_gaps),
-                    "missing": [_span(gap) for gap in open_gaps],
-                    "last_ok": state.last_ok if state else None,
-                    "last_new": state.last_new if state else None,
-                    "found": state.found if state else 0,
-                    "last_gap": state.last_gap if state else None,
-                    "error": state.error if state else "",
-                }
-            )
-        return rows
+def readable_state(settings: Settings) -> ServiceState:
+    """The state now. Raises StorageError where the database cannot be read."""
+    state = state_of(settings)
+    if state.database_error:
+        raise StorageError(state.database_error)
+    return state
 
 
-def _health(state: TrackState | None, open_gaps: list[Gap]) -> str:
-    if state is None:
-        return Health.NEW
-    if state.health == Health.FAILING:
-        since = f"failing since {state.failing_since:%Y-%m-%d %H:%M} UTC"
-        return f"{since} ({state.error})" if state.error.startswith(NameTaken.__name__) else since
-    notes = [state.error] if state.error else []
-    notes += [_missing(gap) for gap in open_gaps]
-    return f"{state.health} ({'; '.join(notes)})" if notes else state.health
+def track_rows(state: ServiceState) -> list[dict[str, Any]]:
+    """For JSON, one for each track."""
+    return [
+        {
+            "track": track.key,
+            "every": format_duration(track.every),
+            "dataset": track.dataset,
+            "reply": track.reply,
+            "health": track.health,
+            "since": track.since,
+            "why": track.why,
+            "do": track.do,
+            "missing": [asdict(gap) for gap in track.missing],
+            "last_ok": track.last_poll,
+            "next_poll": track.next_poll,
+            "last_new": track.last_new,
+            "found": track.found,
+            "last_gap": track.last_gap,
+        }
+        for track in state.tracks
+    ]
 
 
 def accept(settings: Settings, username: str) -> list[str]:
@@ -74,19 +72,3 @@ def accept(settings: Settings, username: str) -> list[str]:
 
 def _follows(track: Track, name: str) -> bool:
     return track.kind is TrackKind.PROFILE and track.name == name
-
-
-def _missing(gap: Gap) -> str:
-    span = f"posts from {_minute(gap.since)} to {_minute(gap.until)} UTC"
-    if gap.given_up:
-        return f"{span} were missed: {gap.error}"
-    return f"{span} are still missing, {gap.found} found so far"
-
-
-def _span(gap: Gap) -> dict[str, Any]:
-    names = ("since", "until", "found", "given_up", "error")
-    return {name: getattr(gap, name) for name in names}
-
-
-def _minute(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}" if moment else "the beginning"

@@ -1,4 +1,4 @@
-"""`tagecho collect` as a user runs it: killed on the way, run again, refused beside the service."""
+"""`tagecho collect` as a user runs it: killed on the way, run again, beside the service."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.errors import AccountLocked
 from bot.platforms.sandbox.server import Sandbox
 from tests.e2e.kit import Service
 from tests.waiting import PATIENCE, eventually
@@ -47,12 +46,30 @@ def test_killed_and_run_again_nothing_is_missing_or_fetched_twice(
     assert twice <= 16, "at most the batch that was in the air"
 
 
-def test_one_process_an_account(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_beside_the_service_which_is_killed(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The service is asked, is killed on the way, and whoever asked goes on by itself."""
+    sandbox.world.add_user("ana")
+    begin = time.time() - 3600 * 300
+    for number in range(120):
+        sandbox.world.add_post("ana", f"#dawn {number}", at=begin + 3600 * number)
     service = Service(sandbox, tmp_path / "service")
     try:
         service.start()
-        service.spawn("collect", "#sunset")
-        assert service.process.wait(PATIENCE) == AccountLocked.exit_code
-        assert "in use by another tagecho process" in service.output.read_text()
+        sandbox.faults.add("hang", "*/tags/dawn/sections/", skip=2)  # here it is killed
+        asking = service.spawn("collect", "#dawn", "--json")
+        eventually(
+            "the service works on it",
+            lambda: service.query("SELECT 1 FROM collections WHERE seen >= 54"),
+        )
+        assert service.query("SELECT state FROM collect_requests") == [("running",)]
+        assert asking.poll() is None
+        service._running[0].kill()
+        service._running[0].wait()
+        sandbox.faults.clear()
+        assert asking.wait(PATIENCE) == 0, service.output.read_text()[-2000:]
     finally:
         service.close()
+    assert service.query("SELECT state FROM collect_requests") == [("cancelled",)]
+    assert service.query("SELECT count(*) FROM posts")[0][0] == 120
+    assert "the service ended" in service.output.read_text()
+    assert '"complete": true' in service.output.read_text()

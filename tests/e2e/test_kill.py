@@ -12,7 +12,7 @@ import pytest
 from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import Post
 from bot.verbs.pause import switch_pause
-from bot.verbs.replies import settle
+from bot.verbs.replies import Asked, settle
 from tests.e2e.kit import Service, service
 from tests.waiting import eventually
 
@@ -46,7 +46,7 @@ def pause(on: bool) -> Act:
 
 
 def approve(service: Service) -> None:
-    settle(service.settings, [1], "approve")
+    settle(service.settings, Asked((range(1, 2),)), "approve")
 
 
 COMMENT = "look: {url}"

@@ -13,8 +13,8 @@ from bot.config import Settings
 from bot.config.settings import Data
 from bot.core.errors import NameTaken, NothingToDo, RateLimited, Unavailable
 from bot.core.events import TrackKind
-from bot.dataset.filters import parse_filter
 from bot.flow.backfill import Collector, CollectSummary, Want
+from bot.flow.filters import parse_filter
 from bot.flow.reply_rule import Watch
 from bot.verbs.tracks import accept
 from storage.tables import Collection, CommentRow, PostRow, PostTrack, Reply

@@ -16,6 +16,7 @@ from bot.core.events import (
     Receipt,
     Step,
 )
+from bot.net.cookies import cookie_of
 from bot.platforms.base import Pacer
 from bot.platforms.instagram.connection import Connection
 from bot.platforms.instagram.download import Downloader
@@ -59,6 +60,10 @@ class InstagramPlatform:
     def login(self) -> Author:
         """Use the stored session, else submit the password once. Call it again on LoginRequired."""
         return self._session.login()
+
+    def adopt(self, cookies: Path) -> Author:
+        """See `bot.platforms.base.Adopting`."""
+        return self._session.adopt(cookie_of(cookies, "instagram.com", "sessionid"))
 
     def hashtag(self, tag: str, cursor: str | None = None) -> Page:
         return self._reader.hashtag(tag, cursor)

@@ -99,6 +99,32 @@ class Session:
         self._call("read", "first feeds", lambda client: client.open_app())
         return self._check()
 
+    def adopt(self, session_id: str) -> Author:
+        """Go on with a session that a browser has, on this client's device.
+
+        It is asked for its account once, and kept only if that is ours. Raises AuthError, and what
+        a read raises; then the stored session stays.
+        """
+        user_id = session_id.partition("%3A")[0].partition(":")[0]
+        if not user_id.isdecimal():
+            raise AuthError("the cookie sessionid names no user: it is none of a browser")
+        session = {
+            "authorization_data": {
+                "ds_user_id": user_id,
+                "sessionid": session_id,
+                "should_use_header_over_cookies": True,
+            },
+            "cookies": {"sessionid": session_id, "ds_user_id": user_id},
+        }
+        old, self.client = self.client, self._open(settings=device_of(self.client) | session)
+        _close(old)
+        user = self._call("read", "own account", _current_user)
+        if user.username.lower() != self._username.lower():
+            raise AuthError(f"the cookies are those of {user.username}, not of {self._username}")
+        self._me, self._doubtful = user, False
+        self._save()
+        return user
+
     def call(self, action: str, what: str, request: Callable[[GuardedClient], T]) -> T:
         """Run one request, answer parsed inside, through pacer and translation.
 

@@ -282,9 +282,11 @@ def test_a_track_twice_or_of_no_style_is_refused(tagecho: Run, config: Path) -> 
 
 def test_track_list_before_the_first_poll(tagecho: Run) -> None:
     rows = {row["track"]: row for row in json.loads(tagecho("track", "list", "--json").out)}
-    assert rows["main:hashtag:sunset"]["health"] == "new"
+    assert rows["main:hashtag:sunset"]["health"] == "not_polled"
     assert rows["main:hashtag:sunset"]["found"] == 0
-    assert "main:hashtag:sunset  every 0:15:00  new" in tagecho("track", "list").out
+    head, line, *_ = tagecho("track", "list").out.splitlines()
+    assert head.split() == ["track", "every", "health", "last", "poll", "next"]
+    assert line.split() == ["#sunset", "15m", "not", "polled", "never", "-"]
 
 
 # --- replies ------------------------------------------------------------------------------------
@@ -305,9 +307,45 @@ def test_an_empty_log(tagecho: Run, tmp_path: Path) -> None:
 def test_the_log_has_a_head(tagecho: Run, database: Database) -> None:
     reply = make_reply(database, ReplyState.SENT)
     head, line = tagecho("replies", "list").out.splitlines()
-    assert head.split() == ["number", "state", "source", "reason"]
-    assert line.split() == [str(reply), "sent", "https://www.instagram.com/p/CODE/"]
+    assert head.split() == ["number", "state", "age", "author", "style", "trigger", "conf"]
+    number, state, _age, _unit, style, trigger = line.split()
+    assert (number, state, style, trigger) == (str(reply), "sent", "tint", "opt-in")
     assert head.index("state") == line.index("sent")
+    assert head.index("style") == line.index("tint")
+    assert len(head) <= 80
+
+
+def test_a_list_says_what_it_left_out(tagecho: Run, database: Database, tmp_path: Path) -> None:
+    for number in range(5):
+        make_reply(database, ReplyState.SENT if number else ReplyState.FAILED, f"p{number}")
+    assert tagecho("replies", "list", "--limit", "2").err == "2 of 5: --limit 5 lists all\n"
+    assert tagecho("replies", "list", "--limit", "2", "--state", "sent").err.startswith("2 of 4:")
+    assert tagecho("replies", "list").err == ""
+    page = tmp_path / "r.html"
+    said = tagecho("replies", "html", page, "--limit", "2").err
+    assert said == f"wrote 2 of 5 replies to {page}: --limit 5 writes all\n"
+    assert "2 of 5 replies" in page.read_text()
+    tagecho("replies", "html", page, "--state", "failed")
+    assert page.read_text().count("<article") == 1
+
+
+def test_a_word_on_many_replies(tagecho: Run, database: Database) -> None:
+    ids = [
+        make_reply(database, state, f"p{number}")
+        for number, state in enumerate([ReplyState.AWAITING_APPROVAL] * 3 + [ReplyState.SENT])
+    ]
+    done = tagecho("replies", "approve", f"{ids[1]}-{ids[3] + 2}")
+    assert done.code == 0
+    assert done.err.splitlines()[-1] == "left out: 1 sent, 2 not there"
+    assert [state_of(database, n) for n in ids] == ["awaiting_approval", *["approved"] * 2, "sent"]
+    assert tagecho("replies", "reject").code == 2, "of which?"
+    assert tagecho("replies", "reject", "--state", "awaiting_approval").code == 0
+    assert state_of(database, ids[0]) == "rejected"
+    again = tagecho("replies", "reject", "--state", "awaiting_approval")
+    assert (again.code, again.err) == (8, "there is nothing to reject\n")
+    assert tagecho("replies", "redo", str(ids[1]), "--style", "tnit").code == 2
+    assert tagecho("replies", "redo", str(ids[1]), "--style", "poster").code == 0
+    assert state_of(database, ids[1]) == "queued"
 
 
 def test_run_without_any_way_to_log_in(tagecho: Run) -> None:
@@ -510,7 +548,9 @@ def test_doctor_names_what_a_person_must_do(
     without = tagecho("doctor", "--json")
     findings = {finding["topic"]: finding for finding in json.loads(without.out)}
     assert without.code == 4
-    assert [topic for topic, finding in findings.items() if not finding["fine"]] == ["account main"]
+    wrong = [topic for topic, finding in findings.items() if finding["fine"] is False]
+    assert wrong == ["account main"]
+    assert findings["service"]["fine"] is findings["track #sunset"]["fine"] is None
     assert "TAGECHO_ACCOUNTS__MAIN__PASSWORD" in findings["account main"]["text"]
     assert {"packages", "instagrapi", "clock", "config", "disk", "database", "weights"} < set(
         findings

@@ -125,6 +125,8 @@ def test_the_example_documents_every_key() -> None:
         for key in model.model_fields:
             if key in registry.secret_names():
                 assert f"TAGECHO_ACCOUNTS__MAIN__{key.upper()}_FILE" in text
+            elif (section, key) == ("notices", "urls"):
+                assert "TAGECHO_NOTICES__URLS" in text
             else:
                 assert re.search(rf"^(# )?{key} = ", body, re.MULTILINE), f"{section}.{key}"
 
@@ -668,6 +670,31 @@ def test_a_secret_in_the_file_is_an_error(key: str) -> None:
         f"config.toml:4: accounts.main.{key}: no secrets in this file; "
         f"set {variable} or {variable}_FILE"
     ]
+
+
+def test_where_notices_go_is_a_secret(write: Write, tmp_path: Path) -> None:
+    urls = "mailto://bot:hunter2@example.com ntfy://topic\n"
+    for key in ("urls", "urls_file"):
+        with pytest.raises(ConfigError, match="no secrets in this file; set TAGECHO_NOTICES__URLS"):
+            load(write(f'[notices]\n{key} = "ntfy://hunter2"\n'), {})
+    path = write("")
+    assert load(path, {}).notices.services == ()
+    said = {"TAGECHO_NOTICES__URLS": urls}
+    assert load(path, said).notices.services == tuple(urls.split())
+    assert load(path, said, secrets=False).notices.services == ()
+    assert "hunter2" not in repr(load(path, said))
+    (tmp_path / "urls").write_text(urls)
+    (tmp_path / "urls").chmod(0o600)
+    assert len(load(path, {"TAGECHO_NOTICES__URLS_FILE": "urls"}).notices.services) == 2
+    (tmp_path / "secrets").mkdir(mode=0o700)
+    beside = tmp_path / "secrets" / "notices.urls"
+    beside.write_text("ntfy://beside\n")
+    beside.chmod(0o600)
+    assert load(path, {}).notices.services == ("ntfy://beside",)
+    assert load(path, said).notices.services == tuple(urls.split()), "the environment wins"
+    with pytest.raises(ConfigError, match="address 2 is none") as caught:
+        load(path, {"TAGECHO_NOTICES__URLS": "ntfy://a hunter2"})
+    assert "hunter2" not in str(caught.value)
 
 
 def test_no_secret_in_any_text() -> None:

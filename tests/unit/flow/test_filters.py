@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.core.errors import UsageError
 from bot.core.events import Author, Media, Place, Post
-from bot.dataset.filters import NAMES, parse_filter
+from bot.flow.filters import NAMES, parse_filter
 
 POST = Post(
     platform="instagram",
