@@ -50,7 +50,7 @@ class Artifacts:
         self._store = store
 
     def find(self, recipe: Recipe) -> Kept | None:
-        """None when it was never computed, or its file is gone."""
+        """The artifact; None when it was never computed, or when its file is missing."""
         with self._database.read() as session:
             row = session.get(Artifact, recipe.key)
         if row is None or not self._store.path(row.sha256).exists():
@@ -83,7 +83,9 @@ def _record(
     facts: dict[str, Any],
     now: datetime,
 ) -> None:
-    """A row that is there is of another process, or its file was lost: the newer one counts."""
+    """Write the row. An existing row is of another process, or its file was lost: the newer one
+    counts.
+    """
     row = session.get(Artifact, recipe.key)
     if row is not None and row.sha256 == sha256:
         return

@@ -91,7 +91,7 @@ def _older(path: Path, horizon: float) -> bool:
 
 
 def link(session: Session, sha256: str, size: int, mime: str, now: datetime) -> None:
-    """One more row refers to this blob."""
+    """Count one more row that refers to this blob."""
     row = session.get(BlobRow, sha256, with_for_update=True)
     if row is None:
         session.add(BlobRow(sha256=sha256, size=size, mime=mime, refs=1, created=now))
@@ -101,7 +101,9 @@ def link(session: Session, sha256: str, size: int, mime: str, now: datetime) -> 
 
 
 def unlink(session: Session, hashes: Iterable[str]) -> list[str]:
-    """One row less refers to each. Returns those left without: remove their files after commit."""
+    """Count one row less for each blob. Returns those that nobody needs: delete their files after
+    commit.
+    """
     dead = []
     for sha256 in hashes:
         row = session.exec(

@@ -50,7 +50,7 @@ def ahead(session: Session, now: datetime) -> timedelta | None:
 
 
 def set_back(session: Session, now: datetime, by: timedelta) -> None:
-    """What happened "later" happened now; what waits waits as long as was meant."""
+    """What happened "later" is dated now; what waits keeps its waiting time."""
     for table, names in _PAST:
         for name in names:
             column = getattr(table, name)

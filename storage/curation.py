@@ -139,8 +139,10 @@ def pictures(session: Session, media: Iterable[int]) -> dict[int, tuple[int, byt
 def matched(
     session: Session, compared: Mapping[int, float], found: Mapping[int, float], version: str
 ) -> None:
-    """Note that some were compared with all others, and how alike the nearest one was; `found`:
-    the same of those they were found to be alike to."""
+    """Note that these images were compared with all others, and how similar the nearest one was.
+
+    `found`: the same of the images that they were found to be similar to.
+    """
     for chunk in _chunks(sorted(compared.keys() | found.keys())):
         for row in session.exec(select(Curation).where(col(Curation.media).in_(chunk))):
             alike = compared.get(row.media, row.scores.get(SIMILARITY, 0.0))
@@ -193,7 +195,7 @@ def others(session: Session, media: Iterable[int]) -> dict[int, Other]:
 
 
 def same_bytes(session: Session, sha256: Iterable[str]) -> dict[str, list[Other]]:
-    """Images that share their bytes with another one, by SHA-256, the earliest first."""
+    """The images that have the same bytes as another one, by SHA-256; the earliest first."""
     found: dict[str, list[Other]] = {}
     for chunk in _chunks(sorted(set(sha256))):
         statement = (
@@ -267,8 +269,10 @@ def counts(session: Session) -> dict[str, int]:
 
 
 def _add_fits(session: Session, some: Mapping[int, Facts]) -> None:
-    """Probabilities of the hashtags an image was collected for; of all of its post's, where it was
-    not collected for a hashtag."""
+    """Add the probabilities of the hashtags that an image was collected for.
+
+    If it was not collected for a hashtag, those of all hashtags of its post.
+    """
     statement = select(MediaRow.id, MediaRow.post).where(col(MediaRow.id).in_(list(some)))
     posts = {media or 0: post for media, post in session.exec(statement)}
     here = list(set(posts.values()))

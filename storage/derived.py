@@ -32,7 +32,7 @@ def derive(session: Session, row_id: int, post: Post) -> None:
 
 
 def set_hashtags(session: Session, row_id: int, tags: Iterable[str]) -> None:
-    """These are the hashtags of a stored post now; what followed from others goes."""
+    """Replace the hashtags of a stored post; what followed from the old ones is removed."""
     now = set(names(map(hashtag, tags)))
     before = set(session.exec(select(PostHashtag.hashtag).where(PostHashtag.post == row_id)))
     gone = before - now
@@ -72,7 +72,7 @@ def _mentions(row_id: int, post: Post) -> list[PostMention]:
 
 
 def _leave_tracks(session: Session, row_id: int, gone: Collection[str]) -> None:
-    """A hashtag's track, and its dataset, lose a post that no longer carries the hashtag."""
+    """Take a post out of a hashtag's track, and of its dataset, when it has the hashtag no more."""
     rows = session.exec(select(PostTrack).where(PostTrack.post == row_id)).all()
     for row in rows:
         _, _, target = row.track.partition(f":{TrackKind.HASHTAG}:")
@@ -81,7 +81,7 @@ def _leave_tracks(session: Session, row_id: int, gone: Collection[str]) -> None:
 
 
 def _unjudge(session: Session, row_id: int) -> None:
-    """Its images were judged by hashtags it no longer has; curating judges them again."""
+    """Remove verdicts by hashtags that the post has no more; the next curation judges again."""
     media = select(MediaRow.id).where(MediaRow.post == row_id)
     session.exec(
         delete(Verdict).where(col(Verdict.media).in_(media), col(Verdict.check) == Check.LABEL_FIT)

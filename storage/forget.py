@@ -196,7 +196,7 @@ def _forget_replies(session: Session, mine: ColumnElement[bool], now: datetime) 
 
 
 def _forget_mentions(session: Session, platform: str, user_id: str) -> int:
-    """In other people's posts: tags in images, and every name they had, in captions."""
+    """Remove a person from other people's posts: tags in images, and every name in captions."""
     names = select(AuthorName.username).where(
         AuthorName.platform == platform, AuthorName.user_id == user_id
     )
@@ -210,7 +210,7 @@ def _forget_mentions(session: Session, platform: str, user_id: str) -> int:
 
 
 def _forget_stranger(session: Session, platform: str, user_id: str) -> None:
-    """Somebody of whom no post is left is nobody we know."""
+    """Remove a person of whom no post is left."""
     others = select(PostRow.id).where(PostRow.platform == platform, PostRow.author_id == user_id)
     if user_id and session.exec(others.limit(1)).first() is None:
         for person in (AuthorName, AuthorRow):
@@ -237,7 +237,7 @@ def _names(session: Session, platform: str, user_id: str) -> list[str]:
 
 
 def _unlearn(session: Session, platform: str, user_id: str) -> list[dict[str, Any]]:
-    """The runs that learned from a person's images; that they did is forgotten as well."""
+    """Remove the record of which runs learned from a person's images; returns those runs."""
     mine = (col(LearningAuthor.platform) == platform) & (col(LearningAuthor.user_id) == user_id)
     found = [_run(run) for run in _runs(session, mine)]
     session.exec(delete(LearningAuthor).where(mine))

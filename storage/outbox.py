@@ -204,13 +204,13 @@ def next_to_render(
 
 
 def image_came(session: Session, posts: Collection[int], why: str, now: datetime) -> None:
-    """Queued replies to these posts that wait for this reason are due now."""
+    """Queued replies to these posts that wait for this reason become due now."""
     waiting = (col(Reply.state) == S.QUEUED, col(Reply.reason) == why, col(Reply.not_before) > now)
     session.exec(update(Reply).where(col(Reply.post).in_(posts), *waiting).values(not_before=now))
 
 
 def hold_queued(session: Session, account: str, until: datetime, why: str, now: datetime) -> int:
-    """What is queued and due is looked at again then. How many there were."""
+    """Look at the queued replies that are due again at this time. Returns how many there were."""
     held = update(Reply).where(*_queued(account, now))
     return int(session.exec(held.values(not_before=until, reason=why, updated=now)).rowcount)
 
@@ -280,7 +280,7 @@ def recover(session: Session, account: str, now: datetime) -> dict[str, int]:
 
 
 def release(session: Session, reply_id: int, by: str, now: datetime) -> ReplyState:
-    """A person says yes: an awaiting reply may go out; one of unknown outcome is sent again."""
+    """A person approves: a waiting reply may be sent; a reply of unknown outcome is sent again."""
     reply = _get(session, reply_id)
     old = ReplyState(reply.state)
     if old not in (S.AWAITING_APPROVAL, S.UNKNOWN):
@@ -304,7 +304,7 @@ def release(session: Session, reply_id: int, by: str, now: datetime) -> ReplySta
 
 
 def reject(session: Session, reply_id: int, by: str, why: str, now: datetime) -> ReplyState:
-    """A person says no; an unknown one is given up as it stands."""
+    """A person rejects: nothing is sent. A reply of unknown outcome is given up as it is."""
     reply = _get(session, reply_id)
     old = ReplyState(reply.state)
     if S.REJECTED not in NEXT.get(old, frozenset()):
@@ -316,7 +316,7 @@ def reject(session: Session, reply_id: int, by: str, why: str, now: datetime) ->
 
 
 def confirm(session: Session, reply_id: int, by: str, now: datetime) -> ReplyState:
-    """A person saw a write of unknown outcome on the network: it is done, the rest follows."""
+    """A person saw a write of unknown outcome on the network: it is done; the rest is sent."""
     reply = _get(session, reply_id)
     if reply.state != S.UNKNOWN:
         raise UsageError(f"reply {reply_id} is {reply.state}: only unknown ones can be confirmed")
@@ -332,7 +332,7 @@ def confirm(session: Session, reply_id: int, by: str, now: datetime) -> ReplySta
 
 
 def unhold(session: Session, account: str | None, now: datetime) -> None:
-    """Approved replies of this account (None: of all) are looked at again at once."""
+    """Approved replies of this account (None: of all accounts) are due at once."""
     statement = update(Reply).where(col(Reply.state) == S.APPROVED, col(Reply.not_before) > now)
     if account is not None:
         statement = statement.where(col(Reply.account) == account)
@@ -340,7 +340,7 @@ def unhold(session: Session, account: str | None, now: datetime) -> None:
 
 
 def expire(session: Session, now: datetime) -> int:
-    """Replies that waited too long: nothing goes out after its time."""
+    """End replies that waited too long: nothing is sent after its time."""
     waiting = (S.QUEUED, S.AWAITING_APPROVAL, S.APPROVED)
     rows = session.exec(
         select(Reply).where(col(Reply.state).in_(waiting), Reply.expires_at <= now)

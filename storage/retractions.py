@@ -25,7 +25,7 @@ class State(StrEnum):
 
 
 def of_reply(session: Session, reply: Reply, now: datetime) -> int:
-    """Have everything deleted that this reply shows. Returns how many things that is."""
+    """Plan the deletion of everything that this reply shows. Returns how many things that is."""
     steps = session.exec(
         select(ReplyStep).where(ReplyStep.reply == reply.id, ReplyStep.state == StepState.DONE)
     ).all()
@@ -33,7 +33,7 @@ def of_reply(session: Session, reply: Reply, now: datetime) -> int:
 
 
 def of_step(session: Session, reply: Reply, step: ReplyStep, now: datetime) -> bool:
-    """Have what this write made deleted. False when it shows nothing, or nobody knows its id."""
+    """Plan the deletion of what this write made. False if it shows nothing or has no known id."""
     if not step.leaves or not step.remote_id:
         return False
     return add(session, reply.platform, reply.account, step.leaves, step.remote_id, now)
@@ -42,7 +42,7 @@ def of_step(session: Session, reply: Reply, step: ReplyStep, now: datetime) -> b
 def add(
     session: Session, platform: str, account: str, kind: str, remote_id: str, now: datetime
 ) -> bool:
-    """True, also when it was asked for before."""
+    """Plan a deletion. True, also when it was planned before."""
     asked = select(Retraction.id).where(
         Retraction.platform == platform,
         Retraction.account == account,
@@ -65,7 +65,7 @@ def add(
 
 
 def due(session: Session, platform: str, account: str, now: datetime) -> Retraction | None:
-    """The one whose time came first."""
+    """The deletion that has been due longest."""
     statement = select(Retraction).where(
         Retraction.state == State.WAITING,
         Retraction.platform == platform,

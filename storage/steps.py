@@ -100,7 +100,7 @@ def refuse(session: Session, step_id: int, error: str, now: datetime) -> None:
 
 
 def replan(session: Session, step_id: int, why: str) -> None:
-    """Nothing of this write is on the network: it may be sent (again), with the same token."""
+    """This write left nothing on the network: it may be sent again, with the same token."""
     row = session.get_one(ReplyStep, step_id)
     row.state, row.error, row.readings, row.next_read_at = (
         StepState.PLANNED,
@@ -111,19 +111,19 @@ def replan(session: Session, step_id: int, why: str) -> None:
 
 
 def unsend(session: Session, step_id: int, why: str) -> None:
-    """The last send was stopped before anything was applied, so it was none: it may be sent."""
+    """The last send was stopped before anything was applied, so the write may be sent again."""
     replan(session, step_id, why)
     row = session.get_one(ReplyStep, step_id)
     row.sends = max(0, row.sends - 1)
 
 
 def postpone(session: Session, step_id: int, read_at: datetime) -> None:
-    """No look at the platform was possible; try again then."""
+    """The platform could not be read; try again at this time."""
     session.get_one(ReplyStep, step_id).next_read_at = read_at
 
 
 def doubt(session: Session, step_id: int, error: str, read_at: datetime | None) -> None:
-    """A write of unknown outcome. `read_at` None: no more reading by itself, a person decides."""
+    """Mark a write as of unknown outcome. `read_at` None: no more readings, a person decides."""
     row = session.get_one(ReplyStep, step_id)
     row.state, row.error, row.next_read_at = StepState.UNKNOWN, storable(error), read_at
 

@@ -104,12 +104,14 @@ def dataset_mark(name: str) -> str:
 
 
 def note(session: Session, post: int) -> None:
-    """What is searched of this post changed: it is indexed when the transaction commits."""
+    """Remember that the words of this post changed; they are indexed at commit."""
     session.info.setdefault(_PENDING, set()).add(post)
 
 
 def note_author(session: Session, platform: str, user_id: str) -> None:
-    """Somebody has another name: their newest posts follow; `index_all` brings the others."""
+    """Remember that a person was renamed: the newest posts are indexed at commit, the others by
+    `index_all`.
+    """
     theirs = (
         select(PostRow.id)
         .where(PostRow.platform == platform, PostRow.author_id == user_id)
@@ -279,7 +281,7 @@ def _fill(connection: Connection) -> None:
 
 
 def stamp(connection: Connection) -> None:
-    """The index has every post."""
+    """Record that the index has every post."""
     connection.execute(delete(Control).where(col(Control.key) == STAMP))
     connection.execute(insert(Control).values(key=STAMP, value=VERSION, changed=datetime.now(UTC)))
 

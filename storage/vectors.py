@@ -208,7 +208,9 @@ class VectorIndex:
                 path.unlink(missing_ok=True)
 
     def _forget_in_graph(self, rows: list[int]) -> None:
-        """Their places are given to zeros: to be marked as removed would leave the bytes."""
+        """Overwrite their vectors in the graph with zeros: marking them as removed would leave the
+        bytes.
+        """
         graph = self._restored(view=False)
         for row in rows if graph is not None else ():
             if row in graph:
@@ -231,7 +233,9 @@ class VectorIndex:
         return self._top(rows, self._vectors[rows] @ vector, k)
 
     def _top(self, rows: NDArray[np.int64], scores: Vectors, k: int) -> list[tuple[str, float]]:
-        """Ties by row, so that the same question has the same answer."""
+        """The best ones; equal scores are ordered by row, so that the same question has the same
+        answer.
+        """
         scores = np.where(self._alive[rows], scores, -np.inf)
         if len(rows) > k:
             part = np.argpartition(-scores, k - 1)[:k]

@@ -47,7 +47,7 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class CollectSummary:
-    """What a run did."""
+    """What one run collected."""
 
     listed: int = 0
     matched: int = 0
@@ -81,9 +81,9 @@ class Collector:
         self.summary = CollectSummary()
 
     def run(self) -> Iterator[Post]:
-        """Yields every listed post when it has been dealt with; `summary` grows along.
+        """Yields every listed post after it was handled; `summary` is updated at each.
 
-        Raises what the platform raises; whatever was committed by then is not asked for again.
+        Raises what the platform raises. A later run does not ask again for what was committed.
         """
         yield from self._top()
         yield from self._walk()
@@ -91,9 +91,9 @@ class Collector:
             pass  # images that had to wait
 
     def _top(self) -> Iterator[Post]:
-        """What is newer than everything seen before, stored oldest first.
+        """The posts that are newer than everything seen before; the oldest is stored first.
 
-        In that order, an interruption leaves no gap that a later run would take for known.
+        Because of that order, an interruption leaves no gap that a later run would take for known.
         """
         with self._database.write() as session:
             newest = collections.state_of(session, self._track.key, self._clock()).newest
@@ -168,20 +168,22 @@ class Collector:
             cursor = page.cursor
 
     def _passed(self, page: Page) -> bool:
-        """The page lies before `since`: so does all that follows. Pinned posts say nothing."""
+        """Whether the page lies before `since`; then all later pages do. Pinned posts are not
+        asked.
+        """
         times = [post.taken_at for post in page.posts if not post.pinned]
         since = self._want.since
         return since is not None and bool(times) and all(time < since for time in times)
 
     def _room(self) -> int | None:
-        """How many posts more are wanted; None: no limit."""
+        """How many more posts are wanted; None: no limit."""
         if self._want.limit is None:
             return None
         with self._database.read() as session:
             return max(0, self._want.limit - collections.found_count(session, self._track.key))
 
     def _within_limit(self, posts: Sequence[Post]) -> Sequence[Post]:
-        """As many of them as there is room for; posts that are there already need none."""
+        """The posts that fit into the limit. Posts that are stored already do not count."""
         room = self._room()
         if room is None:
             return posts
@@ -214,7 +216,7 @@ class Collector:
         self.summary = replace(self.summary, listed=self.summary.listed + len(posts))
 
     def _note(self, posts: Sequence[Post], walked: Page | None = None) -> None:
-        """Posts have been stored; `walked`: the page of the walk that is done with."""
+        """Commit the progress: posts were stored; `walked`: a page of the walk that is complete."""
         key, times = self._track.key, [post.taken_at for post in posts if not post.pinned]
         with self._database.write() as session:
             state = collections.state_of(session, key, self._clock())
@@ -230,7 +232,7 @@ class Collector:
                 state.cursor, state.complete = walked.cursor or "", walked.cursor is None
 
     def _comments(self, posts: Sequence[Post]) -> int:
-        """Comments of those posts of which fewer are stored than there are; how many were new."""
+        """Store the comments that are missing of these posts. Returns how many were new."""
         name, most, new = self._platform.name, self._want.comments, 0
         with self._database.read() as session:
             rows = dataset.known(session, name, [post.post_id for post in posts])

@@ -17,9 +17,9 @@ def reached(policy: Policy, sent_today: int, sent_to_author_today: int) -> str:
 
 
 def ahead(policy: Policy) -> tuple[int, int]:
-    """How many replies are rendered ahead, in all and to one author: what goes out in AHEAD_DAYS.
+    """How many replies are rendered in advance, in all and to one author: those of AHEAD_DAYS.
 
-    At least one, whatever the caps: a person may want to see it.
+    It is at least one, also with a cap of 0: a person may want to see it.
     """
     return (
         max(1, AHEAD_DAYS * policy.per_day),

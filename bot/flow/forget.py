@@ -80,7 +80,7 @@ def forget(
 
 
 def forget_post(stores: Stores, platform: str, post_id: str) -> dict[str, Any]:
-    """The same for one post. One that was never collected is kept out all the same."""
+    """Remove one post, and keep it out. A post that was never collected is kept out, too."""
     now = utc_now()
     with stores.database.write() as session:
         stores.optouts.add_posts(session, platform, [post_id], now)
@@ -119,7 +119,7 @@ def gone_at_source(
     now: datetime,
     why: str,
 ) -> None:
-    """`source_deleted` in a transaction of its own, files included."""
+    """`source_deleted` in its own transaction; it also deletes the files."""
     with database.write() as session:
         dead = source_deleted(session, row_id, treat, now, why)
     drop(files, dead)
@@ -139,9 +139,9 @@ def _done(stores: Stores, removed: Removed, what: str, platform: str) -> dict[st
 
 
 def _whom(session: Session, platform: str, name: str) -> str | None:
-    """The user id; also of somebody of whom nothing was collected but a comment.
+    """The user id of a name, also of a person of whom only a comment was collected.
 
-    Raises UsageError when several people are known under the name.
+    Raises UsageError when several people had the name.
     """
     user_id = dataset.one_author(session, platform, name)
     if user_id == name:

@@ -56,7 +56,7 @@ class Gaps:
         return True
 
     def _take(self, platform: Platform, watch: Watch, gap: Gap, page: Page) -> None:
-        """The posts first, then how far it came: what is interrupted is read again, and known."""
+        """Store the posts, then the progress: after an interruption the page is read again."""
         met = reached_known(self._database, page, platform.name, gap.track)
         posts = sorted(page.posts, key=lambda post: post.taken_at)
         taken = self._ingest.take(platform, watch, posts) if posts else Taken()

@@ -43,7 +43,7 @@ class Go:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Not now."""
+    """The reply has to wait."""
 
     until: datetime
     reason: str
@@ -51,7 +51,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Not by itself any more."""
+    """The reply ends here, unless a person decides otherwise."""
 
     state: ReplyState
     reason: str
@@ -61,7 +61,7 @@ Answer = Go | Hold | Stop
 
 
 def ask(facts: ReplyFacts, policy: Policy) -> Answer:
-    """Everything that can be asked without the network. What is half out passes its own caps."""
+    """All rules that need no network. The caps do not stop a reply of which a part is published."""
     if (stopped := _stopped(facts, policy)) is not None:
         return stopped
     if facts.half_out:
@@ -85,14 +85,14 @@ def ask_between_writes(facts: Brakes, policy: Policy) -> Go | Hold:
 
 
 def rendered_state(policy: Policy) -> ReplyState:
-    """Where a reply goes once its image is there."""
+    """The state of a reply after its image was rendered."""
     if policy.dry_run:
         return ReplyState.DRY_RUN
     return ReplyState.AWAITING_APPROVAL if policy.approval else ReplyState.APPROVED
 
 
 def _stopped(facts: Brakes, policy: Policy) -> Hold | Stop | None:
-    """What stops a reply wherever it is; None when nothing does."""
+    """Why a reply is stopped at any stage; None when nothing stops it."""
     soon = facts.now + RETRY_HOLD
     if facts.paused:
         return Hold(soon, "paused by the operator")

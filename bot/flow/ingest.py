@@ -184,7 +184,9 @@ class Ingest:
         return taken
 
     def _write_one(self, batch: _Batch) -> Taken:
-        """A post that no database takes is skipped and said; the others must not suffer for it."""
+        """Store one post. A post that the database refuses is skipped and logged, for the sake of
+        the others.
+        """
         try:
             return self._write(batch)
         except StorageError:
@@ -254,8 +256,11 @@ class Ingest:
     def _retry(
         self, platform: Platform, row_of: PostRow, missing: Sequence[MediaRow]
     ) -> Iterator[tuple[MediaRow, Fetched]]:
-        """Where the images were at first; they move, so for those that failed the post is read
-        again, once. Raises RateLimited."""
+        """Fetch from the first addresses. Addresses change, so after a failure the post is read
+        again, once.
+
+        Raises RateLimited.
+        """
         left = []
         for row in missing:
             image = self._fetch_now(platform, Media(row.index, row.url, MediaKind(row.kind)))
@@ -305,7 +310,7 @@ class Ingest:
         self._curate([image])
 
     def _keep_measured(self, session: Session, post: int, images: Iterable[Fetched]) -> None:
-        """Of images just stored; of one that another worker stored a moment ago it is the same."""
+        """Store measurements of the images that were just stored. Another worker's are the same."""
         if self.curator is None:
             return
         measured = {
@@ -342,8 +347,10 @@ def _first_line(error: Exception) -> str:
 
 
 def _in_doubt(image: Fetched) -> Fetched:
-    """An address that is hours old may be gone while its image is not: `retry_pending` reads the
-    post again and decides."""
+    """An image that is gone at an old address is pending: it may have moved.
+
+    `retry_pending` reads the post again and decides.
+    """
     if image.state is not MediaState.GONE:
         return image
     return replace(image, state=MediaState.PENDING)

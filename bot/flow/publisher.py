@@ -168,15 +168,18 @@ class _Delivery:
             self._sending.move(session, S.SENDING, S.FAILED, f"refused: {refusal}")
 
     def _ways(self, rows: list[ReplyStep]) -> list[str]:
-        """Those already tried, then the configured ones it was rendered for: the configuration may
-        have changed since."""
+        """The modes that were tried already, then the configured ones that the reply was rendered
+        for.
+
+        The configuration may have changed since.
+        """
         after: dict[str, str] = self._reply.facts["after"]
         begun = {row.way: row.mode for row in rows}
         wanted = [mode for mode in self._policy.modes() if mode in after] or list(after)
         return list(dict.fromkeys([*begun.values(), *wanted]))
 
     def _send_way(self, way: int, mode: str) -> str | None:
-        """All writes of one way. The refusal, when the next way may start; else None."""
+        """Send all writes of a mode. Returns the refusal if the next mode may start; else None."""
         with self._channel.database.write() as session:
             rows = steps.plan(session, self._id, way, mode, self._plan(mode))
         note = ""

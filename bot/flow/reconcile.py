@@ -43,7 +43,7 @@ class Reconciler:
         self._files = files
 
     def next(self, policy: Policy) -> bool:
-        """Read back the write whose reading is due longest. False when there is none."""
+        """Read back the write that has been due longest. False when none is due."""
         now = self._clock()
         with self._database.read() as session:
             due = steps.doubtful(session, self._platform.account, now)
@@ -78,7 +78,7 @@ class Reconciler:
         return self._platform.ways.step(row.kind)
 
     def _look_for_source(self, post_id: str, row_id: int, policy: Policy) -> None:
-        """Comments that cannot be read may be closed to us: the post itself is asked for."""
+        """Comments that cannot be read may be closed to us, so the post itself is read."""
         try:
             self._platform.post(post_id)
         except TargetGone as error:
@@ -88,7 +88,7 @@ class Reconciler:
             log.info("source check skipped", post=post_id, error=str(error))
 
     def _postpone(self, row: ReplyStep, error: RateLimited | AuthError) -> None:
-        """Nobody was asked, or nobody may be: that is no reading."""
+        """The platform was not asked, or must not be asked: this does not count as a reading."""
         read_at = self._clock() + pause_after(error)
         log.info("reading postponed", step=row.id, until=read_at, error=str(error))
         with self._database.write() as session:
@@ -140,7 +140,7 @@ class Reconciler:
 
 
 def _go_on(session: Session, reply: Reply, why: str, now: datetime) -> None:
-    """The doubt is over: the publisher takes up what is left to send."""
+    """The outcome is known: the publisher sends the rest."""
     outbox.move(
         session,
         reply.id or 0,

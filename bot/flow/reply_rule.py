@@ -106,12 +106,14 @@ def still_wanted(
 
 
 def looks_automated(author: Author) -> bool:
-    """The platform or their profile says so, or the person's own name does."""
+    """Whether the platform, the profile or the person's own name says that it is a bot."""
     return author.is_bot or is_bot_name(author.username) or is_bot_name(author.full_name)
 
 
 def is_reply(caption: str, template: str) -> bool:
-    """The caption of a reply, by us or another such service: answering it would go on for ever."""
+    """Whether it is the caption of a reply, of ours or of a similar service. Replies to replies
+    would never end.
+    """
     literal = [re.escape(part) for part in re.split(r"\{(?:author|url|style)\}", template)]
     ours = bool(template) and re.fullmatch(r"\S+".join(literal), caption.strip())
     return bool(ours or _MADE.search(caption))

@@ -99,7 +99,9 @@ class Retractor:
         return self._platform.exists(row.kind, row.remote_id)
 
     def _delete(self, row: Retraction) -> None:
-        """Once. A fault of ours counts as an unknown outcome, since the request may have left."""
+        """Send the deletion once. After a fault of ours the outcome is unknown: the request may
+        have left.
+        """
         later = self._clock() + FIRST_PAUSE * 2.0**row.attempts
         with self._database.write() as session:
             retractions.begin(session, row.id or 0, later)
@@ -133,5 +135,7 @@ class Retractor:
 
 
 def _patient(waited: timedelta) -> timedelta:
-    """Until the next look: ever longer, for a look costs a read and counts as no attempt."""
+    """The time until the next look. It grows, because each look costs a read and counts as no
+    attempt.
+    """
     return min(max(PAUSED, waited / 4), LONGEST)

@@ -67,7 +67,9 @@ class Channel:
         return moved
 
     def opted_out(self, session: Session, author: Author, post_id: str) -> bool:
-        """Of the author, or of the source alone. Without an id, the row was stripped for that."""
+        """Whether the author or the source opted out. A row without ids was stripped for that
+        reason.
+        """
         person = author.user_id
         posts = {post_id: person}
         return not person or bool(self.optouts.unwelcome(session, author.platform, posts))
@@ -162,7 +164,7 @@ class Sending:
         return self.channel.platform.ways.step(row.kind)
 
     def _was_in_doubt(self, step_id: int) -> bool:
-        """Sent before, with an unknown outcome: "already used" is then no proof of absence."""
+        """Whether an earlier send had an unknown outcome: "already used" then proves nothing."""
         with self.channel.database.read() as session:
             row = session.get_one(ReplyStep, step_id)
         return not self._kind(row).repeatable and row.sends > 1
@@ -181,8 +183,10 @@ class Sending:
             return session.get_one(ReplyStep, steps.step_id(row))
 
     def _blocked(self, row: ReplyStep, error: ActionBlocked) -> ReplyStep | None:
-        """The platform froze this kind of action: this write is never tried again, in no other way
-        either; the breaker keeps the next replies back."""
+        """The platform blocked this kind of action: this write is not tried again, in any mode.
+
+        The circuit breaker holds the next replies.
+        """
         refused = self._refused(row, error)
         if self._kind(row).optional:
             return refused
@@ -240,7 +244,7 @@ def known_author(session: Session, reply: Reply) -> Author:
 
 
 def pause_after(error: Exception) -> timedelta:
-    """Until the next try: never so short that a thread would spin, never past all reason."""
+    """The time until the next try: long enough that a thread does not spin, and bounded."""
     if isinstance(error, RateLimited) and error.retry_after:
         return timedelta(seconds=min(max(LEAST_HOLD, error.retry_after), LONGEST_HOLD))
     if isinstance(error, LoginRequired):

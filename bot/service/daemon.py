@@ -161,7 +161,7 @@ class Daemon:
                     log.warning("replies recovered", account=name, **found)
 
     def _correct_times(self) -> bool:
-        """Times stored by a clock that was ahead would keep everything waiting."""
+        """Correct times that a clock stored while it was ahead; else everything would wait."""
         now = utc_now()
         with self.app.database.read() as session:
             if clock.ahead(session, now) is None:
@@ -221,7 +221,7 @@ class Daemon:
             raise
 
     def _survive(self, chore: Callable[[], None]) -> None:
-        """A full disk or a locked database passes; a daemon that died of it would not come back."""
+        """Survive a full disk or a locked database: both pass, and an ended daemon stays ended."""
         try:
             chore()
         except (StorageError, SQLAlchemyError) as error:
@@ -370,7 +370,7 @@ class Daemon:
 
 class _Scheduler(BackgroundScheduler):  # type: ignore[misc]
     def _process_jobs(self) -> float | None:
-        """A full disk must not end the scheduler's thread: no poll would be due any more."""
+        """Keep the scheduler's thread alive when the disk is full: it makes every poll due."""
         try:
             wait: float | None = super()._process_jobs()
         except (SQLAlchemyError, StorageError) as error:

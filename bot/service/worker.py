@@ -72,7 +72,7 @@ class Worker(threading.Thread):
         self.alive()
 
     def alive(self) -> None:
-        """A sign of life: whatever takes long gives one now and then."""
+        """Give a sign of life. Long work calls this from time to time."""
         self.alive_at = time.monotonic()
 
     def run(self) -> None:
@@ -204,7 +204,10 @@ class AccountWorker(Worker):
         return True
 
     def _login_failed(self, error: TagechoError) -> None:
-        """For ever, but slowly. What waits for a person costs no request until `tagecho resume`."""
+        """Try again for ever, at growing intervals.
+
+        An account that waits for a person makes no request before `tagecho resume`.
+        """
         waits = isinstance(error, AuthError) and not isinstance(error, LoginRequired)
         self._failed_logins = 1 if waits else self._failed_logins + 1
         pause = LOGIN_PAUSE(self._failed_logins, None, self._rng)
@@ -230,7 +233,9 @@ class AccountWorker(Worker):
         return publisher.next(rules.tracks)
 
     def _find(self, platform: Platform, us: Us, rules: Adopted) -> bool:
-        """One page of the stream and one other thing: a stream that never ends starves nothing."""
+        """Read one page of the stream and do one other thing: an endless stream must not block the
+        rest.
+        """
         streamed = self._listen(platform, us, rules)
         found = (
             self._poll_one(platform, us, rules)
@@ -246,7 +251,9 @@ class AccountWorker(Worker):
         return self._listener.next(platform, [Watch(one, rules.policy, ours) for one in tracks])
 
     def _poll_one(self, platform: Platform, us: Us, rules: Adopted) -> bool:
-        """The poll asked for first. It stays asked for while it runs, and when it could not run."""
+        """Run the poll that was asked for first. It stays in the list while it runs, and if it
+        could not run.
+        """
         with self._lock:
             key = next(iter(self._due), None)
         if key is None:
@@ -284,7 +291,9 @@ class AccountWorker(Worker):
         gone_at_source(self._app.database, self._files, row_id, treat, utc_now(), why)
 
     def _close_gap(self, platform: Platform, us: Us, rules: Adopted) -> bool:
-        """Last of all: a page of what was missed, so that whatever is due comes before the next."""
+        """Read one page of missed posts. It comes last, so that everything that is due is done
+        before.
+        """
         ours = replace(us, ours=frozenset(self._rules.ours))
         tracks = (t for t in rules.tracks.values() if t.account == self.account)
         watches = {track.key: Watch(track, rules.policy, ours) for track in tracks}
@@ -297,7 +306,7 @@ class AccountWorker(Worker):
         )
 
     def _retry_media(self, platform: Platform) -> bool:
-        """The images of one post, so that whatever else is due comes before the next."""
+        """Fetch the missing images of one post; then everything else that is due has its turn."""
         if time.monotonic() < self._next_retry:
             return False
         tried = self._ingest.retry_pending(platform) > 0
@@ -392,7 +401,9 @@ class RenderWorker(Worker):
         return False
 
     def _requeue(self) -> None:
-        """Only this thread renders, so a reply it finds in `rendering` is nobody's."""
+        """Put replies in `rendering` back into the queue: only this thread renders, so nobody works
+        on them.
+        """
         with self._app.database.read() as session:
             left = outbox.listing(session, ReplyState.RENDERING)
         for reply in left:
