@@ -20,7 +20,7 @@ import typer
 from pydantic import BaseModel
 
 from bot.cli.main import app as cli
-from bot.config import Settings
+from bot.config import STYLES, Settings, parse
 from bot.config.initial import example
 from bot.core import errors
 from bot.platforms import registry
@@ -56,6 +56,7 @@ def test_the_written_pages_are_up_to_date(reference: ModuleType) -> None:
     assert reference.page() == REFERENCE
     assert reference.readme(README) == README
     assert example() == (ROOT / "config.toml").read_text(encoding="utf-8")
+    parse(example(), Path("config.toml"), {}, styles=STYLES)
 
 
 def test_every_verb_and_option_is_explained(reference: ModuleType) -> None:
