@@ -21,7 +21,7 @@ class Cookie:
 
 
 def cookie_of(path: Path, site: str, name: str) -> str:
-    """The value of a cookie that this site (`instagram.com`) or a host of it set.
+    """The value of a cookie that this site (`example.org`) or a host of it set.
 
     Raises UsageError for a file that cannot be read, and for a cookie that is missing or expired;
     no message quotes a value.

@@ -13,7 +13,7 @@ _DO = {
     "ChallengeRequired": "confirm in the app, then: tagecho resume",
     "AccountSuspended": "the app says why; then: tagecho resume",
     "BadCredentials": "stop the service, correct the secret, tagecho login, start it",
-    "TwoFactorRequired": "stop the service, set the TOTP secret, tagecho login, start it",
+    "TwoFactorRequired": "stop the service, set the second factor, tagecho login, start it",
     "LoginRequired": "stop the service, tagecho login, start it",
     "AuthError": "look at the account in the app, then: tagecho resume",
     "TargetGone": "does it still exist under this name?",
