@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import Annotated, Any
 
 import typer
 
 from bot.cli.common import CONFIG, Config, Json, prepare
-from bot.cli.output import echo, print_json
+from bot.cli.output import echo, print_json, say
 from bot.core.errors import UsageError
 
 
@@ -28,13 +29,20 @@ def forget(
     retry: Annotated[
         bool, typer.Option("--retry", help="Try the failed deletions on the network again.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be removed; remove nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, on a terminal.")] = False,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
     """Remove a person or one post, and keep them out. Our replies to them are deleted, too.
 
+    On a terminal it shows what would be removed, and asks.
+
     \b
     Examples:
+      tagecho forget PLATFORM/USER --dry-run
       tagecho forget PLATFORM/USER
       tagecho forget --status
     """
@@ -46,9 +54,20 @@ def forget(
         rows = removal.deletions(prepare(config), retry=retry)
         print_json(rows) if json else echo(removal.table(rows))
         return
-    found = removal.forget(prepare(config), target)
+    settings = prepare(config)
+    if dry_run or (not yes and sys.stdin.isatty()):
+        _show(removal.forget(settings, target, dry_run=True), json=json and dry_run)
+        if dry_run or not typer.confirm(f"Remove this of {target}, for ever?", err=True):
+            say("nothing was removed")
+            return
+    _show(removal.forget(settings, target), json=json)
+
+
+def _show(found: dict[str, Any], *, json: bool) -> None:
+    from bot.verbs.forget import lines
+
     if json:
         print_json(found)
-    else:
-        for line in removal.lines(found):
-            echo(line)
+        return
+    for line in lines(found):
+        echo(line)

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from bot.cli import (
+    backup,
     collect,
     curate,
     datasets,
@@ -105,6 +106,8 @@ for verb in (
     pause.resume,
     login.login,
     forget.forget,
+    backup.backup,
+    backup.restore,
     learn.learn,
     curate.curate,
     curate.stats,

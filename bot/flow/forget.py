@@ -50,13 +50,18 @@ class Stores(Protocol):
 
 
 def forget(
-    stores: Stores, platform: str, name: str, is_id: Callable[[str], bool] = str.isdigit
+    stores: Stores,
+    platform: str,
+    name: str,
+    is_id: Callable[[str], bool] = str.isdigit,
+    *,
+    dry_run: bool = False,
 ) -> dict[str, Any]:
     """Remove everything of this user (name, former name or user id), and leave a tombstone.
 
     Returns counts of what was removed, and the snapshots, exports and models that had something of
-    it. Raises NothingToDo for somebody we never saw under that name, UsageError for a name that
-    several people had.
+    it; `dry_run`: of what would be, and nothing changes. Raises NothingToDo for somebody we never
+    saw under that name, UsageError for a name that several people had.
     """
     now = utc_now()
     with stores.database.write() as session:
@@ -75,16 +80,24 @@ def forget(
         )
         stores.optouts.add_posts(session, platform, session.exec(theirs).all(), now)
         removed = removal.forget(session, platform, user_id, now)
+        if dry_run:
+            session.rollback()
+            return _found(removed)
         stores.runs.remove(removed.originals)  # now: no row will say later whose they were
     return _done(stores, removed, "person", platform)
 
 
-def forget_post(stores: Stores, platform: str, post_id: str) -> dict[str, Any]:
+def forget_post(
+    stores: Stores, platform: str, post_id: str, *, dry_run: bool = False
+) -> dict[str, Any]:
     """Remove one post, and keep it out. A post that was never collected is kept out, too."""
     now = utc_now()
     with stores.database.write() as session:
         stores.optouts.add_posts(session, platform, [post_id], now)
         removed = removal.forget_post(session, platform, post_id, now)
+        if dry_run:
+            session.rollback()
+            return _found(removed)
         stores.runs.remove(removed.originals)
     return _done(stores, removed, "post", platform)
 
@@ -135,6 +148,10 @@ def drop(stores: Iterable[Files], dead: Collection[str]) -> None:
 def _done(stores: Stores, removed: Removed, what: str, platform: str) -> dict[str, Any]:
     drop((stores.originals, stores.artifacts), removed.dead)
     log.info("rows removed", of=what, platform=platform, **removed.counts)
+    return _found(removed)
+
+
+def _found(removed: Removed) -> dict[str, Any]:
     return {**removed.counts, **removed.contained.as_dict()}
 
 

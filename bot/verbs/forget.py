@@ -27,21 +27,25 @@ _WORDS = {
 }
 
 
-def forget(settings: Settings, target: str) -> dict[str, Any]:
-    """Counts of what was removed, and lists of what had it. Raises UsageError, NothingToDo."""
+def forget(settings: Settings, target: str, *, dry_run: bool = False) -> dict[str, Any]:
+    """Counts of what was removed, and lists of what had it; `dry_run`: of what would be.
+
+    Raises UsageError, NothingToDo.
+    """
     wanted = parse(target)
     with opened(settings) as app:
         if isinstance(wanted, PersonTarget):
             _check_platform(app, wanted.platform, wanted.name)
-            found = _forget_person(app, wanted)
+            found = _forget_person(app, wanted, dry_run=dry_run)
         else:
             _check_platform(app, wanted.platform)
-            found = flow.forget_post(app, wanted.platform, wanted.post_id)
-        image_index.prune(app.database, image_index.folder_of(settings))
+            found = flow.forget_post(app, wanted.platform, wanted.post_id, dry_run=dry_run)
+        if not dry_run:
+            image_index.prune(app.database, image_index.folder_of(settings))
     return found
 
 
-def _forget_person(app: App, person: PersonTarget) -> dict[str, Any]:
+def _forget_person(app: App, person: PersonTarget, *, dry_run: bool) -> dict[str, Any]:
     """As the name is written, and else as its platform compares names: imported ones may differ.
 
     Raises NothingToDo.
@@ -49,12 +53,12 @@ def _forget_person(app: App, person: PersonTarget) -> dict[str, Any]:
     is_id = partial(_is_id, person.platform)
     found = registry.find(person.platform)
     try:
-        return flow.forget(app, person.platform, person.name, is_id)
+        return flow.forget(app, person.platform, person.name, is_id, dry_run=dry_run)
     except NothingToDo:
         handle = found.spelling.handle(person.name) if found else person.name
         if handle == person.name:
             raise
-        return flow.forget(app, person.platform, handle, is_id)
+        return flow.forget(app, person.platform, handle, is_id, dry_run=dry_run)
 
 
 def _is_id(platform: str, name: str) -> bool:
