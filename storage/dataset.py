@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -66,6 +66,24 @@ def known(session: Session, platform: str, post_ids: Sequence[str]) -> dict[str,
     return {post_id: _id(row_id) for post_id, row_id in session.exec(statement)}
 
 
+def at_hand(
+    session: Session, platform: str, people: Collection[str], rows: Collection[int], track: str
+) -> list[Any]:
+    """Load at once what `see`, `add` and `found_by` would look up for each of many posts.
+
+    Keep the answer until they are done: a session forgets what nobody holds.
+    """
+    names = select(AuthorName).where(
+        AuthorName.platform == platform, col(AuthorName.user_id).in_(people)
+    )
+    authors = select(AuthorRow).where(
+        AuthorRow.platform == platform, col(AuthorRow.user_id).in_(people)
+    )
+    found = select(PostTrack).where(PostTrack.track == track, col(PostTrack.post).in_(rows))
+    posts = select(PostRow).where(col(PostRow.id).in_(rows))
+    return [one for some in (authors, names, posts, found) for one in session.exec(some)]
+
+
 def add(session: Session, post: Post, images: Iterable[Fetched], now: datetime) -> int:
     """Store a post with its images. Returns our id.
 
@@ -96,7 +114,7 @@ def add(session: Session, post: Post, images: Iterable[Fetched], now: datetime) 
     session.add(row)
     session.flush()
     post_row = _id(row.id)
-    derive(session, post_row, post)
+    derive(session, post_row, post, fresh=True)
     for image in images:
         session.add(_media_row(post_row, image))
         if image.sha256:
@@ -148,7 +166,7 @@ def see(session: Session, row_id: int, post: Post, now: datetime) -> list[str]:
                 _revise(session, row_id, name, before[name], new, now)
         row.content_hash = content_hash
         derive(session, row_id, post)
-    session.flush()
+        session.flush()
     return changed
 
 
@@ -192,6 +210,7 @@ def found_by(
 
 def see_author(session: Session, author: Author, now: datetime) -> None:
     row = session.get(AuthorRow, (author.platform, author.user_id))
+    new = row is None
     username, full_name = storable(author.username)[:MAX_NAME], storable(author.full_name)
     if row is None:
         row = AuthorRow(
@@ -206,10 +225,11 @@ def see_author(session: Session, author: Author, now: datetime) -> None:
         if row.username:  # of a new person there is nothing to find yet
             texts.note_author(session, author.platform, author.user_id)
         row.username = username
-    _see_name(session, row, now)
     row.full_name = full_name or row.full_name
     row.is_private, row.last_seen = author.is_private, now
-    session.flush()
+    if new:
+        session.flush()  # before what refers to it
+    _see_name(session, row, now)
 
 
 def _see_name(session: Session, author: AuthorRow, now: datetime) -> None:
@@ -272,6 +292,13 @@ def untried_media(session: Session, platform: str, limit: int) -> list[MediaRow]
         .order_by(awaited.desc(), col(MediaRow.id))
     )
     return list(session.exec(statement.limit(limit)))
+
+
+def media_of(session: Session, posts: Collection[int]) -> list[MediaRow]:
+    """The images of these posts."""
+    if not posts:
+        return []
+    return list(session.exec(select(MediaRow).where(col(MediaRow.post).in_(posts))))
 
 
 def settle_media(session: Session, media_id: int, image: Fetched, now: datetime) -> None:
@@ -351,10 +378,20 @@ def one_author(session: Session, platform: str, name: str) -> str | None:
 
 def names_of(session: Session, platform: str, user_id: str) -> frozenset[str]:
     """Every name we saw of a person, in the normal form."""
-    statement = select(AuthorName.normal).where(
-        AuthorName.platform == platform, AuthorName.user_id == user_id
+    return names_of_all(session, platform, [user_id]).get(user_id, frozenset())
+
+
+def names_of_all(
+    session: Session, platform: str, people: Collection[str]
+) -> dict[str, frozenset[str]]:
+    """The same of many people; of whom there is none, there is no entry."""
+    statement = select(AuthorName.user_id, AuthorName.normal).where(
+        AuthorName.platform == platform, col(AuthorName.user_id).in_(people)
     )
-    return frozenset(session.exec(statement))
+    found: dict[str, set[str]] = {}
+    for user_id, name in session.exec(statement):
+        found.setdefault(user_id, set()).add(name)
+    return {user_id: frozenset(names) for user_id, names in found.items()}
 
 
 def has_platform(session: Session, platform: str) -> bool:

@@ -23,10 +23,17 @@ from storage.text import storable
 MAX_NAME = 400
 
 
-def derive(session: Session, row_id: int, post: Post) -> None:
-    """Bring all that follows from a post up to what it says now."""
-    set_hashtags(session, row_id, post.hashtags)
-    session.exec(delete(PostMention).where(col(PostMention.post) == row_id))
+def derive(session: Session, row_id: int, post: Post, *, fresh: bool = False) -> None:
+    """Bring all that follows from a post up to what it says now.
+
+    `fresh`: the row was just made, so that nothing follows from it yet.
+    """
+    if fresh:
+        session.add_all(_hashtags(row_id, names(map(hashtag, post.hashtags))))
+        texts.note(session, row_id)
+    else:
+        set_hashtags(session, row_id, post.hashtags)
+        session.exec(delete(PostMention).where(col(PostMention.post) == row_id))
     session.add_all(_mentions(row_id, post))
     session.flush()
 
@@ -42,7 +49,7 @@ def set_hashtags(session: Session, row_id: int, tags: Iterable[str]) -> None:
             session.exec(delete(table).where(of_post))
         _leave_tracks(session, row_id, gone)
         _unjudge(session, row_id)
-    session.add_all(PostHashtag(post=row_id, hashtag=tag) for tag in sorted(now - before))
+    session.add_all(_hashtags(row_id, now - before))
     session.flush()
     texts.note(session, row_id)
 
@@ -61,6 +68,10 @@ def usertags(post: Post) -> list[UserTag]:
 def names(texts: Iterable[str]) -> list[str]:
     """Each once, without those that no platform would take for a name."""
     return [text for text in dict.fromkeys(map(storable, texts)) if 0 < len(text) <= MAX_NAME]
+
+
+def _hashtags(row_id: int, tags: Iterable[str]) -> list[PostHashtag]:
+    return [PostHashtag(post=row_id, hashtag=tag) for tag in sorted(tags)]
 
 
 def _mentions(row_id: int, post: Post) -> list[PostMention]:

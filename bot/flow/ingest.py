@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
-from sqlmodel import Session, select
+from sqlmodel import Session
 
 from bot.core.clock import Clock, utc_now
 from bot.core.errors import RateLimited, Refused, StorageError, TargetGone, Unavailable
 from bot.core.events import Media, MediaKind, Post
+from bot.core.normal_form import username
 from bot.flow.curate import Curator
 from bot.flow.fetch import ImageFetcher, Limits, MeasuredImage, failed
 from bot.flow.reply_rule import Trigger, Watch, decide
@@ -150,10 +151,12 @@ class Ingest:
         if not tried:
             return 0
         with self._database.write() as session:
+            posts = {row.post for row, _ in tried}
+            held = dataset.media_of(session, posts)
             for row, image in tried:
                 dataset.settle_media(session, row.id or 0, image, self._clock())
-                self._keep_measured(session, row.post, [image])
-            posts = {row.post for row, _ in tried}
+            self._keep_measured(session, [(row.post, image) for row, image in tried])
+            del held  # which kept the rows in the session
             outbox.image_came(session, posts, NO_IMAGE_YET, self._clock())
         self._curate(image for _, image in tried)
         return len(tried)
@@ -205,6 +208,10 @@ class Ingest:
             known = dataset.known(session, network, [p.post_id for p in posts])
             out = self._kept_out(session, posts)
             welcome = [p for p in posts if p.post_id not in out]
+            people = {post.author.user_id for post in welcome}
+            rows = {known[p.post_id] for p in welcome if p.post_id in known}
+            held = dataset.at_hand(session, network, people, rows, batch.watch.track.key)
+            names = dataset.names_of_all(session, network, people)
             new = changed = triggers = 0
             for post in welcome:
                 row, images = known.get(post.post_id), batch.images.get(post.post_id)
@@ -212,10 +219,13 @@ class Ingest:
                     changed += bool(dataset.see(session, row, post, self._clock()))
                 elif images is not None:
                     row = dataset.add(session, post, images, self._clock())
-                    self._keep_measured(session, row, images)
+                    self._keep_measured(session, [(row, image) for image in images])
                     new += 1
                 if row is not None:
-                    triggers += self._note(session, batch.watch, Stored(row, post))
+                    stored, name = Stored(row, post), username(post.author.username)
+                    known_as = names.get(post.author.user_id, frozenset()) | {name}
+                    triggers += self._note(session, batch.watch, stored, known_as)
+            del held  # which kept the rows in the session
         return Taken(new, changed, triggers, len(posts) - len(welcome))
 
     def _kept_out(self, session: Session, posts: Sequence[Post]) -> set[str]:
@@ -223,14 +233,15 @@ class Ingest:
         authors = {post.post_id: post.author.user_id for post in posts}
         return self._optouts.unwelcome(session, posts[0].platform, authors) if posts else set()
 
-    def _note(self, session: Session, watch: Watch, stored: Stored) -> bool:
+    def _note(
+        self, session: Session, watch: Watch, stored: Stored, known_as: frozenset[str]
+    ) -> bool:
         """Write down which track found it and whether it is a trigger. True for a new reply.
 
         A known post is judged again: an edit may have added the mention, and another track may be
         one that replies. The unique key of `replies` keeps it at one.
         """
         now, track, post = self._clock(), watch.track, stored.post
-        known_as = dataset.names_of(session, post.platform, post.author.user_id)
         trigger = decide(post, watch, opted_out=False, now=now, known_as=known_as)
         decision = trigger.kind if isinstance(trigger, Trigger) else trigger.reason
         dataset.found_by(session, stored.row, track.key, track.dataset, decision, now)
@@ -306,21 +317,24 @@ class Ingest:
             image = failed(image.media, MediaState.GONE, f"given up: {image.reason}")
         with self._database.write() as session:
             dataset.settle_media(session, row.id or 0, image, self._clock())
-            self._keep_measured(session, row.post, [image])
+            self._keep_measured(session, [(row.post, image)])
         self._curate([image])
 
-    def _keep_measured(self, session: Session, post: int, images: Iterable[Fetched]) -> None:
-        """Store measurements of the images that were just stored. Another worker's are the same."""
+    def _keep_measured(self, session: Session, images: Iterable[tuple[int, Fetched]]) -> None:
+        """Store measurements of the images that were just stored, by the row of their post.
+
+        Another worker's are the same.
+        """
         if self.curator is None:
             return
         measured = {
-            i.media.index: i.measured for i in images if isinstance(i, MeasuredImage) and i.measured
+            (post, image.media.index): image.measured
+            for post, image in images
+            if isinstance(image, MeasuredImage) and image.measured
         }
-        if not measured:
-            return
         rows = []
-        for media in session.exec(select(MediaRow).where(MediaRow.post == post)):
-            found = measured.get(media.index)
+        for media in dataset.media_of(session, {post for post, _ in measured}):
+            found = measured.get((media.post, media.index))
             if found is not None and media.state == MediaState.STORED:
                 rows.append(self.curator.row(media.id or 0, found))
         curation.keep(session, rows)

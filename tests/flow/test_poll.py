@@ -753,6 +753,20 @@ def test_the_cost_of_a_poll_does_not_grow_with_the_dataset(flow: Flow, kind: Tra
     assert few[0] == 1
 
 
+def test_posts_that_are_seen_again_cost_no_statements_of_their_own(flow: Flow) -> None:
+    """Most of a listing is known: what is asked of the database is asked for many at once."""
+    costs = []
+    for track, posts in ((flow.track("few"), 2), (flow.track("many"), 12)):
+        for n in range(posts):
+            flow.post(f"person{n}", f"#{track.name} {n}")
+        flow.poll(track)
+        with statements(flow) as seen:
+            assert flow.poll(track).taken.new == 0
+        costs.append(len(seen))
+    few, many = costs
+    assert many == few
+
+
 def test_a_mention_in_any_script(flow: Flow) -> None:
     flow.track()
     captions = (

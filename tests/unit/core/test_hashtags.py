@@ -122,3 +122,12 @@ def test_long_captions_are_quick(piece: str) -> None:
     started = time.thread_time()
     hashtags(caption)
     assert time.thread_time() - started < 1.0  # a few milliseconds, unless something is quadratic
+
+
+def test_every_emoji_there_is_can_stand_in_a_hashtag() -> None:
+    """By the data of Unicode itself, as a library of regular expressions ships them."""
+    regex = pytest.importorskip("regex", reason="regex, which transformers brings")
+    emoji = regex.compile(r"\p{Emoji}")
+    there = (chr(n) for n in range(0x80, 0x110000) if not 0xD800 <= n < 0xE000)
+    cut = [c for c in there if emoji.match(c) and hashtags(f"#a{c}b") != (text.hashtag(f"a{c}b"),)]
+    assert cut == []

@@ -240,8 +240,9 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def as_ultralytics_finds_them(config: Path) -> tuple[dict[str, Any], dict[str, Path]]:
-    """The names and the folders of data.yaml by the rule of `ultralytics.data.utils`: `path`, or
-    else the folder of the file; a relative one that is not there is sought elsewhere."""
+    """The names and the folders of data.yaml by the rule of `check_det_dataset` in
+    `ultralytics.data.utils` (8.3 and 8.4): `path`, or else the folder of the file; a relative one
+    that is not there is sought elsewhere. Labels lie where the last `images` says `labels`."""
     data = yaml.safe_load(config.read_text(encoding="utf-8"))
     root = Path(data.get("path") or config.parent)
     if not root.exists() and not root.is_absolute():
@@ -262,7 +263,7 @@ def test_yolo_is_read_from_any_folder(mixed: Path) -> None:
         with PIL.Image.open(path) as image:
             assert image.size == SIZE and getattr(image, "n_frames", 1) == 1
             assert 0x0112 not in image.getexif()
-        label = Path(str(path).replace("/images/", "/labels/")).with_suffix(".txt")
+        label = Path("/labels/".join(str(path).rsplit("/images/", 1))).with_suffix(".txt")
         (line,) = label.read_text().splitlines()
         category, *values = map(float, line.split())
         assert category == 0
