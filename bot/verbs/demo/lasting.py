@@ -54,6 +54,7 @@ def sandbox(path: Path | None, folder: Path, *, rate: float) -> None:
         console.print("A network with people who post runs until Ctrl-C. In other terminals:")
         console.print(f"  tagecho run --config {shown}", soft_wrap=True)
         console.print(f"  tagecho replies list --config {shown}", soft_wrap=True)
+        console.print("The addresses of its posts look real, and lead there only for the service.")
         if away:
             console.print(f"First unset {' '.join(away)}: they win over the file.")
         _tell(console, network)
