@@ -178,9 +178,9 @@ def _listed(app: App, number: int, tell: Callable[[str], None]) -> Iterator[None
         now = found.summary.get("listed", 0)
         yield from [None] * (now - listed)
         listed = max(listed, now)
-        if found.error and found.error != told:
+        if found.state == RequestState.WAITING and found.error not in ("", told):
             tell(f"{found.name}: waits: {found.error}")
-        told = found.error
+            told = found.error
         gone = presence.find(app.settings.data.dir) is None
         if gone or found.state not in collect_requests.OPEN:
             return
@@ -200,7 +200,7 @@ def _cancel(app: App, number: int) -> None:
 def _failure(found: CollectRequest) -> TagechoError:
     """The error that it failed for, with its exit code."""
     kind = _BY_CODE.get(found.exit_code, TagechoError)
-    return kind(f"{found.kind} {found.name}: {found.error}")
+    return kind(found.error)
 
 
 def figures_of(found: CollectRequest) -> dict[str, int]:

@@ -203,8 +203,8 @@ def test_a_new_service_goes_on_with_it(beside: Beside) -> None:
 @pytest.mark.parametrize(
     ("fault", "times", "said"),
     [
-        (Fault.GONE, 1, "UsageError: hashtag dawn: memory: gone"),
-        (Fault.UNAVAILABLE, 3, "NetworkError: hashtag dawn: memory: unavailable"),
+        (Fault.GONE, 1, "UsageError: memory: gone"),
+        (Fault.UNAVAILABLE, 3, "NetworkError: memory: unavailable"),
     ],
 )
 def test_what_it_fails_for_is_told(

@@ -89,8 +89,10 @@ def _health(
         return H.NOT_POLLED, None, "its first poll has not come yet"
     if row.health == Health.FAILING:
         return H.FAILING, row.failing_since, ""
-    if last is None or now - last > said.every * 1.1 + GRACE:
+    if now - (last or row.last_attempt) > said.every * 1.1 + GRACE:
         return H.NOT_POLLED, last, _LATE
+    if last is None:
+        return H.NOT_POLLED, None, "its first poll has not ended yet"
     return (H.QUIET if row.health == Health.QUIET else H.OK), last, ""
 
 

@@ -18,6 +18,7 @@ from bot.core.errors import BadCredentials, ChallengeRequired, Unavailable
 from bot.platforms.pacing import ACCOUNT
 from bot.service.presence import present
 from bot.service.state import AccountHealth, ServiceState, TrackHealth, as_dict, look
+from bot.service.state.facts import FINE
 from storage import account_logins, pauses
 from storage.database import Database
 from storage.tables import BreakerRow, Bucket, Health, ReplyState, TrackState
@@ -101,6 +102,8 @@ def test_a_stopped_service_makes_nothing_ok(seen: Look) -> None:
     ("row", "health", "why"),
     [
         (None, TrackHealth.NOT_POLLED, "its first poll has not come yet"),
+        (polled(MINUTE, last_ok=None), TrackHealth.NOT_POLLED, "its first poll has not ended yet"),
+        (polled(20 * MINUTE, last_ok=None), TrackHealth.NOT_POLLED, "its poll is late"),
         (polled(15 * MINUTE), TrackHealth.OK, ""),
         (polled(20 * MINUTE), TrackHealth.NOT_POLLED, "its poll is late"),
         (polled(MINUTE, health=Health.QUIET), TrackHealth.QUIET, ""),
@@ -115,7 +118,7 @@ def test_a_stopped_service_makes_nothing_ok(seen: Look) -> None:
             "host: HTTP 500",
         ),
     ],
-    ids=["never", "in time", "late", "quiet", "failing"],
+    ids=["never", "begun", "begun long ago", "in time", "late", "quiet", "failing"],
 )
 def test_a_track_is_ok_only_if_its_polls_say_so(
     seen: Look, row: TrackState | None, health: TrackHealth, why: str
@@ -125,7 +128,7 @@ def test_a_track_is_ok_only_if_its_polls_say_so(
     seen.put(*([row.model_copy()] if row else []))
     (track,) = seen().tracks
     assert (track.health, track.why) == (health, why)
-    assert seen().fine is (health in (TrackHealth.OK, TrackHealth.QUIET) or row is None)
+    assert seen().fine is (why.startswith("its first") or health in FINE)
     if health is TrackHealth.FAILING:
         assert (track.since, track.do) == (
             NOW - 9 * MINUTE,
