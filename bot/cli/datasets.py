@@ -281,8 +281,9 @@ def export(
     Originals are copied with their metadata. Images that EXIF turns are written upright, GIF and
     AVIF become PNG in `coco` and `yolo`, and a `webdataset` of several kinds becomes JPEG. `--size`
     writes JPEGs without metadata. Authors are pseudonyms, and captions lose @names unless
-    `--fields` has `username`. In `metadata.jsonl` a text that looks like a date ends with a space,
-    so that readers do not take it for one. `data.yaml` works from any working folder. The class of
+    `--fields` has `username`. Where all texts of a column look like dates, `imagefolder` writes
+    `metadata.parquet` instead of `metadata.jsonl`, whose readers would take them for dates; that
+    needs the `export` extra. `data.yaml` works from any working folder. The class of
     an object is the hashtag of the query, or of `--classes`, that fits best, else `object`.
 
     \b

@@ -156,8 +156,7 @@ def _columns(plan: Plan) -> list[str]:
     return [
         *lines,
         "",
-        "In `metadata.jsonl` lists are JSON text, and a text that looks like a date ends with a "
-        "space, since its readers guess.",
+        "In `metadata.jsonl` and `metadata.parquet` lists are JSON text.",
         "",
     ]
 

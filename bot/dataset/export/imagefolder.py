@@ -1,36 +1,30 @@
 """A folder per split with metadata.jsonl: what `datasets.load_dataset("imagefolder")` reads.
 
 It guesses the types of each file by itself and wants them to be the same in all, so nothing there
-may be empty or missing: lists, and numbers that may be unknown, stand as JSON text. A text that
-looks like a date gets a space at its end, or it would be one, in some files and not in others.
+may be empty or missing: lists, and numbers that may be unknown, stand as JSON text. Where all texts
+of a column look like dates, they would be read as dates: then metadata.parquet, which says the
+types, takes the place of metadata.jsonl, and the lines are kept as lines.jsonl.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
+from bot.core.errors import NotInstalled
 from bot.dataset.export.examples import Example, Plan
 from bot.dataset.export.files import shut
 from bot.dataset.export.outlines import polygons
 
-NAME = "metadata.jsonl"
+NAME, TYPED, LINES = "metadata.jsonl", "metadata.parquet", "lines.jsonl"
+READ = 10 << 20  # bytes that its reader guesses the types of at once
 _DATE = re.compile(
     r"\d{4}-\d\d-\d\d([ T]\d\d(:?\d\d(:?\d\d(\.\d+)?)?)?)?\s?(Z|[+-]\d\d(:?\d\d)?)?", re.ASCII
 )
-
-
-def undated(text: str) -> str:
-    """A text that no reader takes for a date."""
-    return text + " " if _DATE.fullmatch(text) else text
-
-
-def as_written(text: str) -> str:
-    """What `undated` made its text of."""
-    return text[:-1] if text.endswith(" ") and _DATE.fullmatch(text[:-1]) else text
 
 
 class ImageFolder:
@@ -62,6 +56,10 @@ class ImageFolder:
         """The files that hold more than one image."""
         for file in self._lines.values():
             file.close()
+        paths = [Path(file.name) for file in self._lines.values()]
+        if any(_misread(path, self._texts) for path in paths):
+            for path in paths:
+                _say_types(path)
         return []
 
     def abort(self) -> None:
@@ -72,7 +70,6 @@ class ImageFolder:
         """The same values in types that are equal in every line."""
         line = {name: "" if value is None else value for name, value in values.items()}
         line |= {name: json.dumps(values[name]) for name in self._guessed}
-        line |= {name: undated(line[name]) for name in self._texts if name in line}
         return line | {name: _second(line[name]) for name in self._times}
 
     def _of(self, split: str) -> IO[str]:
@@ -91,6 +88,47 @@ class ImageFolder:
             "mask_rle": drawn.runs.rle,
             "mask_polygons": json.dumps(polygons(drawn.runs)),
         }
+
+
+def _batches(path: Path) -> Iterator[list[dict[str, Any]]]:
+    """The lines of a file, as many at once as its reader takes."""
+    with path.open("rb") as file:
+        while batch := file.read(READ):
+            batch += file.readline()
+            yield [json.loads(line) for line in batch.splitlines()]
+
+
+def _misread(path: Path, texts: Sequence[str]) -> bool:
+    """Whether the texts of a column would be dates to its reader: one that is none saves all."""
+    return any(
+        all(_DATE.fullmatch(row.get(name, "")) for row in rows)
+        for rows in _batches(path)
+        for name in texts
+    )
+
+
+def _say_types(path: Path) -> None:
+    """Write the same as Parquet beside it, under a name that its reader takes instead.
+
+    Raises NotInstalled.
+    """
+    try:
+        import pyarrow  # noqa: PLC0415 - an extra, and heavy
+        import pyarrow.parquet  # noqa: PLC0415
+    except ImportError:
+        raise NotInstalled(
+            "all texts of a column look like dates, which takes Parquet to tell: "
+            "pip install 'tagecho[export]'"
+        ) from None
+    writer = None
+    for rows in _batches(path):
+        schema = None if writer is None else writer.schema
+        table = pyarrow.Table.from_pylist(rows, schema)
+        writer = writer or pyarrow.parquet.ParquetWriter(path.with_name(TYPED), table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
+    path.rename(path.with_name(LINES))
 
 
 def _second(moment: str) -> str:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bot.core.errors import UsageError
+from bot.core.errors import NotInstalled
 from bot.dataset.export.examples import Example, Plan
 from bot.dataset.export.files import shut
 from bot.dataset.export.outlines import polygons
@@ -23,7 +23,7 @@ class Parquet:
         try:
             import pyarrow.parquet  # noqa: PLC0415 - an extra, and heavy
         except ImportError:
-            raise UsageError(
+            raise NotInstalled(
                 "--format parquet needs pyarrow: pip install 'tagecho[export]'"
             ) from None
         self._arrow, self._parquet = pyarrow, pyarrow.parquet

@@ -8,7 +8,6 @@ from typing import Any
 
 from bot.core.events import Author, Media, MediaKind, Place
 from bot.core.normal_form import hashtag
-from bot.dataset.export.imagefolder import as_written
 from bot.sidecars.files import Unusable, inside
 from bot.sidecars.sidecar import Sidecar, post_of
 from bot.sidecars.values import (
@@ -27,7 +26,10 @@ _PLATFORM = re.compile(r"[a-z0-9_.-]{1,40}")
 
 
 def exported(root: Path, path: Path, data: dict[str, Any]) -> Sidecar:
-    """A line of metadata.jsonl of `tagecho export --format imagefolder`. Raises Unusable."""
+    """A line of metadata.jsonl, or of lines.jsonl, of `tagecho export --format imagefolder`.
+
+    Raises Unusable.
+    """
     platform = data.get("platform")
     if not isinstance(platform, str) or not _PLATFORM.fullmatch(platform):
         raise Unusable("no platform: export with the default fields")
@@ -36,7 +38,7 @@ def exported(root: Path, path: Path, data: dict[str, Any]) -> Sidecar:
         raise Unusable("no author: export with the default fields")
     index = index_of(data.get("index"), 0)
     kind = MediaKind.COVER if data.get("kind") == MediaKind.COVER else MediaKind.PHOTO
-    place = as_written(text_of(data.get("place_name")))
+    place = text_of(data.get("place_name"))
     spot = Place(
         place, "", *(degrees(unpacked(data.get(f"place_{way}"))) for way in ("lat", "lng"))
     )
@@ -48,7 +50,7 @@ def exported(root: Path, path: Path, data: dict[str, Any]) -> Sidecar:
         Author(platform, who, text_of(data.get("username")) or who),
         taken_at=moment_of(data.get("taken_at")),
         url=url_of(data.get("url")),
-        caption=as_written(text_of(data.get("caption"))),
+        caption=text_of(data.get("caption")),
         tags=tags,
         media=(Media(index, "", kind),),
         place=spot if place else None,

@@ -14,6 +14,7 @@ from bot.config import Settings
 from bot.core.clock import utc_now
 from bot.core.errors import NothingToDo, UsageError
 from bot.core.events import Post
+from bot.dataset.export.imagefolder import LINES, NAME
 from bot.dataset.importing.exported import exported
 from bot.platforms import registry
 from bot.service.app import App, opened
@@ -29,7 +30,7 @@ from storage.tables import AuthorRow, MediaRow, MediaState, OptOut
 
 BATCH = 16  # posts in one transaction
 LONGEST_LINE = 1_000_000  # bytes of metadata.jsonl
-METADATA = "metadata.jsonl"
+METADATA = (NAME, LINES)  # of our own exports
 _MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
 IMAGE = "images without a sidecar (FILE.jpg needs FILE.jpg.json, FILE.json or FILE.json.xz)"
 ALONE = "sidecars without an image beside them, as of videos"
@@ -110,7 +111,7 @@ class _Import:
 
     def _refs(self) -> Iterator[_Ref]:
         for path in walk(self._root):
-            if path.name == METADATA:
+            if path.name in METADATA:
                 yield from self._lines(path)
             elif path.name.endswith((".json", ".json.xz")) and not _no_sidecar(path.name):
                 yield path, -1

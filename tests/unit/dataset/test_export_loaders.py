@@ -14,15 +14,17 @@ import PIL.Image
 import PIL.ImageDraw
 import pytest
 import yaml
+from sqlmodel import select
 
 from bot.dataset import snapshots as frozen
 from bot.dataset.export.folder import ExportOptions, export
 from bot.dataset.export.formats import FORMATS
+from bot.dataset.importing.folder import take
 from bot.service.app import opened
 from bot.verbs import datasets as names
 from models.images.codec import png_mask
 from storage.queries import Query
-from storage.tables import MediaRow
+from storage.tables import MediaRow, PostRow
 from tests.databases import NOW
 from tests.datasets import SIZE, disc, fit, judge, mask, picture, put, settings_at
 
@@ -289,7 +291,7 @@ def test_datasets_gives_an_image_and_the_same_types_in_every_row(
             about = row.get("json", row)
             image = row["image"] if "image" in row else row["jpg"]
             assert image.size == SIZE
-            assert about["caption"].removesuffix(" ") == wanted[about["id"]]["caption"]
+            assert about["caption"] == wanted[about["id"]]["caption"]
             drawn = np.asarray(row["mask"] if "mask" in row else row["mask.png"]) >= 128
             assert (drawn == two_discs()).all()
             seen += 1
@@ -304,6 +306,36 @@ def test_datasets_reads_the_folder_without_its_card(mixed: Path, hub: Any, tmp_p
     (text,) = {str(rows.features["caption"]) for rows in loaded.values()}
     assert text == "Value('string')"
     assert sum(map(len, loaded.values())) == MIXED
+
+
+@pytest.mark.parametrize(
+    "captions",
+    [
+        ["2026-01-31", "2026-01-31T12:00:00Z", "2026-01-31 12:00"],
+        ["2026-01-31", "2026-01-31 ", "12"],
+    ],
+    ids=["all dates", "not all dates"],
+)
+@pytest.mark.usefixtures("elsewhere")
+def test_texts_that_look_like_dates_are_the_same_texts(
+    hub: Any, tmp_path: Path, captions: list[str]
+) -> None:
+    settings = settings_at(tmp_path / "here")
+    with opened(settings) as app:
+        for n, caption in enumerate(captions):
+            put(app, f"p{n}", "u1", caption=caption)
+    names.create(settings, "m", Query(any_hashtags=("hoodie",)), replace=False)
+    frozen.freeze(settings, "m", "", {"train": 1.0}, 0)
+    out = tmp_path / "out"
+    export(settings, "m", ExportOptions("imagefolder", out, fields="default,caption"))
+    for source in ({"path": str(out)}, {"path": "imagefolder", "data_dir": str(out / "data")}):
+        rows = hub.load_dataset(**source, cache_dir=str(tmp_path / "cache"))["train"]
+        assert str(rows.features["caption"]) == "Value('string')"
+        assert sorted(rows["caption"]) == sorted(captions)
+    there = settings_at(tmp_path / "there")
+    take(there, out, "back")
+    with opened(there) as app, app.database.read() as session:
+        assert sorted(session.exec(select(PostRow.caption))) == sorted(captions)
 
 
 @UNCLOSED
