@@ -16,6 +16,7 @@ from tests.databases import (
 )
 from tests.sandbox import no_foreign_ca, raw_client, sandbox
 from tests.settings import empty_data, settings
+from tests.small_segmenter import small_networks, small_segmenter
 
 __all__ = [
     "database",
@@ -28,6 +29,8 @@ __all__ = [
     "raw_client",
     "sandbox",
     "settings",
+    "small_networks",
+    "small_segmenter",
     "tagecho",
 ]
 

@@ -105,8 +105,12 @@ def _entry(pack: str, stage: str) -> Callable[..., Any]:
         ) from error
 
 
-def embedded_weights(name: str, folder: Path = EMBEDDED) -> Weights:
-    """A shipped network, verified against `manifest.json`. Raises WeightsError if it is damaged."""
+def embedded_weights(name: str, folder: Path | None = None) -> Weights:
+    """A network of `folder`, by default a shipped one, verified against its `manifest.json`.
+
+    Raises WeightsError if it is damaged.
+    """
+    folder = folder or EMBEDDED
     return _verified(name, folder, _stamp(folder / f"{name}.onnx"))
 
 

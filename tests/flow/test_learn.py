@@ -38,6 +38,7 @@ from bot.service.app import ServingStages, opened
 from bot.verbs import forget as removal
 from bot.verbs import learn as learning
 from models.segment.learned_networks import Store
+from models.serving import packs
 from models.serving.promotion_rule import FEWEST, SHIPPED
 from storage import forget as forgetting
 from storage import learning as runs
@@ -58,6 +59,11 @@ PLAN: Works = {
     "head": ["count", "3"],
     "export": ["export"],
 }
+
+
+@pytest.fixture(autouse=True)
+def quick(small_segmenter: Path) -> None:
+    """Nothing here depends on what the network computes."""
 
 
 @pytest.fixture
@@ -823,13 +829,27 @@ def test_the_verbs(
 @needs_torch
 @pytest.mark.slow
 @pytest.mark.learn
-def test_from_stored_photos_to_a_decision(tmp_path: Path) -> None:
-    """DINO, teacher, head and export as they are; killed with -9 on the way; ends in a decision."""
+def test_from_stored_photos_to_a_decision(
+    tmp_path: Path, small_networks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DINO, teacher, head and export as they are, on a network built as the shipped one is, but
+    smaller; killed with -9 on the way; ends in a decision."""
+    from models.dino.vit import Shape
+    from models.segment.export import export_network
+    from models.segment.network import SegmentNet
+
+    shipped = tmp_path / "shipped"
+    shutil.copytree(small_networks, shipped, symlinks=True)
+    network = SegmentNet(Shape(width=64, depth=2, heads=1), 32, light=True)
+    export_network(network, shipped / "segment.onnx", 64, 0.5)
+    monkeypatch.setattr(packs, "EMBEDDED", shipped)
     config = configured(tmp_path, dino_steps=3)
     settings = settings_for(tmp_path, dino_steps=3, batch=4)
     filled(settings, 15, FEWEST)
     before = served(settings)
-    argv = [sys.executable, "-m", "bot", "learn", "--json", "--config", str(config)]
+    program = f"from models.serving import packs; packs.EMBEDDED = packs.Path({str(shipped)!r})\n"
+    program += "from bot.__main__ import main; main()"
+    argv = [sys.executable, "-c", program, "learn", "--json", "--config", str(config)]
     first = subprocess.Popen(argv, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     folder = settings.data.dir / "models" / "runs" / "1"
     eventually("it trains", (folder / "dino" / "last.pt").exists)

@@ -29,10 +29,10 @@ SHIPPED = EMBEDDED / "segment.onnx"
 TINY = Shape(width=24, depth=2, heads=3, grid=4)
 
 
-def worn(shape: Shape | None = None, seed: int = 0) -> SegmentNet:
+def worn(shape: Shape, *, like_shipped: bool = False, seed: int = 0) -> SegmentNet:
     """A network whose weights, biases and batch norms all hold something, as after a training."""
     torch.manual_seed(seed)
-    network = SegmentNet(shape)
+    network = SegmentNet(shape, 32, light=True) if like_shipped else SegmentNet(shape)
     with torch.no_grad():
         for tensor in network.parameters():
             tensor.add_(torch.randn_like(tensor) * 0.05)
@@ -54,10 +54,20 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[SegmentNet, Path]:
     return network, path
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a network whose shape it tells, as that of the shipped one does."""
+    path = tmp_path_factory.mktemp("whole") / "segment.onnx"
+    network = worn(Shape(width=64, depth=2, heads=1, grid=4), like_shipped=True)
+    export_network(network, path, 64, 0.5)
+    return path
+
+
 def test_the_shipped_network_comes_back() -> None:
     network = restore(SHIPPED)
     assert disagreement(network, SHIPPED, Exported(SHIPPED).side) <= 1e-4
     assert not network.training
+    assert all(map(torch.equal, load_start(SHIPPED).parameters(), network.vit.parameters()))
 
 
 def test_a_number_that_is_none_is_a_disagreement(tiny: tuple[SegmentNet, Path]) -> None:
@@ -110,7 +120,7 @@ def test_another_architecture(
         restore(tiny[1], shape)
 
 
-def test_what_is_no_segmenter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_segmenter(tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=r"superres-x2\.onnx cannot be trained"):
         restore(EMBEDDED / "superres-x2.onnx")
     path = tmp_path / "none.onnx"
@@ -122,7 +132,7 @@ def test_what_is_no_segmenter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sys, "argv", ["restore", "--network", str(path)])
     with pytest.raises(SystemExit, match=r"error: .*cannot be trained further"):
         restoring.main()
-    monkeypatch.setattr(sys, "argv", ["restore", "--network", str(SHIPPED)])
+    monkeypatch.setattr(sys, "argv", ["restore", "--network", str(whole)])
     restoring.main()
 
 
@@ -140,12 +150,12 @@ def test_settled_it_computes_the_same_and_in_training_about_the_same(
     assert near < 0.2 * far
 
 
-def test_the_backbone_alone(tiny: tuple[SegmentNet, Path]) -> None:
+def test_the_backbone_alone(tiny: tuple[SegmentNet, Path], whole: Path) -> None:
     """What DINO goes on from; on another grid as well."""
-    wanted = restore(SHIPPED).vit
-    found = load_start(SHIPPED)
+    wanted = restore(whole).vit
+    found = load_start(whole)
     assert all(map(torch.equal, found.parameters(), wanted.parameters()))
-    assert load_start(SHIPPED, 7).positions.shape[-2:] == (7, 7)
+    assert load_start(whole, 7).positions.shape[-2:] == (7, 7)
     with pytest.raises(ValueError, match="cannot be trained further"):
         load_start(tiny[1])  # its heads are not 64 wide
     ours, theirs = load_exported(tiny[1], TINY).state_dict(), tiny[0].vit.state_dict()
@@ -155,12 +165,12 @@ def test_the_backbone_alone(tiny: tuple[SegmentNet, Path]) -> None:
         load_exported(tiny[1], TINY._replace(heads=2))
 
 
-def test_a_training_goes_on_from_the_file_with_another_backbone() -> None:
-    backbone = worn(restore(SHIPPED).vit.shape).vit
+def test_a_training_goes_on_from_the_file_with_another_backbone(whole: Path) -> None:
+    backbone = worn(restore(whole).vit.shape, seed=1).vit
     x = pictures(2, 112)
-    network = learning.load_start(SHIPPED, backbone, [x])
+    network = learning.load_start(whole, backbone, [x])
     assert all(map(torch.equal, network.vit.parameters(), backbone.parameters()))
-    assert torch.equal(network.mask.weight, restore(SHIPPED).mask.weight)
+    assert torch.equal(network.mask.weight, restore(whole).mask.weight)
     first, norm = network.stem2[:2]
     assert norm.running_var.allclose(first(x).var((0, 2, 3), correction=0), rtol=1e-3)
 

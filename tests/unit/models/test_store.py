@@ -14,33 +14,38 @@ onnx = pytest.importorskip("onnx", reason="needs the [learn] extra")
 
 from models.base import WeightsError  # noqa: E402
 from models.segment.learned_networks import Pointer, Store, learned  # noqa: E402
-from models.serving.packs import EMBEDDED, load_segmenter  # noqa: E402
+from models.serving.packs import load_segmenter  # noqa: E402
 from models.serving.promotion_rule import SHIPPED  # noqa: E402
 from models.serving.runtime import Runtime  # noqa: E402
 
-IMAGE = np.full((40, 60, 3), 90, np.uint8)
+IMAGE = np.full((40, 60, 3), (120, 90, 60), np.uint8)
 
 
-def export(folder: Path, nudge: float = 0.0) -> Path:
+@pytest.fixture(autouse=True)
+def quick(small_segmenter: Path) -> None:
+    """Nothing here depends on what the network computes."""
+
+
+def export(shipped: Path, folder: Path, nudge: float = 0.0) -> Path:
     """The shipped network with one weight changed, as an export leaves it."""
     folder.mkdir(parents=True)
-    model = onnx.load(EMBEDDED / "segment.onnx")
+    model = onnx.load(shipped / "segment.onnx")
     tensor = next(t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT)
     values = onnx.numpy_helper.to_array(tensor).copy()
     values.flat[0] += nudge
     tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
     onnx.save(model, folder / "segment.onnx")
     data = (folder / "segment.onnx").read_bytes()
-    entry = json.loads((EMBEDDED / "manifest.json").read_text())["segment"]
+    entry = json.loads((shipped / "manifest.json").read_text())["segment"]
     entry |= {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     (folder / "manifest.json").write_text(json.dumps({"segment": entry}))
     return folder
 
 
 @pytest.fixture(scope="module")
-def exports(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def exports(tmp_path_factory: pytest.TempPathFactory, small_networks: Path) -> list[Path]:
     home = tmp_path_factory.mktemp("exports")
-    return [export(home / str(n), 0.01 * n) for n in range(1, 4)]
+    return [export(small_networks, home / str(n), 0.01 * n) for n in range(1, 4)]
 
 
 @pytest.fixture
@@ -100,7 +105,7 @@ def test_a_damaged_export_is_not_kept(home: Path, exports: list[Path], tmp_path:
 
 
 def test_a_network_that_does_not_run_is_not_promoted(
-    home: Path, exports: list[Path], tmp_path: Path
+    home: Path, exports: list[Path], tmp_path: Path, small_networks: Path
 ) -> None:
     store = Store(home)
     good = store.add(exports[0], "")
@@ -114,7 +119,7 @@ def test_a_network_that_does_not_run_is_not_promoted(
     bad = store.add(junk, "")
     with pytest.raises(WeightsError, match="cannot be loaded"):
         store.promote(bad)
-    bare = export(tmp_path / "bare", 0.5)
+    bare = export(small_networks, tmp_path / "bare", 0.5)
     said = json.loads((bare / "manifest.json").read_text())
     said["segment"]["facts"] = {}
     (bare / "manifest.json").write_text(json.dumps(said))
@@ -179,11 +184,11 @@ def test_nothing_to_go_back_to(home: Path) -> None:
 
 
 def test_pruning_keeps_the_newest_and_those_in_service(
-    home: Path, exports: list[Path], tmp_path: Path
+    home: Path, exports: list[Path], tmp_path: Path, small_networks: Path
 ) -> None:
     store = Store(home)
     versions = [store.add(folder, "") for folder in exports]
-    versions.append(store.add(export(tmp_path / "more", 0.7), ""))
+    versions.append(store.add(export(small_networks, tmp_path / "more", 0.7), ""))
     store.promote(versions[0])
     assert store.prune(1) == [versions[2], versions[1]]
     assert set(store.versions()) == {versions[0], versions[3]}
