@@ -84,11 +84,15 @@ def ask_between_writes(facts: Brakes, policy: Policy) -> Go | Hold:
     return answer or Go()
 
 
-def rendered_state(policy: Policy) -> ReplyState:
-    """The state of a reply after its image was rendered."""
+def rendered_state(policy: Policy, doubt: str = "") -> ReplyState:
+    """The state of a reply after its image was rendered.
+
+    `doubt`: why a person should look at its mask first, even when nobody approves replies.
+    """
     if policy.dry_run:
         return ReplyState.DRY_RUN
-    return ReplyState.AWAITING_APPROVAL if policy.approval else ReplyState.APPROVED
+    waits = policy.approval or bool(doubt)
+    return ReplyState.AWAITING_APPROVAL if waits else ReplyState.APPROVED
 
 
 def _stopped(facts: Brakes, policy: Policy) -> Hold | Stop | None:

@@ -22,6 +22,8 @@ from models.images import codec, decoder
 from models.images.canvas import Canvas
 from models.images.codec import encode, encode_png, png_mask
 from models.images.fit import fit, placement
+from models.segment.doubt import REVISION as DOUBT
+from models.segment.doubt import doubt
 from storage import outbox
 from storage.artifacts import Artifacts, Kept, Recipe
 from storage.blobs import BlobStore
@@ -121,6 +123,8 @@ class Renderer:
         large = self._enlarge(source, width, facts)
         found = self._segment(source, large, facts)
         after, style = self._compose(source, found, reply, policy, modes, facts)
+        drawn = self._stages.composer(style).needs_mask
+        facts["doubt"] = facts["segment"]["doubt"] if drawn else ""  # else no mask is shown
         facts["alt_text"] = self._stages.alt_text(style, source.username, found.mask)
         facts["seconds"] = round(time.perf_counter() - began, 3)
         return {
@@ -182,6 +186,7 @@ class Renderer:
             made.append(found.mask)
             coverage = float(found.mask.mean())
             return png_mask(found.mask), {
+                "doubt": doubt(found),
                 "version": segmenter.version,  # a dataset says which network drew its masks
                 "confidence": round(found.confidence, 4),
                 "coverage": round(coverage, 4),
@@ -189,7 +194,8 @@ class Renderer:
 
         inputs = [facts["superres"].get("version", "1")]
         params = {"width": image.shape[1]}
-        stage = self._cached("segment", segmenter.version, params, source, inputs, compute)
+        version = f"{segmenter.version}/{DOUBT}"
+        stage = self._cached("segment", version, params, source, inputs, compute)
         facts["segment"] = stage.facts | {"version": segmenter.version}
         mask = made[0] if made else self._made(stage)[:, :, 0] >= 128
         return CutOut(image, mask, stage)
@@ -205,9 +211,10 @@ class Renderer:
     ) -> tuple[dict[str, str], str]:
         """One file per way of replying, since each has its canvas."""
         composer = self._stages.composer(reply.style)
-        if composer.needs_mask and not found.mask.any():
+        unfit = _unfit(found, facts["segment"]["doubt"], policy)
+        if composer.needs_mask and unfit:
             composer = self._stages.composer(self._stages.without_mask())
-            facts["fallback_style"] = composer.style
+            facts["fallback_style"], facts["fallback_reason"] = composer.style, unfit
         alt = self._stages.alt_text(composer.style, source.username, found.mask)
         badge = policy.disclosure if policy.badge else ""
         composed: dict[tuple[int, int], Image] = {}  # once a shape, and only if a file is missing
@@ -257,6 +264,17 @@ class Renderer:
             raise NotRenderable("the source was forgotten")
         log.info("stage computed", stage=name, ms=facts["ms"], source=source.sha256[:12])
         return made
+
+
+def _unfit(found: CutOut, doubt: str, policy: Policy) -> str:
+    """Why no style may show this mask; "" if one may.
+
+    A doubtful mask is for a person to judge. Where nobody approves replies, the whole picture goes
+    out instead, and nothing waits.
+    """
+    if not found.mask.any():
+        return "no clear object"
+    return "" if policy.approval else doubt
 
 
 def scale_for(image: Image, target: int) -> int:

@@ -431,10 +431,10 @@ class RenderWorker(Worker):
                 later = utc_now() + WAIT_FOR_IMAGE
                 self._move(reply, ReplyState.QUEUED, NO_IMAGE_YET, not_before=later)
                 return
-            state = rendered_state(policy)
             facts = columns["facts"]
+            state = rendered_state(policy, facts["doubt"])
             RENDER.observe(facts["seconds"])
-            self._move(reply, state, "", **columns)
+            self._move(reply, state, facts["doubt"], **columns)
             bound.info("rendered", seconds=facts["seconds"], state=state)
             self._rendered(reply.account)
 

@@ -81,12 +81,13 @@ class SmallStages:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.confidence = 0.9  # of the segmenter
 
     def upscaler(self, scale: int) -> _Repeat:
         return _Repeat(scale, self.calls)
 
     def segmenter(self) -> _Middle:
-        return _Middle(self.calls)
+        return _Middle(self.calls, self.confidence)
 
     def composer(self, style: str) -> _Invert:
         return _Invert(style, self.calls)
@@ -114,22 +115,25 @@ class _Repeat:
 class _Middle:
     version = "middle-1"
 
-    def __init__(self, calls: list[str]) -> None:
-        self._calls = calls
+    def __init__(self, calls: list[str], confidence: float) -> None:
+        self._calls, self.confidence = calls, confidence
 
     def __call__(self, image: Image) -> Segmentation:
         self._calls.append("segment")
         height, width = image.shape[:2]
         mask = np.zeros((height, width), bool)
         mask[height // 4 : -(height // 4), width // 4 : -(width // 4)] = True
-        return Segmentation(mask.astype(np.float32), mask, 0.9, np.full(4, 0.5, np.float32))
+        return Segmentation(
+            mask.astype(np.float32), mask, self.confidence, np.full(4, 0.5, np.float32)
+        )
 
 
 class _Invert:
-    version, needs_mask = "invert-1", True
+    version = "invert-1"
 
     def __init__(self, style: str, calls: list[str]) -> None:
         self.style, self._calls = style, calls
+        self.needs_mask = style != "frame"
 
     def __call__(
         self, image: Image, mask: Mask, *, seed: int, size: tuple[int, int] | None = None
@@ -237,6 +241,8 @@ class Flow:
             state, why, columns = rendered_state(self.policy), "", None
             try:
                 columns = self.renderer.render(reply, self.policy)
+                why = columns["facts"]["doubt"] if columns else ""
+                state = rendered_state(self.policy, why)
             except NotRenderable as error:
                 state, why = S.FAILED, str(error)
             more: dict[str, Any] = columns or {}

@@ -89,7 +89,7 @@ def test_the_reply_tags_the_author_and_links_the_source(flow: Flow) -> None:
     (write,) = flow.writes("post")
     made = flow.box.world.post(write["ids"]["pk"])
     assert write["target"] == "ana" and post.url in made.caption
-    assert made.alt_text == "tint for ana"
+    assert made.alt_text == "echo for ana"
 
 
 # --- what does not -----------------------------------------------------------------------------

@@ -161,7 +161,7 @@ def test_a_post_is_polled_and_answered_once(on: OnMemory) -> None:
     assert answer.text == (
         f"For @ana@home.example, made by a machine from https://home.example/@ana/{key(post)}"
     )
-    assert answer.alt_text == "tint for ana@home.example"
+    assert answer.alt_text == "echo for ana@home.example"
     with Image.open(io.BytesIO(answer.images[0])) as image:
         assert (image.format, image.width) == ("PNG", CANVAS.width)
 

@@ -80,7 +80,7 @@ def test_the_normal_way(flow: Flow, mode: Mode, comment: str) -> None:
     assert kinds(flow) == KINDS[mode] + ["comment"] * bool(comment)
     if comment:
         (write,) = flow.writes("comment")
-        assert write["ids"]["text"] == f"for @ana: {post.url} in tint"
+        assert write["ids"]["text"] == f"for @ana: {post.url} in echo"
     reply = flow.reply(post)
     assert reply is not None and reply.mode == mode and reply.sent_at is not None
     if mode is not Mode.DM:
