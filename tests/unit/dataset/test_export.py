@@ -22,7 +22,7 @@ from PIL import Image as Pil
 from sqlmodel import col, select
 
 from bot.config import Settings
-from bot.core.errors import NothingToDo, StorageError, UsageError
+from bot.core.errors import NothingToDo, NotInstalled, StorageError, UsageError
 from bot.dataset import snapshots as frozen
 from bot.dataset.export import folder as exporting
 from bot.dataset.export import webdataset
@@ -536,6 +536,6 @@ def test_parquet_without_its_library(
     stored: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
-    with pytest.raises(UsageError, match=r"pip install 'tagecho\[export\]'"):
+    with pytest.raises(NotInstalled, match=r"pip install 'tagecho\[export\]'"):
         run(stored, tmp_path / "out", "parquet")
     assert beside(tmp_path) == set()
