@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.base import Image, Mask, Probability
-from models.images.guided import coefficients, stretch
+from models.images.guided import between, coefficients, stretch
 
 Field = NDArray[np.float32]
 
@@ -96,7 +96,7 @@ class _Near:
         self._around = _carried(self._guide, outside + np.float32(1e-4) * (signed >= 0))
         planes = coefficients(self._guide, self._believed(), RADIUS, SOFTNESS)
         coarse = np.dstack([*planes, self._object, self._around])
-        self._fine = _between(coarse, band, image.shape[1], step)
+        self._fine = between(coarse, band, image.shape[1], (step, step))
 
     def _believed(self) -> Field:
         """Coarse opacity: by colour as far as that can be told, else by the contour."""
@@ -176,28 +176,6 @@ def _thirds(colours: NDArray[np.float32], weight: Field) -> tuple[NDArray[np.flo
 def _divided(planes: NDArray[np.float32]) -> NDArray[np.float32]:
     """Three weighted colours and their weight, (4, H, W) -> (H, W, 3)."""
     return np.moveaxis(planes[:3] / np.maximum(planes[3], np.float32(1e-12)), 0, 2)
-
-
-def _between(planes: Field, places: NDArray[np.intp], width: int, step: int) -> Field:
-    """(h, w, n) planes, `step` times as large, at some pixels of a row-wise image: (m, n)."""
-    height, across, count = planes.shape
-    rows, columns = np.divmod(places, width)
-    y = ((rows + np.float32(0.5)) / step - np.float32(0.5)).clip(0, height - 1).astype(np.float32)
-    x = ((columns + np.float32(0.5)) / step - np.float32(0.5)).clip(0, across - 1)
-    x = x.astype(np.float32)
-    top, left = y.astype(np.intp), x.astype(np.intp)
-    down, right = (y - top)[:, None], (x - left)[:, None]
-    below, beside = np.minimum(top + 1, height - 1), np.minimum(left + 1, across - 1)
-    flat = planes.reshape(-1, count)
-    upper = flat[top * across + left]
-    upper += right * (flat[top * across + beside] - upper)
-    lower = flat[below * across + left]
-    lower += right * (flat[below * across + beside] - lower)
-    lower -= upper
-    lower *= down
-    lower += upper
-    between: Field = lower
-    return between
 
 
 def _coarse(mask: Mask, step: int) -> Probability:

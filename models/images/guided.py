@@ -39,6 +39,36 @@ def stretch(plane: NDArray[np.floating[Any]], size: tuple[int, int]) -> Plane:
     return np.array(layer.resize(size, Pil.Resampling.BILINEAR))
 
 
+def between(
+    planes: NDArray[np.float32],
+    places: NDArray[np.intp],
+    width: int,
+    step: tuple[float, float],
+) -> NDArray[np.float32]:
+    """Planes at some pixels of a larger image, bilinearly: (h, w, n) -> (m, n).
+
+    `places`: the pixels, counted row by row of `width`; `step`: pixels of the image for one of the
+    planes, across and down.
+    """
+    height, across, count = planes.shape
+    rows, columns = np.divmod(places, width)
+    y = ((rows + 0.5) / step[1] - 0.5).clip(0, height - 1).astype(np.float32)
+    x = ((columns + 0.5) / step[0] - 0.5).clip(0, across - 1).astype(np.float32)
+    top, left = y.astype(np.intp), x.astype(np.intp)
+    down, right = (y - top)[:, None], (x - left)[:, None]
+    below, beside = np.minimum(top + 1, height - 1), np.minimum(left + 1, across - 1)
+    flat = planes.reshape(-1, count)
+    upper = flat[top * across + left]
+    upper += right * (flat[top * across + beside] - upper)
+    lower = flat[below * across + left]
+    lower += right * (flat[below * across + beside] - lower)
+    lower -= upper
+    lower *= down
+    lower += upper
+    found: NDArray[np.float32] = lower
+    return found
+
+
 def _covariances(
     channels: list[Plane], means: list[Plane], radius: int, softness: float
 ) -> dict[tuple[int, int], Plane]:
