@@ -5,9 +5,13 @@ The imports are inside the fixtures, so that tests without a network do not pay 
 
 from __future__ import annotations
 
+import base64
+import functools
+import json
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -85,6 +89,33 @@ def instagram_at(box: Sandbox, pacer: Pacer, **changes: Any) -> InstagramPlatfor
         "pacer": pacer,
     }
     return InstagramPlatform(**(values | changes))
+
+
+def sign_in(box: Sandbox) -> None:
+    """Leave a session of the bot's account, for tests that are about something else: the nine
+    requests of a login, and the network's new RSA key, cost more than most of these do."""
+    stored = json.loads(_a_session())
+    packed = box.sessions.open(box.account).rpartition(":")[2]
+    token = json.loads(base64.b64decode(packed))
+    stored |= {"authorization_data": token, "tls_verify": box.ca_file}
+    path = box.directory / "session.json"
+    path.touch(0o600)
+    path.write_text(json.dumps(stored), encoding="utf-8")
+
+
+@functools.cache
+def _a_session() -> str:
+    """What the client stores after a real login, on a network of its own."""
+    from bot.platforms.pacing import LedgerPacer
+    from bot.platforms.sandbox.server import Sandbox
+    from tests.ledger import MemoryLedger
+
+    with TemporaryDirectory() as folder, Sandbox(Path(folder)) as box:
+        limits = dict.fromkeys(("read", "login"))
+        platform = instagram_at(box, LedgerPacer("main", MemoryLedger(), limits))
+        platform.login()
+        platform.close()
+        return (box.directory / "session.json").read_text(encoding="utf-8")
 
 
 def close(client: Client) -> None:

@@ -22,7 +22,7 @@ from tests.contract.instagram_kit import (
     sent,
     step,
 )
-from tests.sandbox import no_foreign_ca, sandbox
+from tests.sandbox import no_foreign_ca, sandbox, sign_in
 
 __all__ = ["no_foreign_ca", "sandbox"]
 
@@ -40,6 +40,7 @@ READS = {
 def platform(sandbox: Sandbox) -> Iterator[InstagramPlatform]:
     sandbox.world.add_user("ana")
     with account(sandbox) as made:
+        sign_in(sandbox)
         made.login()
         yield made
 

@@ -17,7 +17,7 @@ from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import Post as WorldPost
 from bot.platforms.sandbox.things import Spot, Tag
 from tests.contract.instagram_kit import account
-from tests.sandbox import no_foreign_ca, sandbox
+from tests.sandbox import no_foreign_ca, sandbox, sign_in
 
 __all__ = ["no_foreign_ca", "sandbox"]
 
@@ -26,6 +26,7 @@ __all__ = ["no_foreign_ca", "sandbox"]
 def platform(sandbox: Sandbox) -> Iterator[InstagramPlatform]:
     sandbox.world.add_user("ana", "Ana Lima")
     with account(sandbox) as made:
+        sign_in(sandbox)
         made.login()
         yield made
 

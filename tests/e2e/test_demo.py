@@ -24,17 +24,22 @@ def journal(folder: Path) -> Journal:
     return Journal.read(path) if path.exists() else Journal(None)
 
 
-def test_the_demo_answers_and_reports(tmp_path: Path, no_foreign_ca: None) -> None:
-    folder = tmp_path / "demo"
-    result = subprocess.run(
-        [*COMMAND, "--for", "15", "--json", "--dir", str(folder)],
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=PATIENCE,
-    )
-    assert result.returncode == 0, result.stderr[-2000:]
-    summary = json.loads(result.stdout)
+def test_the_demo_answers_and_at_ctrl_c_reports(tmp_path: Path, no_foreign_ca: None) -> None:
+    """How much it does in a time is not looked at: that says how busy the machine is."""
+    folder, output, errors = tmp_path / "demo", tmp_path / "output", tmp_path / "errors"
+    with output.open("wb") as out, errors.open("wb") as err:
+        process = subprocess.Popen(
+            [*COMMAND, "--json", "--dir", str(folder)], stdout=out, stderr=err
+        )
+    try:
+        eventually("something is published", lambda: journal(folder).replies_by_source())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0, errors.read_text()[-2000:]
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    summary = json.loads(output.read_text())
     assert set(summary) == {
         "posts_stored", "triggers", "replies", "duplicate_replies", "latency_s", "peak_rss_mb",
     }  # fmt: skip
@@ -51,27 +56,9 @@ def test_the_demo_answers_and_reports(tmp_path: Path, no_foreign_ca: None) -> No
     page = (folder / "replies.html").read_text()
     for word in ("before", "mask", "after"):
         assert word in page.lower()
-    told = " ".join(result.stderr.split())
+    told = " ".join(errors.read_text().split())
     assert "approval is off" in told and "replies.html" in told.replace(" ", "")
-    assert "Traceback" not in result.stderr + (folder / "daemon.log").read_text()
-
-
-def test_ctrl_c_ends_the_demo_in_good_order(tmp_path: Path, no_foreign_ca: None) -> None:
-    folder, output = tmp_path / "demo", tmp_path / "output"
-    with output.open("wb") as out:
-        process = subprocess.Popen([*COMMAND, "--dir", str(folder)], stdout=out, stderr=out)
-    try:
-        eventually("something is published", lambda: journal(folder).replies_by_source())
-        process.send_signal(signal.SIGINT)
-        assert process.wait(PATIENCE) == 0
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-    text = output.read_text()
-    assert "Traceback" not in text and "replies.html" in "".join(text.split())
-    assert "Traceback" not in (folder / "daemon.log").read_text()
-    assert (folder / "replies.html").exists()
+    assert "Traceback" not in told + (folder / "daemon.log").read_text()
     assert not left_behind(folder), "a process of the demo lives on"
 
 

@@ -44,7 +44,7 @@ from storage.pacing import DatabaseLedger
 from storage.tables import Reply, ReplyState, ReplyStep
 from tests.databases import sqlite_in
 from tests.pictures import plain_jpeg
-from tests.sandbox import instagram_at
+from tests.sandbox import instagram_at, sign_in
 from tests.waiting import PATIENCE
 
 S = ReplyState
@@ -157,6 +157,7 @@ class Flow:
         with self.database.write() as session:
             self.optouts.open(session, clock())
         self.pacer = LedgerPacer("main", DatabaseLedger(self.database), NO_LIMITS, clock=clock)
+        sign_in(box)
         self.platform = self.client(timeout=PATIENCE)
         self.us = Us(self.platform.login())
         self.policy = Policy(approval=False, opt_in_hashtags=frozenset({OPT_IN}))

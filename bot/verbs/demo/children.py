@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+PATIENCE = 120.0  # seconds: longer than the service's own for the work in hand, on a busy machine
 
 
 def end_with_us() -> None:
@@ -18,10 +19,11 @@ def end_with_us() -> None:
 
 
 def end(process: subprocess.Popen[Any]) -> None:
+    """Ask it to end, and wait for that."""
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(45)
+            process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

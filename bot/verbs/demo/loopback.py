@@ -28,7 +28,7 @@ class Loopback:
         data = json.dumps(body).encode() if body else None
         url = self.addresses["control"] + order
         try:
-            with urllib.request.urlopen(url, data, timeout=10) as answer:  # noqa: S310 - loopback
+            with urllib.request.urlopen(url, data, timeout=60) as answer:  # noqa: S310 - loopback
                 result: dict[str, Any] = json.load(answer)
                 return result
         except OSError as error:

@@ -17,7 +17,8 @@ from storage import dataset, outbox
 from storage.database import Database
 from storage.tables import Reply, ReplyState
 
-DRAIN = 30.0  # seconds for what is on its way when posting stops
+STUCK = 120.0  # seconds without a change: what is on its way then will not arrive
+SOON = timedelta(seconds=10)
 MOVING = (ReplyState.QUEUED, ReplyState.RENDERING, ReplyState.APPROVED, ReplyState.SENDING)
 
 
@@ -67,7 +68,7 @@ def _progress(network: Loopback, database: Database, elapsed: float) -> tuple[st
 
 def _moving(session: Session) -> int:
     """Replies that are about to change; those that caps or pacing hold back are not."""
-    soon = utc_now() + timedelta(seconds=DRAIN / 3)
+    soon = utc_now() + SOON
     statement = select(func.count()).where(
         col(Reply.state).in_(MOVING), col(Reply.not_before) <= soon
     )
@@ -75,12 +76,15 @@ def _moving(session: Session) -> int:
 
 
 def drain(process: subprocess.Popen[bytes], database: Database) -> float:
-    """Let what is on its way arrive, so that the numbers say what the service does."""
-    deadline = time.monotonic() + DRAIN
-    idle = 0
+    """Let what is on its way arrive, so that the numbers say what the service does; on a machine
+    with other work that takes its time."""
+    before: dict[str, int] = {}
+    deadline, idle = time.monotonic() + STUCK, 0
     while time.monotonic() < deadline and idle < 6 and process.poll() is None:
         with database.read() as session:
-            moving = _moving(session)
+            moving, states = _moving(session), outbox.states(session)
+        if states != before:
+            deadline, before = time.monotonic() + STUCK, states
         idle = 0 if moving else idle + 1
         time.sleep(0.5)
     return peak_rss_mb(process.pid)

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from bot import config
 from bot.core.voice import VOICE
+from bot.verbs.demo.children import end
 from bot.verbs.demo.folder import contained
 from bot.verbs.demo.loopback import Loopback
 from bot.verbs.demo.progress import drain, watch
@@ -57,8 +58,7 @@ def show(
         network.ask("/rate", rate=0)
         if not interrupted:
             peak = max(peak, drain(process, database))
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        end(process)
     figures = summary(network, database, peak)
     database.close()
     page = folder / PAGE
