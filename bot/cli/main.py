@@ -38,11 +38,13 @@ from bot.cli import (
 from bot.cli.output import complain, echo, give_up_streams, prepare_streams
 from bot.cli.verb import HELP, Quiet, Verbose, Verbs, remember
 from bot.core.errors import StorageError, TagechoError, UsageError
+from bot.core.voice import VOICE
 
 # What a disk or its rights may answer to anybody; every other OSError is a mistake of ours.
 DISK = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR}
     | {errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EMFILE, errno.ENFILE, errno.EFBIG}
+    | {errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY, errno.EBUSY, errno.EADDRINUSE}
 )
 
 
@@ -156,20 +158,24 @@ def _run() -> int:
     except SystemExit as end:
         # What was printed while the verb ran met the closed pipe in typer, which says 1 then.
         return READER_GONE if isinstance(end.__context__, BrokenPipeError) else _number(end.code)
-    except UnicodeEncodeError as error:
-        if error.reason != "surrogates not allowed":
-            raise
-        why = "an argument is not text in the encoding of this terminal"
-        return _said(why, UsageError.exit_code)
-    except OSError as error:
-        if error.errno not in DISK:
-            raise
-        return _said(f"{error.filename or 'disk'}: {error.strerror}", StorageError.exit_code)
     except Exception as error:
-        if not _of_decoder(error):
-            raise
-        return _said(error, TagechoError.exit_code)
+        known = _known(error)
+        if known is None or VOICE.loudness > 0:
+            raise  # -v: whoever asks for more gets the place in the code, too
+        return _said(*known)
     return 0
+
+
+def _known(error: Exception) -> tuple[str, int] | None:
+    """The line and the code of what an operator or the machine can cause; None: our mistake."""
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        why = "an argument is not text in the encoding of this terminal"
+        return why, UsageError.exit_code
+    if isinstance(error, OverflowError):  # no database holds such a number
+        return f"a number is too large: {error}", UsageError.exit_code
+    if isinstance(error, OSError) and error.errno in DISK:
+        return f"{error.filename or 'disk'}: {error.strerror}", StorageError.exit_code
+    return (str(error), TagechoError.exit_code) if _of_decoder(error) else None
 
 
 def _said(why: object, code: int) -> int:

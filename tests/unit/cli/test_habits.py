@@ -117,3 +117,31 @@ def test_completion_is_installed_and_completes(tmp_path: Path) -> None:
     assert "tagecho" in start
     asked = {"_TAGECHO_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
     assert {"rehearse", "replies", "resume"} <= {*told(**asked, COMP_WORDS="tagecho re").split()}
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["replies", "show", "9" * 20], 2),
+        (["replies", "approve", "9" * 20], 2),
+        (["replies", "list", "--limit", "9" * 20], 2),
+        (["search", "a", "--limit", "9" * 20], 2),
+        (["models", "promote", "--run", "9" * 20], 2),
+        (["demo", "--dir", "/proc/none"], 10),
+        (["sandbox", "--dir", "/proc/none"], 10),
+        (["replies", "html", "/proc/none/x.html"], 10),
+        (["init", "--username", "b", "-c", "/proc/none/c.toml"], 10),
+        (["backup", "/proc/none/x.tar"], 2),
+        (["restore", "none.tar"], 2),
+        (["import", "none"], 2),
+        (["segment", "none.png", "--out", "/proc/none"], 2),
+        (["models", "evaluate", "--masks", "none"], 2),
+        (["search", "--image", "none.png"], 2),
+    ],
+)
+def test_what_an_operator_can_cause_is_one_line_and_its_code(
+    tagecho: Run, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int
+) -> None:
+    monkeypatch.setenv("TAGECHO_CONFIG", "one.toml")
+    done = tagecho(*words)
+    assert (done.code, len(done.err.splitlines()), done.out) == (code, 1, ""), done.err
