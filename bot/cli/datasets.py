@@ -313,13 +313,28 @@ def export(
 
 def import_(
     path: Annotated[
-        Path, typer.Argument(help="A folder of gallery-dl or instaloader, or an export.")
+        Path, typer.Argument(help="A folder of gallery-dl or instaloader, an export, or images.")
     ],
     dataset: Annotated[str, typer.Option(help="The dataset of the posts.")] = "imported",
+    table: Annotated[
+        Path | None,
+        typer.Option(help="A CSV or JSONL file whose rows name the images of the folder."),
+    ] = None,
+    column: Annotated[
+        Many,
+        typer.Option(help="FIELD=COLUMN of the table, where the names differ; repeatable."),
+    ] = None,
+    plain: Annotated[
+        bool,
+        typer.Option("--plain", help="Take every image as a post; folder names are hashtags."),
+    ] = False,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
     """Import photos with their sidecar files. Known posts are not imported twice.
+
+    Fields of a table are file, id, author, time, caption, hashtags, url, likes and platform; only
+    file must be there. Rows with the same id are one post.
 
     It reads `FILE.jpg` with `FILE.jpg.json` or `FILE.json` (gallery-dl), `FILE.jpg` with
     `FILE.json` or `FILE.json.xz` and `FILE.txt` (instaloader), and `metadata.jsonl` of our own
@@ -330,10 +345,17 @@ def import_(
     \b
     Examples:
       tagecho import gallery-dl/ --dataset old
+      tagecho import photos/ --plain
+      tagecho import photos/ --table posts.csv --column file=filename --column author=user
     """
     from bot.dataset.importing.folder import take
+    from bot.dataset.importing.table import Table, columns_of
 
-    report = take(prepare(config), path, dataset)
+    if (table is not None and plain) or (column and table is None):
+        raise UsageError("--plain stands without --table, and --column with it")
+
+    rows = None if table is None else Table(table, columns_of(column or []))
+    report = take(prepare(config), path, dataset, table=rows, plain=plain)
     if json:
         print_json(report.as_dict())
     else:

@@ -16,6 +16,7 @@ from bot.core.errors import NothingToDo, UsageError
 from bot.core.events import Post
 from bot.dataset.export.imagefolder import LINES, NAME
 from bot.dataset.importing.exported import exported
+from bot.dataset.importing.table import Table, of_file, of_row, rows
 from bot.platforms import registry
 from bot.service.app import App, opened
 from bot.service.progress import progress
@@ -65,22 +66,35 @@ class ImportReport:
         return asdict(self)
 
 
-def take(settings: Settings, path: Path, into: str) -> ImportReport:
+def take(
+    settings: Settings, path: Path, into: str, *, table: Table | None = None, plain: bool = False
+) -> ImportReport:
     """Store the posts of a folder. A bad file never makes this fail; it becomes a problem.
 
-    Raises UsageError if it is not a folder, StorageError, and NothingToDo if nothing was imported
-    though no file is bad; the message says what the files are.
+    `table`: its rows name the images of the folder; `plain`: every image is a post. Raises
+    UsageError if it is not a folder, StorageError, and NothingToDo if nothing was imported though
+    no file is bad; the message says what the files are.
     """
     root = path.resolve()
     if not root.is_dir():
         raise UsageError(f"{path} is not a folder")
+    listed = None if table is None else (table.path, rows(table))
     with opened(settings) as app:
-        return _Import(app, root, into).run()
+        return _Import(app, root, into, listed, plain=plain).run()
 
 
 class _Import:
-    def __init__(self, app: App, root: Path, into: str) -> None:
+    def __init__(
+        self,
+        app: App,
+        root: Path,
+        into: str,
+        table: tuple[Path, list[dict[str, Any]]] | None = None,
+        *,
+        plain: bool = False,
+    ) -> None:
         self._app = app
+        self._table, self._plain = table, plain
         self._root = root
         self._into = into
         self._report = ImportReport()
@@ -110,8 +124,17 @@ class _Import:
         return report
 
     def _refs(self) -> Iterator[_Ref]:
+        if self._table is not None:
+            path, listed = self._table
+            yield from ((path, number) for number in range(len(listed)))
+            return
         for path in walk(self._root):
-            if path.name in METADATA:
+            if self._plain:
+                if path.suffix.lower() in IMAGES:
+                    yield path, -1
+                else:
+                    self._kinds[OTHER] += 1
+            elif path.name in METADATA:
                 yield from self._lines(path)
             elif path.name.endswith((".json", ".json.xz")) and not _no_sidecar(path.name):
                 yield path, -1
@@ -137,6 +160,10 @@ class _Import:
     def _part(self, ref: _Ref) -> Sidecar | None:
         path, start = ref
         try:
+            if self._table is not None:
+                return of_row(self._root, self._table[1][start])
+            if self._plain:
+                return of_file(self._root, path)
             if start >= 0:
                 with opened_file(path) as file:
                     file.seek(start)
@@ -144,7 +171,8 @@ class _Import:
             data = read_json(path)
             part = _tool_of(data).read(path, data)
         except Unusable as error:
-            self._problem(path, str(error))
+            row = "" if self._table is None else f"row {start + 1}: "
+            self._problem(path, f"{row}{error}")
             return None
         self._kinds[NO_POST] += part is None
         return part
