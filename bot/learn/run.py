@@ -1,4 +1,4 @@
-"""A learning run: photos → start → DINO → pseudo-masks → head → export → proof → decision.
+"""A learning run: photos → start → DINO → teacher's masks → head → export → proof → decision.
 
 Each stage leaves its files in RUN/ and its name in the row of the run, so a killed run continues at
 the same stage. The network in service changes at the very end, by one call, or not at all.
@@ -26,7 +26,7 @@ from bot.learn.comparison import Corrected, prove
 from bot.learn.low_priority import command
 from bot.learn.photos import START, Layout
 from bot.learn.replies_first import Say, TimeLimit, Turn
-from bot.learn.training import IN_SERVICE, LearningRecipe, commands
+from bot.learn.training import IN_SERVICE, LearningRecipe, Teacher, commands
 from models.base import Segmenter
 from models.segment.card import card
 from models.serving.promotion_rule import SHIPPED, Decision, Evidence, Paired, decide
@@ -39,6 +39,7 @@ from storage.tables import LearningRun
 
 log = structlog.get_logger()
 STAGES = ("photos", "start", "dino", "masks", "head", "export", "proof", "decision")
+TAUGHT = ("masks", "export")  # the stages that ask who teaches
 ATTEMPTS = 5  # times that a stage may start before the run fails
 INTERRUPTED = "interrupted"
 _FULL = ("no space left on device", "errno 28", "disk quota exceeded")
@@ -53,10 +54,16 @@ class Networks(Protocol):
     def candidate(self, export: Path) -> Segmenter: ...
 
     def starts(self) -> list[str]:
-        """Versions that a run may start from, the best first."""
+        """Versions that a run may start from, or learn masks from, the best first."""
 
     def copy(self, version: str, to: Path) -> None:
         """Its ONNX file."""
+
+    def folder(self, version: str) -> Path:
+        """Of its ONNX file and manifest."""
+
+    def pack(self) -> str:
+        """The official pack that teaches beside the network in service; empty without one."""
 
     def keep(self, export: Path, card: str) -> str:
         """Store an exported network; its version."""
@@ -194,7 +201,8 @@ class Learning:
                     continue
             else:
                 with self._nobody_left(layout):
-                    self._train(stage, folder, recipe, turn)
+                    teacher = self._teacher(run_id) if stage in TAUGHT else None
+                    self._train(stage, folder, recipe, turn, teacher)
             at += 1
 
     def _enter(self, run_id: int, stage: str, turn: Turn) -> None:
@@ -255,8 +263,7 @@ class Learning:
     def _begin_with(
         self, version: str, run_id: int, recipe: LearningRecipe, folder: Path, turn: Turn
     ) -> str:
-        """Why the run cannot start from this network; empty if it does. The images of this network
-        then count as images of the run."""
+        """Why the run cannot start from this network; empty if it does."""
         self._networks.copy(version, folder / START)
         try:
             self._train("start", folder, recipe, turn)
@@ -264,6 +271,11 @@ class Learning:
             raise
         except ModelError as error:
             return str(error)
+        return self._inherit(version, run_id)
+
+    def _inherit(self, version: str, run_id: int) -> str:
+        """Why nothing may be learned from this network; empty if it may. The people whose images
+        it used then count as people of the run."""
         if version == SHIPPED:
             return ""
         with self._database.write() as session:
@@ -275,8 +287,36 @@ class Learning:
             learning.learned_from(session, run_id, learning.taught(session, before.id or 0))
         return ""
 
-    def _train(self, stage: str, folder: Path, recipe: LearningRecipe, turn: Turn) -> None:
-        for module, arguments in commands(stage, folder, recipe):
+    def _teacher(self, run_id: int) -> Teacher:
+        """Whose masks the run learns from: chosen once, then kept in its row."""
+        chosen = self._row(run_id).facts.get("teacher")
+        if chosen is None:
+            chosen = self._choose_teacher(run_id)
+            with self._database.write() as session:
+                learning.note(session, run_id, {"teacher": chosen})
+        network = self._networks.folder(chosen["network"])
+        return Teacher(network, chosen["pack"], self._terms.home)
+
+    def _choose_teacher(self, run_id: int) -> dict[str, str]:
+        say = self._prefixed("masks")
+        version = SHIPPED
+        for version in self._networks.starts():  # the last one is SHIPPED, which always may
+            if not (why := self._inherit(version, run_id)):
+                break
+            say(f"not taught by {version}: {why}")
+        pack = self._networks.pack()
+        say(f"taught by {version}{' and ' + pack if pack else ''}")
+        return {"network": version, "pack": pack}
+
+    def _train(
+        self,
+        stage: str,
+        folder: Path,
+        recipe: LearningRecipe,
+        turn: Turn,
+        teacher: Teacher | None = None,
+    ) -> None:
+        for module, arguments in commands(stage, folder, recipe, teacher):
             argv = command(self._terms.nice, signal.SIGKILL, module, arguments)
             child = Child(
                 argv, folder / "log.txt", self._prefixed(stage), recipe.threads, os.environ

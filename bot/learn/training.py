@@ -44,6 +44,15 @@ class LearningRecipe:
         return cls(**{"start": SCRATCH, **said, "leave_out": tuple(said["leave_out"])})
 
 
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """Whose masks a run learns from."""
+
+    network: Path  # folder of a network of ours: segment.onnx and its manifest
+    pack: str = ""  # an official pack beside it; empty without one
+    home: Path | None = None  # the folder of official packs
+
+
 def check_installed() -> None:
     """Raises NotInstalled without the [learn] extra."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
@@ -53,10 +62,13 @@ def check_installed() -> None:
         )
 
 
-def commands(stage: str, folder: Path, recipe: LearningRecipe) -> list[Command]:
+def commands(
+    stage: str, folder: Path, recipe: LearningRecipe, teacher: Teacher | None = None
+) -> list[Command]:
     """The commands of a stage, in order. `dino` and `head` continue from their checkpoints.
 
-    With START in the folder, the run starts from that network.
+    With START in the folder, the run starts from that network. `teacher`: for `masks`, and for
+    `export`, which gives the new network the limits of the one it learned from.
     """
     photos, masks, start = folder / "photos", folder / "masks", folder / START
     selection = ["--posts", folder / POSTS] if (folder / POSTS).exists() else []
@@ -64,6 +76,13 @@ def commands(stage: str, folder: Path, recipe: LearningRecipe) -> list[Command]:
     if start.exists():
         dino_start = ["--start", start, "--rate", DINO_RATE]
         head_start = ["--start", start, "--rate", HEAD_RATE, "--vit-rate", BACKBONE_RATE]
+    asked: list[object] = []
+    limits: list[object] = []
+    if teacher is not None:
+        asked = ["--network", teacher.network, "--threads", recipe.threads]
+        limits = ["--limits-of", teacher.network]
+        if teacher.pack:
+            asked += ["--pack", teacher.pack, "--home", teacher.home]
     common = ["--seed", str(recipe.seed), "--threads", str(recipe.threads)]
     plans: dict[str, list[tuple[str, list[object]]]] = {
         "start": [("models.segment.restore", ["--network", start])],
@@ -76,7 +95,7 @@ def commands(stage: str, folder: Path, recipe: LearningRecipe) -> list[Command]:
             ),
         ],
         "masks": [
-            ("models.segment.teacher", ["--photos", photos / part, "--out", masks / part])
+            ("models.segment.teacher", ["--photos", photos / part, "--out", masks / part, *asked])
             for part in (TRAIN, HELD_OUT)
         ],
         "head": [
@@ -90,7 +109,7 @@ def commands(stage: str, folder: Path, recipe: LearningRecipe) -> list[Command]:
         "export": [
             (
                 "models.segment.export",
-                ["--checkpoint", folder / "head" / "last.pt", "--to", folder / "export"],
+                ["--checkpoint", folder / "head" / "last.pt", "--to", folder / "export", *limits],
             ),
         ],
     }  # fmt: skip

@@ -20,8 +20,10 @@ from bot.service.app import App, ServingStages, networks_of, opened
 from bot.service.locks import file_lock
 from models.base import Segmenter, WeightsError
 from models.segment.learned_networks import Store
+from models.segment.saliency import SEES, installed
 from models.segment.segmenter import open_segmenter
 from models.serving.promotion_rule import SHIPPED
+from models.serving.shelf import official_weights
 from storage import learning
 from storage.learning import RunState
 from storage.tables import LearningRun
@@ -34,7 +36,9 @@ class StoredNetworks:
     """The networks of `bot.learn.run`, in the data folder, with their own runtime."""
 
     def __init__(self, settings: Settings) -> None:
-        self.store = Store(networks_of(settings))
+        self._home = networks_of(settings)
+        self._serves = settings.models.segmenter
+        self.store = Store(self._home)
         threads = settings.models.model_copy(update={"threads": settings.learn.threads})
         self.runtime = ServingStages(settings.model_copy(update={"models": threads})).runtime
         self._keep = settings.learn.keep
@@ -48,6 +52,19 @@ class StoredNetworks:
 
     def copy(self, version: str, to: Path) -> None:
         _known(lambda: shutil.copyfile(self.store.weights(version).path, to))
+
+    def folder(self, version: str) -> Path:
+        return _known(lambda: self.store.weights(version).path.parent)
+
+    def pack(self) -> str:
+        """The one that serves, else the quickest of those that were pulled; verified."""
+        return _known(self._pack)
+
+    def _pack(self) -> str:
+        names = [self._serves] if self._serves in SEES else installed(self._home)
+        for name in names[:1]:
+            official_weights(name, self._home)
+        return "".join(names[:1])
 
     def candidate(self, export: Path) -> Segmenter:
         return _known(lambda: open_segmenter(self.store.weights_in(export), self.runtime))
@@ -73,6 +90,7 @@ def learn(settings: Settings, say: Say, *, fresh: bool = False) -> dict[str, Any
     with _lock(home), opened(settings) as app:
         networks = StoredNetworks(settings)
         networks.in_service()  # raises now instead of after hours
+        networks.pack()
         corrected, shown = _corrected(settings.data.dir / "masks")
         flow = Learning(
             app.database,
@@ -168,7 +186,7 @@ def summary(run: LearningRun) -> dict[str, Any]:
         "finished": run.finished,
         **{
             key: run.facts.get(key)
-            for key in ("data", "start", "evidence", "in_service", "seconds")
+            for key in ("data", "start", "teacher", "evidence", "in_service", "seconds")
         },
     }
 

@@ -9,7 +9,7 @@ from models.serving.promotion_rule import CORRECTED, FEWEST, GAIN, MARGIN, SHIPP
 
 
 def card(run: int, facts: dict[str, Any], decision: str, command: str) -> str:
-    """`facts` of the run: data, recipe, evidence, new, in_service, start."""
+    """`facts` of the run: data, recipe, evidence, new, in_service, start, teacher."""
     data, evidence = facts.get("data", {}), facts.get("evidence", {})
     start = facts.get("start") or ""
     rows = [_row(name, evidence.get(name)) for name in ("knn", "agreement", "corrected")]
@@ -24,14 +24,15 @@ It began with {start or "random weights"}.
 {data.get("hashtags", "?")} hashtags; {data.get("held_out_images", "?")} images of
 {data.get("held_out_authors", "?")} other people were held out. Left out: quarantined images, near
 duplicates, images with a verdict that the recipe names, deleted posts, people who opted out. No
-label of a person was trained on.{_before(start)}
+label of these images was trained on.{_before(start, facts.get("teacher"))}
 
 ## Licence
 The images belong to the people who posted them, and no licence was asked for: whether this network
 may be passed on is for you to judge. The code that made it is under the Apache License 2.0.
 
 ## Recipe
-DINO on the images, GrabCut pseudo-masks, then backbone and decoder end to end on these masks.
+DINO on the images, then backbone and decoder end to end on soft masks of these images, where those
+who taught were sure: {_taught(facts.get("teacher"))}
 
     {json.dumps(facts.get("recipe", {}), sort_keys=True)}
     {command}
@@ -52,10 +53,19 @@ Unknown. Nobody has looked at its masks yet: `tagecho segment photos/ --out mask
 """
 
 
-def _before(start: str) -> str:
-    if start in ("", SHIPPED):
-        return ""
-    return f"\nWhat {start} learned from, it learned from as well."
+def _taught(teacher: dict[str, str] | None) -> str:
+    if teacher is None:
+        return "not recorded."
+    network, pack = teacher["network"], teacher["pack"]
+    if not pack:
+        return f"{network} alone, which is self-training: what it never finds is not learned."
+    return f"the mean of {network} and of {pack}, which learned from masks that people drew."
+
+
+def _before(start: str, teacher: dict[str, str] | None) -> str:
+    network = teacher["network"] if teacher else start
+    known = [name for name in dict.fromkeys((start, network)) if name not in ("", SHIPPED)]
+    return "".join(f"\nWhat {name} learned from, it learned from as well." for name in known)
 
 
 def _row(name: str, figure: dict[str, Any] | None) -> str:

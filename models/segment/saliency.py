@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pil
 
-from models.base import Image, Mask, Probability, Segmentation, Segmenter
+from models.base import Image, Mask, Probability, Segmentation, Segmenter, WeightsError
 from models.segment.guided import refine
 from models.segment.segmenter import embedded
 from models.segment.tidy import REVISION, tidy
+from models.serving.catalogue import CATALOGUE
 from models.serving.packs import Weights
 from models.serving.runtime import Runtime
-from models.serving.shelf import official_weights
+from models.serving.shelf import Shelf, official_weights
 
 THRESHOLD = 0.5  # of the stretched output
 LEAST_CONFIDENCE = 0.5  # of the output as it is, within the mask
@@ -45,12 +46,22 @@ class Sees:
     logits: bool = False
 
 
-SEES = {
+SEES = {  # the quickest first
     "u2netp": Sees(320),
     "u2net": Sees(320),
     "isnet-general-use": Sees(1024, deviation=(1.0, 1.0, 1.0)),
     "birefnet-general-lite": Sees(1024, logits=True),
 }
+
+
+class Silent:
+    """Takes the place of an embedder where no embedding is wanted."""
+
+    version = "none"
+
+    def __call__(self, image: Image) -> Segmentation:
+        nothing = np.zeros(image.shape[:2], np.float32)
+        return Segmentation(nothing, nothing > 0, 0.0, np.zeros(0, np.float32))
 
 
 class SaliencySegmenter:
@@ -91,3 +102,15 @@ class SaliencySegmenter:
 def segmenter(name: str, runtime: Runtime, home: Path | None) -> SaliencySegmenter:
     """A pack of `SEES`. Raises WeightsError."""
     return SaliencySegmenter(official_weights(name, home), SEES[name], runtime, embedded(runtime))
+
+
+def masks_only(name: str, runtime: Runtime, home: Path | None) -> SaliencySegmenter:
+    """A pack of `SEES` whose embeddings are empty. Raises WeightsError."""
+    if name not in SEES:
+        raise WeightsError(f"{name!r} is no pack of salient objects: {', '.join(SEES)}")
+    return SaliencySegmenter(official_weights(name, home), SEES[name], runtime, Silent())
+
+
+def installed(home: Path) -> list[str]:
+    """The packs of `SEES` that were pulled, the quickest first. Raises WeightsError."""
+    return [name for name in SEES if Shelf(home, CATALOGUE[name]).records()]

@@ -24,8 +24,32 @@ SMALLEST = 0.02  # a visible share below this is no object one could be asked to
 
 @dataclass(frozen=True, slots=True)
 class Sample:
+    """`wanted` (H, W): bool where each pixel is object or not, uint8 (255 is sure) where a soft
+    mask teaches. Bytes, because thousands of them lie in memory.
+    """
+
     image: Image
-    mask: Mask
+    wanted: Mask | NDArray[np.uint8]
+
+    @property
+    def mask(self) -> Mask:
+        """(H, W) bool"""
+        if self.wanted.dtype == np.uint8:
+            return np.asarray(self.wanted > 127)
+        return self.wanted.astype(bool)
+
+    @property
+    def target(self) -> NDArray[np.float32]:
+        """(H, W) in [0, 1]"""
+        if self.wanted.dtype == np.uint8:
+            return self.wanted.astype(np.float32) / np.float32(255)
+        return self.wanted.astype(np.float32)
+
+    def resampled(self, target: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`target` after a change of size or place: hard where the mask is."""
+        if self.wanted.dtype == np.uint8:
+            return target
+        return (target > 0.5).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +71,16 @@ def load_set(photos: Path, masks: Path) -> list[Sample]:
         factor = min(1.0, LONG_SIDE / max(image.size))
         size = (round(image.width * factor), round(image.height * factor))
         small = np.asarray(image.resize(size, Pil.Resampling.BILINEAR))
-        samples.append(Sample(small, np.asarray(mask.resize(size)) > 127))
+        wanted = np.asarray(mask.resize(size))
+        samples.append(Sample(small, wanted > 127 if hard(mask) else wanted))
     if not samples:
         raise ValueError(f"no masks in {masks}")
     return samples
+
+
+def hard(mask: Pil.Image) -> bool:
+    """Of a mask in grey: whether it has no grey, only 0 and 255."""
+    return not any(mask.histogram()[1:255])
 
 
 def build_pool(sets: Iterable[tuple[Path, Path, float]]) -> Pool:
@@ -72,7 +102,7 @@ def background_strips(sample: Sample) -> list[Image]:
 
 
 def draw(pool: Pool, rng: np.random.Generator, side: int) -> tuple[Image, NDArray[np.float32]]:
-    """A picture (side, side, 3) and its mask (side, side) in {0, 1}."""
+    """A picture (side, side, 3) and its mask (side, side) in [0, 1], or in {0, 1} if it is hard."""
     if rng.random() < 0.12:
         return finish(objectless(pool, rng, side), np.zeros((side, side), np.float32), rng)
     samples = pool.sets[rng.choice(len(pool.sets), p=pool.weights)]
@@ -111,7 +141,7 @@ def gentle(
     sample: Sample, rng: np.random.Generator, side: int, most: float = 0.4
 ) -> tuple[Image, NDArray[np.float32]]:
     """The photo itself, with up to `most` of each side cropped away unevenly."""
-    height, width = sample.mask.shape
+    height, width = sample.wanted.shape
     top, bottom = np.sort(rng.uniform(0, most, 2)) * (rng.random() < 0.8)
     left, right = rng.uniform(0, most, 2) * (rng.random() < 0.8)
     rows = slice(round(top * height), max(round((1 - (bottom - top)) * height), 16))
@@ -123,7 +153,7 @@ def cut_off(
     sample: Sample, rng: np.random.Generator, side: int
 ) -> tuple[Image, NDArray[np.float32]]:
     """One side of a line through the object: what is left of it touches a border."""
-    height, width = sample.mask.shape
+    height, width = sample.wanted.shape
     ys, xs = np.nonzero(sample.mask)
     if not xs.size:
         return gentle(sample, rng, side)
@@ -145,10 +175,8 @@ def squeezed(
 ) -> tuple[Image, NDArray[np.float32]]:
     """A part of the photo, as serving squeezes it."""
     image = cv2.resize(sample.image[rows, columns], (side, side), interpolation=cv2.INTER_AREA)
-    mask = cv2.resize(
-        sample.mask[rows, columns].astype(np.float32), (side, side), interpolation=cv2.INTER_AREA
-    )
-    return image, (mask > 0.5).astype(np.float32)
+    mask = cv2.resize(sample.target[rows, columns], (side, side), interpolation=cv2.INTER_AREA)
+    return image, sample.resampled(mask)
 
 
 def framed(
@@ -158,9 +186,7 @@ def framed(
     height, width = np.maximum(np.rint(side / np.exp(rng.uniform(0, np.log(2.4), 2))), 24)
     rows, columns = int(height), int(width)
     small = cv2.resize(sample.image, (columns, rows), interpolation=cv2.INTER_AREA)
-    shape = cv2.resize(
-        sample.mask.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA
-    )
+    shape = cv2.resize(sample.target, (columns, rows), interpolation=cv2.INTER_AREA)
     if rng.random() < 0.6:
         image = np.empty((side, side, 3), np.uint8)
         image[:] = np.median(np.concatenate([small[:, 0], small[:, -1]]), axis=0)
@@ -171,7 +197,7 @@ def framed(
     spread = rng.integers(2, size=2) if rng.random() < 0.5 else rng.random(2)
     top, left = (round(float(s)) for s in spread * (side - np.array([rows, columns])))
     image[top : top + rows, left : left + columns] = small
-    mask[top : top + rows, left : left + columns] = shape > 0.5
+    mask[top : top + rows, left : left + columns] = sample.resampled(shape)
     return image, mask
 
 
@@ -182,7 +208,7 @@ def moved(
 
     `cut_out`: only the object lands on the canvas, not the photo around it.
     """
-    height, width = sample.mask.shape
+    height, width = sample.wanted.shape
     ys, xs = np.nonzero(sample.mask)
     centre = np.array([xs.mean(), ys.mean()]) if xs.size else np.array([width / 2, height / 2])
     angle = np.deg2rad(rng.normal(0, 12))
@@ -193,7 +219,7 @@ def moved(
     target = rng.uniform(0.1, 0.9, 2) * side
     affine = np.hstack([matrix, (target - matrix @ centre)[:, None]])
     size = (side, side)
-    mask = cv2.warpAffine(sample.mask.astype(np.float32), affine, size, flags=cv2.INTER_LINEAR)
+    mask = cv2.warpAffine(sample.target, affine, size, flags=cv2.INTER_LINEAR)
     image = cv2.warpAffine(sample.image, affine, size, flags=cv2.INTER_LINEAR)
     if cut_out:
         cover = cv2.GaussianBlur(mask, (0, 0), 0.8)
@@ -201,7 +227,7 @@ def moved(
         cover = cv2.warpAffine(np.ones((height, width), np.float32), affine, size)
     canvas = objectless(pool, rng, side)
     mixed = canvas + (image.astype(np.float32) - canvas) * cover[..., None]
-    return np.clip(mixed, 0, 255).astype(np.uint8), (mask > 0.5).astype(np.float32)
+    return np.clip(mixed, 0, 255).astype(np.uint8), sample.resampled(mask)
 
 
 def objectless(pool: Pool, rng: np.random.Generator, side: int) -> Image:

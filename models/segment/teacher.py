@@ -1,15 +1,14 @@
-"""Masks no person drew, kept where they look trustworthy.
+"""What networks that have learned say of photos nobody labelled: soft masks, where they are sure.
 
-python -m models.segment.teacher --photos DIR --margins 0.2 0.05 --out runs/masks/NAME
-    [--way graph --backbone runs/dino/last.pt] [--way network --network DIR] [--refine grabcut]
+python -m models.segment.teacher --photos DIR --out DIR --network FOLDER [--pack NAME --home DIR]
 
-Ways: grabcut (a centred rectangle), colour (a graph of Lab colours), tokencut (of a ViT's keys),
-graph (of both), seeded (likewise, begun from the middle; by colour alone without --backbone),
-combined (GrabCut's rectangle, begun from the seeded mask), network (a second round, by a network
-that learned from the first). `docs/benchmarks.md` has what each is worth.
+FOLDER has a network of ours (segment.onnx and its manifest); NAME is an official pack below HOME.
+Each is asked for the picture and for its mirror image, and each has moved its answer to the edges
+of the picture already (`models.segment.guided`). The mean of all answers is the mask: what they do
+not agree about is grey.
 
-One PNG (0/255) per accepted photo, at the photo's size and under its path below the folder;
-`rejected.txt` names the others.
+One PNG (0 to 255, which is sure) per photo that they are sure of, at the photo's size and under its
+path below the folder; `rejected.txt` names the others.
 """
 
 from __future__ import annotations
@@ -17,186 +16,113 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from PIL import Image as Pil
 
-from models.base import Image, Mask, WeightsError
-from models.dino.model import load_teacher
-from models.dino.ncut import last_keys, ncut_mask
-from models.dino.vit import ViT
+from models.base import Image, Probability, Segmentation, Segmenter, WeightsError
 from models.images.opacity import on_white
-from models.segment.grabcut import grabcut, grabcut_guided
-from models.segment.graphcut import colour_mask, graph_mask, seeded_mask, spread
-from models.segment.selftrain import Way, load_student, refined
-from models.training.augment import to_batch
+from models.segment.saliency import masks_only
+from models.segment.segmenter import open_segmenter
+from models.serving.packs import embedded_weights
+from models.serving.runtime import Runtime
 
-WAYS = ("grabcut", "colour", "tokencut", "graph", "seeded", "combined", "network")
-AREA = (0.06, 0.50)  # share of the picture a believable object covers
-ODD = 0.10  # share of the masks dropped for being least like the mean mask
-MEAN_SIZE = (48, 48)
-
-
-def teacher(
-    name: str, margins: tuple[float, float], backbone: ViT | None = None, side: int = 224
-) -> Way:
-    """One of WAYS but "network". ValueError for another, or when a backbone is needed and missing.
-
-    `side`: the ViT sees the picture squeezed to that square.
-    """
-    if name == "grabcut":
-        return partial(grabcut, margins=margins)
-    if name == "colour":
-        return colour_mask
-    if name == "seeded" and backbone is None:
-        return partial(seeded_mask, keys=None, cells=16)
-    if name not in WAYS or name == "network":
-        raise ValueError(f"no way {name!r} to find masks")
-    if backbone is None:
-        raise ValueError(f"{name} needs --backbone: it cuts by what a ViT sees")
-    cells = side // backbone.shape.patch
-
-    def tokencut(image: Image) -> Mask:
-        return spread(ncut_mask(keys(backbone, image, cells), cells, cells), image)
-
-    def graph(image: Image) -> Mask:
-        return graph_mask(image, keys(backbone, image, cells), cells)
-
-    def seeded(image: Image) -> Mask:
-        return seeded_mask(image, keys(backbone, image, cells), cells)
-
-    def combined(image: Image) -> Mask:
-        return grabcut_guided(image, seeded(image), margins)
-
-    own = {"tokencut": tokencut, "graph": graph, "seeded": seeded, "combined": combined}
-    return own[name]
+SURE = 0.8  # least mean of the answers inside the mask
+MOST_AREA = 0.9  # of the picture: what fills it all is no object that one could cut out
+SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
-def keys(backbone: ViT, image: Image, cells: int) -> NDArray[np.float32]:
-    """(cells², width) of the last layer, for the picture squeezed to a square."""
-    side = cells * backbone.shape.patch
-    square = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
-    found: NDArray[np.float32] = last_keys(backbone, torch.from_numpy(to_batch([square])))[
-        0
-    ].numpy()
-    return found
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """The mean of the answers, (H, W) in [0, 1], and why it must not teach; empty if it may."""
+
+    mask: Probability
+    doubt: str = ""
 
 
-def judge(masks: Mapping[str, Mask]) -> dict[str, str]:
-    """Name → why it is rejected, for the masks that are."""
-    rejected = {}
-    for name, mask in masks.items():
-        area = float(mask.mean())
-        if not AREA[0] <= area <= AREA[1]:
-            rejected[name] = f"area {area:.2f}"
-    kept = [name for name in masks if name not in rejected]
-    if len(kept) < 10:  # a mean of so few says nothing
-        return rejected
-    small = np.stack([shrink(masks[name]) for name in kept])
-    likeness = (small * small.mean(0)).sum((1, 2)) / np.sqrt((small**2).sum((1, 2)))
-    for place in np.argsort(likeness)[: int(len(kept) * ODD)]:
-        rejected[kept[place]] = f"unlike the others, {likeness[place]:.2f}"
-    return rejected
+Teacher = Callable[[Image], Lesson]
 
 
-def shrink(mask: Mask) -> NDArray[np.float32]:
-    small: NDArray[np.float32] = cv2.resize(
-        mask.astype(np.float32), MEAN_SIZE, interpolation=cv2.INTER_AREA
-    )
-    return small
+def teacher(networks: Sequence[Segmenter]) -> Teacher:
+    """`networks`: at least one. A network that finds nothing, by its own limits, is in doubt."""
+
+    def teach(image: Image) -> Lesson:
+        answers = [answer for network in networks for answer in both_ways(network, image)]
+        mask: Probability = np.mean([answer.probability for answer in answers], axis=0)
+        found = all(answer.mask.any() for answer in answers)
+        return Lesson(mask, doubt(mask) if found else "no object that is sure")
+
+    return teach
 
 
-def shot_hash(image: Image) -> NDArray[np.bool_]:
-    """(256,) difference hash: nearly equal for two files of one shot."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(grey, (17, 16), interpolation=cv2.INTER_AREA).astype(int)
-    bits: NDArray[np.bool_] = (small[:, 1:] > small[:, :-1]).ravel()
-    return bits
+def both_ways(network: Segmenter, image: Image) -> list[Segmentation]:
+    """Of the picture and of its mirror image, both as the picture is."""
+    mirrored = network(np.ascontiguousarray(image[:, ::-1]))
+    back = Segmentation(
+        mirrored.probability[:, ::-1], mirrored.mask[:, ::-1],
+        mirrored.confidence, mirrored.embedding,
+    )  # fmt: skip
+    return [network(image), back]
 
 
-def repeats(paths: list[Path], others: list[Path], distance: int = 30) -> set[str]:
-    """Stems of `paths` that show the same shot as one of `others`."""
-    if not others:
-        return set()
-    table = np.stack([shot_hash(read(path)) for path in others])
-    near = [int((table != shot_hash(read(p))).sum(1).min()) <= distance for p in paths]
-    return {path.stem for path, same in zip(paths, near, strict=True) if same}
+def doubt(mask: Probability) -> str:
+    """Why a mean of answers must not teach; empty if it may."""
+    inside = mask > 0.5
+    if not inside.any():
+        return "no object that all agree about"
+    sure, area = float(mask[inside].mean()), float(inside.mean())
+    if sure < SURE:
+        return f"confidence {sure:.2f}"
+    return f"area {area:.2f}" if area > MOST_AREA else ""
 
 
-def read(path: Path) -> Image:
-    with Pil.open(path) as photo:
-        return np.asarray(on_white(photo))
-
-
-def make(
-    root: Path, out: Path, way: Way, exclude: Path | None, every: int = 1, *, judged: bool = True
-) -> Counter[str]:
-    """Masks of every `every`-th photo below `root`; returns how many were kept and dropped.
-
-    `judged`: drop what is not believable. Empty masks are always dropped.
-    """
-    paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in {".jpg", ".jpeg", ".png"})
-    paths = paths[::every]
-    known = repeats(paths, sorted(exclude.glob("*.jpg")) if exclude else [])
+def make(root: Path, out: Path, teach: Teacher) -> Counter[str]:
+    """Masks of the photos below `root`; returns how many were kept and rejected."""
+    paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
     out.mkdir(parents=True, exist_ok=True)
-    masks = {}
+    rejected = []
     for number, path in enumerate(paths, start=1):
-        if path.stem not in known:
-            masks[str(path.relative_to(root).with_suffix(""))] = way(read(path))
+        name = path.relative_to(root).with_suffix("")
+        with Pil.open(path) as photo:
+            lesson = teach(np.asarray(on_white(photo)))
+        target = out / f"{name}.png"
+        if lesson.doubt:
+            target.unlink(missing_ok=True)  # of a run that was broken off
+            rejected.append(f"{name}\t{lesson.doubt}\n")
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Pil.fromarray(np.rint(lesson.mask * 255).astype(np.uint8)).save(target)
         if number % 100 == 0:
             sys.stderr.write(f"{number}/{len(paths)}\n")
-    rejected = judge(masks) if judged else {n: "empty" for n, m in masks.items() if not m.any()}
-    for name, mask in masks.items():
-        if name not in rejected:
-            target = out / f"{name}.png"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            Pil.fromarray(mask.astype(np.uint8) * 255).save(target)
-    (out / "rejected.txt").write_text(
-        "".join(f"{n}\t{why}\n" for n, why in rejected.items()), encoding="utf-8"
-    )
-    return Counter(photos=len(paths), repeats=len(known), rejected=len(rejected),
-                   kept=len(masks) - len(rejected))  # fmt: skip
+    (out / "rejected.txt").write_text("".join(rejected), encoding="utf-8")
+    return Counter(photos=len(paths), rejected=len(rejected), kept=len(paths) - len(rejected))
 
 
-def chosen(arguments: argparse.Namespace) -> Way:
-    if arguments.way == "network":
-        if arguments.network is None:
-            raise ValueError("--way network needs --network")
-        return load_student(arguments.network)
-    backbone = load_teacher(arguments.backbone).eval() if arguments.backbone else None
-    return teacher(arguments.way, tuple(arguments.margins), backbone)
+def opened(network: Path, pack: str, home: Path | None, threads: int = 1) -> list[Segmenter]:
+    """Ours of the folder `network`, and the official `pack` when one is named. WeightsError."""
+    runtime = Runtime(threads=threads)
+    ours = open_segmenter(embedded_weights("segment", network), runtime)
+    return [ours, masks_only(pack, runtime, home)] if pack else [ours]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--margins", type=float, nargs=2, default=(0.2, 0.05))
-    parser.add_argument("--exclude", type=Path, help="photos whose shots must not be used")
-    parser.add_argument("--every", type=int, default=1, help="take every N-th photo")
-    parser.add_argument("--way", choices=WAYS, default="grabcut")
-    parser.add_argument("--backbone", type=Path, help="checkpoint of models.dino.train")
-    parser.add_argument("--network", type=Path, help="folder of an exported segment.onnx")
-    parser.add_argument("--refine", choices=("none", "grabcut", "guided"), default="none")
-    parser.add_argument("--keep", choices=("believable", "all"), default="believable")
+    parser.add_argument("--network", type=Path, required=True, help="folder of segment.onnx")
+    parser.add_argument("--pack", default="", help="an official pack that needs no torch")
+    parser.add_argument("--home", type=Path, help="the folder of official packs")
+    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
     try:
-        way = refined(chosen(arguments), arguments.refine)
-    except (ValueError, WeightsError) as error:
+        networks = opened(arguments.network, arguments.pack, arguments.home, arguments.threads)
+    except WeightsError as error:
         sys.exit(f"error: {error}")
-    judged = arguments.keep == "believable"
-    counts = make(
-        arguments.photos, arguments.out, way, arguments.exclude, arguments.every, judged=judged
-    )
-    sys.stderr.write(f"{dict(counts)}\n")
+    counts = make(arguments.photos, arguments.out, teacher(networks))
+    sys.stderr.write(f"{counts['kept']} of {counts['photos']} photos have a mask that is sure\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Fine-tune ViT and decoder, end to end, on masks no person drew.
+"""Fine-tune ViT and decoder, end to end, on masks no person drew, soft or hard.
 
 python -m models.segment.train --set PHOTOS MASKS WEIGHT [--set ...] --out runs/segment
     [--backbone runs/dino/last.pt] [--start runs/earlier/last.pt --side 224]
@@ -54,7 +54,7 @@ class SegmentRecipe:
 
 
 def draw_batch(pool: Pool, recipe: SegmentRecipe, step: int) -> tuple[Tensor, Tensor]:
-    """Pictures (B, 3, side, side) in [0, 1] and masks (B, 1, side, side) in {0, 1}."""
+    """Pictures (B, 3, side, side) in [0, 1] and masks (B, 1, side, side) in [0, 1]."""
     rng = np.random.default_rng((recipe.seed, step))
     pairs = [draw(pool, rng, recipe.side) for _ in range(recipe.batch)]
     images = torch.from_numpy(to_batch([image for image, _ in pairs]))
@@ -115,7 +115,7 @@ def train(
         optimiser.step()
         ema.update(network, step)
         with torch.no_grad():
-            iou = batch_iou(logits > 0, wanted > 0)
+            iou = batch_iou(logits > 0, wanted > 0.5)
         progress(step + 1, loss=loss.item(), iou=iou, rate=share * recipe.rate)
         if (step + 1) % save_every == 0 or step + 1 == recipe.steps:
             save_checkpoint(out / "last.pt", parts, step + 1, asdict(recipe))

@@ -17,18 +17,18 @@ from models.dino.vit import ViT
 from models.metrics.labelled import Labelled, canvas, labelled
 from models.metrics.masks import iou
 from models.segment.evaluate import centre_box, off_centre
-from models.segment.grabcut import grabcut
 from models.segment.network import SegmentNet
 from models.segment.samples import Pool, build_pool
-from models.segment.selftrain import refined
-from models.segment.teacher import make
 from models.segment.train import train
 from research.proof.book import Book, Key
 from research.proof.budget import Budget
 from research.proof.data import Folders, arm_photos, known_shots, load
 from research.proof.frozen import fit_head, head_probability, raw_ncut, tokens
+from research.proof.grabcut import grabcut
 from research.proof.pretrain import distilled, supervised, untrained
+from research.proof.pseudo_masks import make
 from research.proof.score import predictor, score, score_masks
+from research.proof.selftrain import refined
 from research.proof.unet import UNet
 
 TRAINED = ("dino", "dino-general", "tags", "dino-tagged")  # arms with a pre-trained backbone

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image as Pil
 
 from models.base import Image
-from models.segment.teacher import repeats
 from models.training.loop import photo_paths
+from research.proof.pseudo_masks import repeats
 
 SHORT_SIDE = 96  # photos are kept at this size; crops are at most 96 px
 SAYS_NOTHING = frozenset({"notsure", "other", "skip"})

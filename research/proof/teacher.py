@@ -23,13 +23,13 @@ from models.dino.vit import Shape, ViT
 from models.metrics.labelled import Labelled
 from models.metrics.masks import iou
 from models.segment.evaluate import centre_box
-from models.segment.grabcut import grabcut
-from models.segment.selftrain import Way, load_student, refined
-from models.segment.teacher import judge, teacher
 from models.serving.packs import EMBEDDED
 from research.proof.arms import MARGINS
 from research.proof.book import Book, Key
+from research.proof.grabcut import grabcut
+from research.proof.pseudo_masks import judge, teacher
 from research.proof.report import plain, points
+from research.proof.selftrain import Way, load_student, refined
 from research.proof.superres import chosen, gain
 
 Find = Callable[[Labelled], Mask]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
 import json
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +36,16 @@ from bot.learn import run as flow
 from bot.learn.child_process import Child
 from bot.learn.low_priority import command
 from bot.learn.replies_first import TimeLimit, Turn
+from bot.learn.training import Teacher
 from bot.service.app import ServingStages, opened
 from bot.verbs import forget as removal
 from bot.verbs import learn as learning
 from models.segment.learned_networks import Store
 from models.serving import packs
+from models.serving.catalogue import CATALOGUE
+from models.serving.packs import EMBEDDED
 from models.serving.promotion_rule import FEWEST, SHIPPED
+from models.serving.shelf import Record, Shelf
 from storage import forget as forgetting
 from storage import learning as runs
 from storage.learning import RunState, held_out
@@ -76,7 +82,9 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> Works:
     """The trainings are tests.trainer; a test may change what one of them does."""
     works = dict(PLAN)
 
-    def commands(stage: str, folder: Path, _recipe: object) -> list[tuple[str, list[str]]]:
+    def commands(
+        stage: str, folder: Path, _recipe: object, _teacher: Teacher | None
+    ) -> list[tuple[str, list[str]]]:
         work, *rest = works.get(stage, [""])
         if not work:
             return []
@@ -144,6 +152,8 @@ def test_a_better_network_comes_into_service_and_can_be_taken_back(
     assert any("15 to learn from" in line for line in said)
     assert any(line.startswith("dino: from step 0") for line in said)
     assert "start: starts from embedded" in said
+    assert "masks: taught by embedded" in said
+    assert done["teacher"] == {"network": SHIPPED, "pack": ""}
 
     version = done["version"]
     assert served(settings).startswith(version)
@@ -154,6 +164,7 @@ def test_a_better_network_comes_into_service_and_can_be_taken_back(
     }  # fmt: skip
     assert "agreement with the teacher is better" in (folder / "card.md").read_text()
     assert "It began with embedded." in (folder / "card.md").read_text()
+    assert "embedded alone, which is self-training" in (folder / "card.md").read_text()
     with opened(settings) as app, app.database.read() as session:
         taught = {row.user_id for row in session.exec(select(LearningAuthor))}
     assert taught == set(people(6, out=False))
@@ -537,6 +548,123 @@ def test_a_run_goes_on_with_what_it_began_with(settings: Settings, maskless: Wor
         run = session.get_one(LearningRun, 1)
     assert (run.facts["start"], run.facts["begun"]) == (SHIPPED, 2)
     assert (settings.data.dir / "models/runs/1/start.onnx").read_bytes() == shipped[1]
+
+
+# --- whose masks it learns from -------------------------------------------------------------------
+
+
+@pytest.fixture
+def teachers(plan: Works, monkeypatch: pytest.MonkeyPatch) -> list[Teacher]:
+    """With `plan`: whom the stages `masks` and `export` were given."""
+    found: list[Teacher] = []
+    commands = flow.commands
+
+    def seen(stage: str, folder: Path, recipe: Any, teacher: Teacher | None = None) -> Any:
+        if teacher is not None:
+            found.append(teacher)
+        return commands(stage, folder, recipe, teacher)
+
+    monkeypatch.setattr(flow, "commands", seen)
+    return found
+
+
+def shelved(home: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A pack as `models pull` leaves it, with other bytes than the real one's."""
+    data = name.encode()
+    sha256 = hashlib.sha256(data).hexdigest()
+    pack = CATALOGUE[name]
+    pack = replace(pack, files=(replace(pack.files[0], sha256=sha256),))
+    monkeypatch.setitem(CATALOGUE, name, pack)
+    shelf = Shelf(home, pack)
+    shelf.folder.mkdir(parents=True)
+    shelf.path(pack.files[0]).write_bytes(data)
+    shelf.record(pack.files[0], Record(sha256, len(data), "catalogue"))
+    return shelf.path(pack.files[0])
+
+
+def serving(settings: Settings, pack: str) -> Settings:
+    models = settings.models.model_copy(update={"segmenter": pack})
+    return settings.model_copy(update={"models": models})
+
+
+def test_the_network_in_service_teaches_and_hands_on_its_people(
+    settings: Settings, maskless: Works, teachers: list[Teacher]
+) -> None:
+    """Also where the new one begins with random weights."""
+    filled(settings)
+    version = promoted(settings, "earlier-1")
+    scratch = settings.model_copy(
+        update={"learn": settings.learn.model_copy(update={"start": "scratch"})}
+    )
+    done = learning.learn(scratch, quiet)
+    home = settings.data.dir / "models"
+    assert teachers == [Teacher(home / "segment" / version, "", home)] * 2
+    assert (done["start"], done["teacher"]) == ("", {"network": version, "pack": ""})
+    with opened(settings) as app, app.database.read() as session:
+        assert "instagram/earlier-1" in runs.taught(session, done["run"])
+    assert f"What {version} learned from, it learned from" in card_of(settings, done["version"])
+
+
+def test_a_network_that_knew_who_left_does_not_teach(
+    settings: Settings, maskless: Works, teachers: list[Teacher]
+) -> None:
+    filled(settings)
+    version = promoted(settings, "earlier-1")
+    removed(settings, "earlier-1")
+    said: list[str] = []
+    assert learning.learn(settings, said.append)["teacher"]["network"] == SHIPPED
+    assert {teacher.network for teacher in teachers} == {EMBEDDED}
+    why = "1 of the people whose images it used were forgotten"
+    assert f"masks: not taught by {version}: {why}" in said
+
+
+def test_an_official_pack_that_is_here_teaches_too(
+    settings: Settings,
+    maskless: Works,
+    teachers: list[Teacher],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The quickest, or the one that serves."""
+    filled(settings)
+    home = settings.data.dir / "models"
+    for name in ("u2net", "u2netp"):
+        shelved(home, name, monkeypatch)
+    done = learning.learn(settings, quiet)
+    assert teachers[0] == Teacher(EMBEDDED, "u2netp", home)
+    assert "the mean of embedded and of u2netp" in card_of(settings, done["version"])
+    done = learning.learn(serving(settings, "u2net"), quiet)
+    assert done["teacher"] == {"network": SHIPPED, "pack": "u2net"}
+
+
+def test_a_run_keeps_its_teacher(
+    settings: Settings,
+    maskless: Works,
+    teachers: list[Teacher],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One half of its masks by one, the other by another would prove nothing."""
+    filled(settings)
+    maskless["masks"] = ["memory"]
+    refused(settings, ModelError, "masks: .* was killed")
+    shelved(settings.data.dir / "models", "u2netp", monkeypatch)
+    del maskless["masks"]
+    done = learning.learn(settings, quiet)
+    assert (done["run"], done["teacher"]) == (1, {"network": SHIPPED, "pack": ""})
+    assert {teacher.pack for teacher in teachers} == {""}
+
+
+def test_a_damaged_pack_is_seen_before_anything_begins(
+    settings: Settings, plan: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(settings)
+    path = shelved(settings.data.dir / "models", "u2netp", monkeypatch)
+    path.write_bytes(b"others")
+    with pytest.raises(ModelError, match=r"u2netp.*is damaged.*pull u2netp again"):
+        learning.learn(settings, quiet)
+    with pytest.raises(ModelError, match="u2net is not here: `tagecho models pull u2net`"):
+        learning.learn(serving(settings, "u2net"), quiet)
+    with opened(settings) as app, app.database.read() as session:
+        assert runs.runs(session, 1) == []
 
 
 def test_somebody_left_whom_only_its_start_knew(settings: Settings, maskless: Works) -> None:

@@ -16,7 +16,7 @@ from bot.learn import photos
 from bot.learn.photos import POSTS, START, Layout
 from bot.learn.replies_first import Turn
 from bot.learn.telling_hashtags import telling
-from bot.learn.training import IN_SERVICE, SCRATCH, LearningRecipe, commands
+from bot.learn.training import IN_SERVICE, SCRATCH, LearningRecipe, Teacher, commands
 from storage.blobs import BlobStore
 from storage.learning import TrainingPicture
 from tests.learning import people
@@ -141,6 +141,21 @@ def test_from_a_network_it_learns_more_slowly(tmp_path: Path) -> None:
         assert options(stage, tmp_path)["--start"] == str(start)
         assert float(options(stage, tmp_path)["--rate"]) < DinoRecipe().rate
     assert float(options("head", tmp_path)["--vit-rate"]) < DinoRecipe().rate
+
+
+def test_who_teaches_makes_the_masks_and_gives_the_limits(tmp_path: Path) -> None:
+    ours, both = Teacher(tmp_path / "net"), Teacher(tmp_path / "net", "u2netp", tmp_path / "home")
+    for teacher in (ours, both):
+        for module, arguments in commands("masks", tmp_path, LearningRecipe(threads=3), teacher):
+            said = dict(itertools.pairwise(arguments))
+            assert module == "models.segment.teacher"
+            assert (said["--network"], said["--threads"]) == (str(tmp_path / "net"), "3")
+            given = (said.get("--pack"), said.get("--home"))
+            assert given == (
+                (None, None) if teacher is ours else ("u2netp", str(tmp_path / "home"))
+            )
+    ((_, export),) = commands("export", tmp_path, LearningRecipe(), both)
+    assert dict(itertools.pairwise(export))["--limits-of"] == str(tmp_path / "net")
 
 
 def test_the_head_takes_the_best_backbone(tmp_path: Path) -> None:

@@ -141,4 +141,10 @@ def test_the_card_says_what_was_measured() -> None:
     assert "It began with segment-older." in text
     assert "What segment-older learned from, it learned from as well." in text
     assert "learned from as well" not in card(7, facts | {"start": SHIPPED}, "because", "learn")
+    ours = {"network": "segment-older", "pack": ""}
+    alone = card(7, facts | {"teacher": ours}, "because", "learn")
+    assert "sure: segment-older alone, which is self-training" in alone
+    assert alone.count("learned from as well") == 1
+    both = card(7, facts | {"teacher": ours | {"pack": "u2netp"}}, "because", "learn")
+    assert "the mean of segment-older and of u2netp, which learned from masks that" in both
     assert "It began with random weights." in card(7, facts | {"start": ""}, "because", "learn")

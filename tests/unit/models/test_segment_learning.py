@@ -1,8 +1,7 @@
-"""The teacher's masks, training samples, the network and its export (needs torch)."""
+"""Training samples, the network and its export (needs torch)."""
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +12,14 @@ torch = pytest.importorskip("torch", reason="needs the [learn] extra (torch)")
 pytest.importorskip("onnx", reason="needs the [learn] extra (onnx)")
 pytest.importorskip("cv2", reason="needs the [learn] extra (opencv)")
 
+
 from models.dino.vit import Shape  # noqa: E402
-from models.metrics.masks import iou  # noqa: E402
 from models.segment import train as learning  # noqa: E402
 from models.segment.export import export_network  # noqa: E402
 from models.segment.export import main as export_main  # noqa: E402
-from models.segment.grabcut import grabcut, keep_central  # noqa: E402
 from models.segment.network import SegmentNet  # noqa: E402
 from models.segment.samples import (  # noqa: E402
     Pool,
-    Sample,
     background_strips,
     build_pool,
     cut_off,
@@ -30,20 +27,11 @@ from models.segment.samples import (  # noqa: E402
     framed,
 )
 from models.segment.segmenter import OnnxSegmenter  # noqa: E402
-from models.segment.teacher import judge, make, repeats  # noqa: E402
-from models.serving.packs import embedded_weights  # noqa: E402
+from models.serving.packs import EMBEDDED, embedded_weights  # noqa: E402
 from models.serving.runtime import Runtime  # noqa: E402
+from tests.discs import disc, write  # noqa: E402
 
 pytestmark = pytest.mark.learn
-
-
-def disc(seed: int = 0, side: int = 120, x: float = 0.5) -> Sample:
-    rng = np.random.default_rng(seed)
-    rows, columns = np.mgrid[:side, :side]
-    mask = (rows - side / 2) ** 2 + (columns - x * side) ** 2 < (0.25 * side) ** 2
-    image = np.where(mask[..., None], rng.integers(150, 255, 3), rng.integers(0, 100, 3))
-    image = image + rng.normal(0, 8, image.shape)
-    return Sample(image.clip(0, 255).astype(np.uint8), mask)
 
 
 def pool(count: int = 4) -> Pool:
@@ -51,60 +39,23 @@ def pool(count: int = 4) -> Pool:
     return Pool([samples], [1.0], [b for s in samples for b in background_strips(s)])
 
 
-def write(folder: Path, samples: list[Sample]) -> None:
-    folder.mkdir(parents=True)
-    for number, sample in enumerate(samples):
-        Pil.fromarray(sample.image).save(folder / f"{number:02}.jpg", quality=95)
-
-
-def test_grabcut_finds_the_disc() -> None:
+def test_soft_masks_stay_soft_and_hard_ones_hard(tmp_path: Path) -> None:
     sample = disc()
-    assert iou(grabcut(sample.image, (0.15, 0.15)), sample.mask) > 0.9
-
-
-def test_only_large_central_parts_stay() -> None:
-    mask = np.zeros((60, 60), bool)
-    mask[20:40, 20:40] = True
-    mask[5:9, 30:34] = True  # central but small
-    mask[20:40, 52:60] = True  # large but at the side
-    mask[28:32, 28:32] = False  # a hole
-    kept = keep_central(mask)
-    assert kept[28:32, 28:32].all()
-    assert not kept[5:9, 30:34].any()
-    assert not kept[:, 52:].any()
-    assert not keep_central(np.zeros((9, 9), bool)).any()
-
-
-def test_unbelievable_masks_are_rejected() -> None:
-    masks = {f"good{i:02}": disc(i).mask for i in range(20)}
-    masks["tiny"] = np.zeros((120, 120), bool)
-    masks["whole"] = np.ones((120, 120), bool)
-    masks["odd"] = np.roll(disc().mask, 50, axis=0)
-    rejected = judge(masks)
-    assert set(rejected) >= {"tiny", "whole", "odd"}
-    assert "area" in rejected["tiny"]
-    assert "unlike" in rejected["odd"]
-
-
-def test_making_masks_skips_known_shots(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    textured = []
-    for seed in range(4):
-        coarse = rng.integers(0, 60, (12, 12, 3), dtype=np.uint8).repeat(10, 0).repeat(10, 1)
-        sample = disc(seed)
-        image = np.where(sample.mask[..., None], sample.image, coarse)
-        textured.append(Sample(image.astype(np.uint8), sample.mask))
-    write(tmp_path / "photos", textured)
-    write(tmp_path / "known", textured[:1])
-    paths = sorted((tmp_path / "photos").glob("*.jpg"))
-    assert repeats(paths, [tmp_path / "known" / "00.jpg"]) == {"00"}
-    way = partial(grabcut, margins=(0.15, 0.15))
-    counts = make(tmp_path / "photos", tmp_path / "masks", way, tmp_path / "known")
-    assert counts == {"photos": 4, "repeats": 1, "rejected": 0, "kept": 3}
-    assert not (tmp_path / "masks" / "00.png").exists()
-    loaded = build_pool([(tmp_path / "photos", tmp_path / "masks", 2.0)])
-    assert len(loaded.sets[0]) == 3
-    assert iou(loaded.sets[0][0].mask, textured[1].mask) > 0.9
+    for name, values in {"hard": (0, 255), "soft": (10, 200)}.items():
+        photos, masks = tmp_path / name / "photos", tmp_path / name / "masks"
+        write(photos, [sample])
+        masks.mkdir()
+        grey = np.where(sample.mask, values[1], values[0]).astype(np.uint8)
+        Pil.fromarray(grey).save(masks / "00.png")
+        loaded = build_pool([(photos, masks, 1.0)])
+        read = loaded.sets[0][0]
+        assert np.array_equal(read.mask, sample.mask), name
+        assert read.target[60, 60] == pytest.approx(values[1] / 255), name
+        rng = np.random.default_rng(0)
+        drawn = np.concatenate([draw(loaded, rng, 48)[1].ravel() for _ in range(60)])
+        assert (set(np.unique(drawn)) == {0.0, 1.0}) is (name == "hard")
+        assert drawn.min() == 0.0, "what shows no object says so, whoever taught"
+        assert drawn.max() == pytest.approx(1.0 if name == "hard" else 200 / 255)
 
 
 def test_no_masks_is_an_error(tmp_path: Path) -> None:
@@ -194,6 +145,18 @@ def test_the_command_exports_at_the_side_it_was_trained_at(
     monkeypatch.setattr("sys.argv", arguments)
     export_main()
     assert embedded_weights("segment", tmp_path).facts["side"] == 48
+
+
+def test_a_new_network_has_the_limits_of_the_one_that_taught_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learning.train(pool(), learning.SegmentRecipe(steps=1, batch=2, side=48), tmp_path / "run")
+    arguments = ["export", "--checkpoint", str(tmp_path / "run/last.pt"), "--to", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", [*arguments, "--limits-of", str(EMBEDDED)])
+    export_main()
+    new, old = embedded_weights("segment", tmp_path), embedded_weights("segment")
+    for name in ("threshold", "least_confidence"):
+        assert new.facts[name] == old.facts[name], name
 
 
 def test_resumed_equals_uninterrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

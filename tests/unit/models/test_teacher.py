@@ -1,190 +1,194 @@
-"""The ways to masks that no person drew, on drawings with a known object (needs torch)."""
+"""Who teaches `tagecho learn` its masks: networks that have learned, where they are sure."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as Pil
 
-torch = pytest.importorskip("torch", reason="needs the [learn] extra (torch)")
-cv2 = pytest.importorskip("cv2", reason="needs the [learn] extra (opencv)")
+from models.base import Image, Probability, Segmentation, Segmenter, WeightsError
+from models.metrics.masks import iou
+from models.segment import teacher as teaching
+from models.segment.saliency import installed
+from models.segment.teacher import make, opened, teacher
+from models.serving.catalogue import CATALOGUE
+from models.serving.packs import EMBEDDED
+from models.serving.shelf import Record, Shelf
 
-from models.base import Image, Mask, Segmentation  # noqa: E402
-from models.dino.vit import Shape, ViT  # noqa: E402
-from models.metrics.masks import iou  # noqa: E402
-from models.segment import teacher as teaching  # noqa: E402
-from models.segment.grabcut import grabcut, grabcut_from, grabcut_guided, reduced  # noqa: E402
-from models.segment.graphcut import colour_affinity, colour_mask, graph_mask, seeded_mask, walk  # noqa: E402
-from models.segment.selftrain import refined, student_way  # noqa: E402
-from models.segment.teacher import make, teacher  # noqa: E402
-
-pytestmark = pytest.mark.learn
-torch.set_num_threads(1)
-
-MARGINS = (0.15, 0.1)
+CORNER = (slice(70, 120), slice(0, 30))  # of 120 × 100: no rectangle in the middle meets it
 
 
-def picture(x: float = 0.5, height: int = 120, width: int = 100) -> tuple[Image, Mask]:
-    """A red ellipse centred at `x` of the width, before a blue, noisy wall."""
-    rows, columns = np.mgrid[:height, :width]
-    mask = ((rows / height - 0.5) / 0.32) ** 2 + ((columns / width - x) / 0.25) ** 2 < 1
-    image = np.where(mask[..., None], (200, 60, 50), (50, 80, 150))
-    image = image + np.random.default_rng(0).normal(0, 12, image.shape)
+class Network:
+    """Says what `see` makes of a picture; finds nothing below its own limit."""
+
+    version = "test"
+
+    def __init__(self, see: Callable[[Image], Probability], least: float = 0.5) -> None:
+        self._see, self._least = see, least
+
+    def __call__(self, image: Image) -> Segmentation:
+        said = self._see(image).astype(np.float32)
+        inside = said > 0.5
+        confidence = float(said[inside].mean()) if inside.any() else 0.0
+        mask = inside & (confidence >= self._least)
+        return Segmentation(said, mask, confidence, np.zeros(1, np.float32))
+
+
+def red(image: Image, sure: float = 1.0) -> Probability:
+    return np.where(image[..., 0] > 150, np.float32(sure), np.float32(0))
+
+
+def at(*places: tuple[slice, slice]) -> Image:
+    image = np.full((120, 100, 3), 60, np.uint8)
+    for place in places:
+        image[place] = (220, 60, 50)
+    return image
+
+
+def test_an_object_in_a_corner_teaches() -> None:
+    image = at(CORNER)
+    lesson = teacher([Network(red)])(image)
+    assert lesson.doubt == ""
+    assert np.array_equal(lesson.mask > 0.5, image[..., 0] > 150)
+
+
+def test_what_a_network_says_of_the_left_whatever_is_there_is_halved_by_the_mirror() -> None:
+    """It is believed where it says the same of the mirror image."""
+
+    def left(image: Image) -> Probability:
+        said = red(image)
+        said[:, :20] = 1
+        return said
+
+    middle = at((slice(30, 90), slice(30, 80)))
+    lesson = teacher([Network(left)])(middle)
+    assert lesson.doubt == ""
+    assert np.array_equal(lesson.mask == 1, middle[..., 0] > 150)
+    assert np.unique(lesson.mask[:, :20]).tolist() == [0.5]
+    assert np.unique(lesson.mask[:, -20:]).tolist() == [0.5]
+
+
+def test_networks_that_see_different_things_teach_nothing() -> None:
+    two = at((slice(0, 40), slice(0, 40)), (slice(80, 120), slice(60, 100)))
+
+    def upper(image: Image) -> Probability:
+        said = red(image)
+        said[60:] = 0
+        return said
+
+    def lower(image: Image) -> Probability:
+        return red(image) - upper(image)
+
+    assert not teacher([Network(upper)])(two).doubt
+    assert not teacher([Network(lower)])(two).doubt
+    assert teacher([Network(upper), Network(lower)])(two).doubt == "no object that all agree about"
+
+
+@pytest.mark.parametrize(
+    ("network", "image", "doubt"),
+    [
+        (Network(red), at(), "no object that is sure"),
+        (Network(lambda i: red(i, 0.75)), at(CORNER), "confidence 0.75"),
+        (Network(lambda i: red(i, 0.95), least=0.97), at(CORNER), "no object that is sure"),
+        (Network(red), at((slice(0, 120), slice(0, 98))), "area 0.98"),
+    ],
+)
+def test_what_is_not_sure_teaches_nothing(network: Segmenter, image: Image, doubt: str) -> None:
+    assert teacher([network])(image).doubt == doubt
+
+
+def test_one_of_two_that_finds_nothing_is_enough_to_doubt() -> None:
+    blind = Network(lambda image: red(image, 0.3))
+    assert not teacher([Network(red)])(at(CORNER)).doubt
+    assert teacher([Network(red), blind])(at(CORNER)).doubt == "no object that is sure"
+
+
+def test_soft_masks_are_kept_of_what_is_sure(tmp_path: Path) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "masks"
+    (photos / "below").mkdir(parents=True)
+    out.mkdir()
+    Pil.fromarray(at(CORNER)).save(photos / "below" / "a.png")
+    Pil.fromarray(at()).save(photos / "b.png")
+    (out / "b.png").write_bytes(b"of a teacher that was broken off")
+    counts = make(photos, out, teacher([Network(lambda image: red(image, 0.9))]))
+    assert counts == {"photos": 2, "rejected": 1, "kept": 1}
+    assert [path.relative_to(out) for path in out.rglob("*.png")] == [Path("below/a.png")]
+    with Pil.open(out / "below" / "a.png") as mask:
+        assert np.unique(np.asarray(mask)).tolist() == [0, 230]
+    assert (out / "rejected.txt").read_text() == "b\tno object that is sure\n"
+
+
+def pulled(home: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pack whose network says how red a pixel is, in place of the real one."""
+    onnx = pytest.importorskip("onnx", reason="the network of this test is made with it")
+    helper, tensor, side = onnx.helper, onnx.TensorProto.FLOAT, 320
+    kernel = np.array([0.35, 0, 0], np.float32).reshape(1, 3, 1, 1)  # ImageNet's red: -2.1 to 2.2
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "kernel", "bias"], ["said"])],
+        "tiny",
+        [helper.make_tensor_value_info("x", tensor, [1, 3, side, side])],
+        [helper.make_tensor_value_info("said", tensor, [1, 1, side, side])],
+        [
+            onnx.numpy_helper.from_array(kernel, "kernel"),
+            onnx.numpy_helper.from_array(np.array([0.3], np.float32), "bias"),
+        ],
+    )
+    data = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    ).SerializeToString()
+    sha256 = hashlib.sha256(data).hexdigest()
+    pack = CATALOGUE[name]
+    pack = replace(pack, files=(replace(pack.files[0], sha256=sha256),))
+    monkeypatch.setitem(CATALOGUE, name, pack)
+    shelf = Shelf(home, pack)
+    shelf.folder.mkdir(parents=True)
+    shelf.path(pack.files[0]).write_bytes(data)
+    shelf.record(pack.files[0], Record(sha256, len(data), "catalogue"))
+
+
+def drawing() -> tuple[Image, np.ndarray]:
+    """A red ellipse at the lower left border, before a blue, noisy wall."""
+    rows, columns = np.mgrid[:160, :200]
+    mask = ((rows - 110) / 40) ** 2 + ((columns - 40) / 45) ** 2 < 1
+    image = np.where(mask[..., None], (225, 60, 50), (40, 80, 150))
+    image = image + np.random.default_rng(0).normal(0, 6, image.shape)
     return image.clip(0, 255).astype(np.uint8), mask
 
 
-def keys_of(mask: Mask, cells: int) -> np.ndarray:
-    """Keys of a ViT that tells the object from the rest."""
-    small = cv2.resize(mask.astype(np.float32), (cells, cells), interpolation=cv2.INTER_AREA)
-    inside = (small > 0.5).reshape(-1, 1)
-    noise = np.random.default_rng(1).normal(0, 0.05, (cells * cells, 8))
-    return (np.where(inside, np.eye(8)[0], np.eye(8)[1]) + noise).astype(np.float32)
-
-
-def test_a_rectangle_is_what_opencv_makes_of_it() -> None:
-    image, wanted = picture()
-    small = reduced(image)
-    rows, columns = small.shape[:2]
-    x, y = round(columns * MARGINS[0]), round(rows * MARGINS[1])
-    labels = np.zeros((rows, columns), np.uint8)
-    cv2.setRNGSeed(0)
-    cv2.grabCut(
-        np.ascontiguousarray(small[..., ::-1]), labels, (x, y, columns - 2 * x, rows - 2 * y),
-        np.zeros((1, 65)), np.zeros((1, 65)), 5, cv2.GC_INIT_WITH_RECT,
+def test_the_network_we_ship_and_a_pack_teach_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, photos, out = tmp_path / "home", tmp_path / "photos", tmp_path / "out"
+    assert installed(home) == []
+    pulled(home, "u2net", monkeypatch)
+    assert installed(home) == ["u2net"]
+    pulled(home, "u2netp", monkeypatch)
+    assert installed(home) == ["u2netp", "u2net"], "the quickest first"
+    image, wanted = drawing()
+    photos.mkdir()
+    Pil.fromarray(image).save(photos / "a.png")
+    monkeypatch.setattr(
+        "sys.argv",
+        ["teacher", "--photos", str(photos), "--out", str(out), "--network", str(EMBEDDED),
+         "--pack", "u2netp", "--home", str(home)],
     )  # fmt: skip
-    theirs = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
-    assert iou(grabcut(image, MARGINS), theirs) > 0.98  # ours drops crumbs
-    assert iou(grabcut(image, MARGINS), wanted) > 0.95
+    teaching.main()
+    with Pil.open(out / "a.png") as mask:
+        grey = np.asarray(mask)
+    assert iou(grey > 127, wanted) > 0.9
+    assert len(np.unique(grey)) > 50, "its edges are soft"
+    ours, theirs = opened(EMBEDDED, "u2netp", home)
+    assert ours.version.startswith("segment-")
+    assert theirs.version.startswith("u2netp-")
 
 
-@pytest.mark.parametrize("x", [0.2, 0.5, 0.8])
-def test_colour_needs_no_centre(x: float) -> None:
-    image, wanted = picture(x)
-    assert iou(colour_mask(image), wanted) > 0.8
-
-
-def test_the_colour_graph() -> None:
-    image, _ = picture()
-    weights = colour_affinity(image, 8)
-    assert weights.shape == (64, 64)
-    assert np.allclose(weights, weights.T)
-    assert np.allclose(np.diag(weights), 1)
-    middle, beside, corner = 8 * 4 + 4, 8 * 4 + 3, 0
-    assert weights[middle, beside] > 10 * weights[middle, corner]
-
-
-def test_keys_add_what_colour_does_not_tell() -> None:
-    image, wanted = picture()
-    noise = np.random.default_rng(0).integers(0, 255, image.shape, dtype=np.uint8)
-    found = graph_mask(noise, keys_of(wanted, 16), 16)
-    assert iou(found, wanted) > 0.8
-    assert iou(colour_mask(noise), wanted) < 0.5
-
-
-def test_a_walk_meets_what_is_near_in_the_graph() -> None:
-    image, wanted = picture()
-    met = walk(colour_affinity(image, 16), 16)
-    assert met.min() >= -1e-9
-    assert met.max() <= 1 + 1e-9
-    assert iou(seeded_mask(image, None, 16), wanted) > 0.8
-    noise = np.random.default_rng(0).integers(0, 255, image.shape, dtype=np.uint8)
-    assert iou(seeded_mask(noise, keys_of(wanted, 16), 16), wanted) > 0.8
-
-
-def test_a_coarse_mask_is_moved_to_the_edges() -> None:
-    image, wanted = picture(0.25)
-    coarse = cv2.resize(
-        cv2.resize(wanted.astype(np.float32), (6, 6), interpolation=cv2.INTER_AREA), (100, 120)
-    )
-    before = coarse > 0.5
-    for how in ("grabcut", "guided"):
-        after = refined(lambda _: before, how)(image)
-        assert iou(after, wanted) > iou(before, wanted) + 0.02, how
-    assert iou(grabcut_from(image, before), wanted) > 0.95
-    assert np.array_equal(refined(lambda _: before, "none")(image), before)
-    with pytest.raises(ValueError, match="no refinement"):
-        refined(lambda _: before, "magic")
-
-
-@pytest.mark.parametrize("value", [False, True])
-def test_a_mask_without_an_edge_stays(value: bool) -> None:
-    image, wanted = picture()
-    coarse = np.full(wanted.shape, value)
-    assert np.array_equal(grabcut_from(image, coarse), coarse)
-    assert iou(grabcut_guided(image, coarse, MARGINS), wanted) > 0.9  # as without one
-
-
-@pytest.mark.parametrize("way", ["tokencut", "graph", "seeded", "combined"])
-def test_ways_that_look_with_a_vit(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    image, wanted = picture()
-    vit = ViT(Shape(width=12, depth=1, heads=3, patch=16, grid=4)).eval()
-    monkeypatch.setattr(teaching, "keys", lambda _vit, _image, cells: keys_of(wanted, cells))
-    found = teacher(way, MARGINS, vit)(image)
-    assert iou(found, wanted) > 0.85
-
-
-def test_keys_come_row_by_row() -> None:
-    vit = ViT(Shape(width=12, depth=1, heads=3, patch=8, grid=4)).eval()
-    assert teaching.keys(vit, picture()[0], 5).shape == (25, 12)
-
-
-def test_a_way_that_cannot_be_gone() -> None:
-    with pytest.raises(ValueError, match="needs --backbone"):
-        teacher("graph", MARGINS)
-    with pytest.raises(ValueError, match="no way"):
-        teacher("dowsing", MARGINS)
-
-
-def test_a_student_teaches_only_what_it_is_sure_of() -> None:
-    image, wanted = picture()
-
-    class Student:
-        version = "test"
-        confidence = 0.9
-
-        def __call__(self, image: Image) -> Segmentation:
-            probability = wanted.astype(np.float32)
-            return Segmentation(probability, wanted, self.confidence, np.zeros(1, np.float32))
-
-    student = Student()
-    assert np.array_equal(student_way(student)(image), wanted)
-    student.confidence = 0.5
-    assert not student_way(student)(image).any()
-
-
-def test_without_judging_only_empty_masks_go(tmp_path: Path) -> None:
-    (tmp_path / "photos").mkdir()
-    for name in ("a", "b"):
-        Pil.fromarray(picture()[0]).save(tmp_path / "photos" / f"{name}.jpg")
-
-    answers = iter([np.ones((120, 100), bool), np.zeros((120, 100), bool)])
-    counts = make(
-        tmp_path / "photos", tmp_path / "out", lambda _: next(answers), None, judged=False
-    )
-    assert counts == {"photos": 2, "repeats": 0, "rejected": 1, "kept": 1}
-    assert [path.stem for path in (tmp_path / "out").glob("*.png")] == ["a"]
-
-
-@pytest.mark.slow
-def test_ways_are_chosen_on_the_command_line(tmp_path: Path) -> None:
-    (tmp_path / "photos").mkdir()
-    image, wanted = picture()
-    Pil.fromarray(image).save(tmp_path / "photos" / "a.jpg", quality=95)
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "models.segment.teacher", "--photos", str(tmp_path / "photos"),
-             "--out", str(tmp_path / "out"), *arguments],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-
-    assert run("--way", "colour", "--refine", "grabcut").returncode == 0
-    with Pil.open(tmp_path / "out" / "a.png") as mask:
-        assert iou(np.asarray(mask) > 0, wanted) > 0.9
-    missing = run("--way", "tokencut")
-    assert missing.returncode == 1
-    assert missing.stderr.strip() == "error: tokencut needs --backbone: it cuts by what a ViT sees"
+def test_a_pack_that_cannot_teach(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="u2netp is not here: `tagecho models pull u2netp`"):
+        opened(EMBEDDED, "u2netp", tmp_path)
+    with pytest.raises(WeightsError, match="'sam' is no pack of salient objects: u2netp"):
+        opened(EMBEDDED, "sam", tmp_path)

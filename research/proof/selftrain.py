@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from models.base import Image, Mask, Segmenter
-from models.segment.grabcut import grabcut_from
 from models.segment.guided import refine
 from models.segment.segmenter import OnnxSegmenter
 from models.serving.packs import embedded_weights
 from models.serving.runtime import Runtime
+from research.proof.grabcut import grabcut_from
 
 Way = Callable[[Image], Mask]
 
