@@ -29,7 +29,7 @@ from storage.learning import TrainingPicture, held_out
 
 SIDE = 448  # px; the short side is at most about twice this, more than any network here uses
 QUALITY = 92
-BYTES_EACH = 100_000  # bytes on disk, photo and masks
+BYTES_EACH = 200_000  # bytes on disk, photo and soft mask
 LOOKS = 5  # tries to read folders that change meanwhile
 BYTES_MORE = 400_000_000  # bytes of checkpoints, each written beside the previous one
 TRAIN, HELD_OUT = "train", "held_out"
