@@ -587,35 +587,35 @@ def serving(settings: Settings, pack: str) -> Settings:
     return settings.model_copy(update={"models": models})
 
 
+def taught(settings: Settings, plan: Works) -> LearningRun:
+    """A new run, broken off when it has its masks."""
+    plan["head"] = ["memory"]
+    with pytest.raises(ModelError, match=r"head: .* was killed"):
+        learning.learn(settings, quiet, fresh=True)
+    return row(settings)
+
+
 def test_the_network_in_service_teaches_and_hands_on_its_people(
     settings: Settings, maskless: Works, teachers: list[Teacher]
 ) -> None:
-    """Also where the new one begins with random weights."""
+    """Also where the new one begins with random weights. Not after one of them has left."""
     filled(settings)
     version = promoted(settings, "earlier-1")
     scratch = settings.model_copy(
         update={"learn": settings.learn.model_copy(update={"start": "scratch"})}
     )
-    done = learning.learn(scratch, quiet)
     home = settings.data.dir / "models"
-    assert teachers == [Teacher(home / "segment" / version, "", home)] * 2
-    assert (done["start"], done["teacher"]) == ("", {"network": version, "pack": ""})
+    run = taught(scratch, maskless)
+    assert teachers == [Teacher(home / "segment" / version, "", home)]
+    assert (run.facts["start"], run.facts["teacher"]) == ("", {"network": version, "pack": ""})
     with opened(settings) as app, app.database.read() as session:
-        assert "instagram/earlier-1" in runs.taught(session, done["run"])
-    assert f"What {version} learned from, it learned from" in card_of(settings, done["version"])
-
-
-def test_a_network_that_knew_who_left_does_not_teach(
-    settings: Settings, maskless: Works, teachers: list[Teacher]
-) -> None:
-    filled(settings)
-    version = promoted(settings, "earlier-1")
+        assert "instagram/earlier-1" in runs.taught(session, run.id or 0)
     removed(settings, "earlier-1")
-    said: list[str] = []
-    assert learning.learn(settings, said.append)["teacher"]["network"] == SHIPPED
-    assert {teacher.network for teacher in teachers} == {EMBEDDED}
-    why = "1 of the people whose images it used were forgotten"
-    assert f"masks: not taught by {version}: {why}" in said
+    run = taught(scratch, maskless)
+    assert run.facts["teacher"]["network"] == SHIPPED
+    assert teachers[1:] == [Teacher(EMBEDDED, "", home)]
+    with opened(settings) as app, app.database.read() as session:
+        assert not [who for who in runs.taught(session, run.id or 0) if "earlier" in who]
 
 
 def test_an_official_pack_that_is_here_teaches_too(
@@ -624,33 +624,18 @@ def test_an_official_pack_that_is_here_teaches_too(
     teachers: list[Teacher],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The quickest, or the one that serves."""
+    """The quickest, or the one that serves. A run keeps whom it has."""
     filled(settings)
     home = settings.data.dir / "models"
     for name in ("u2net", "u2netp"):
         shelved(home, name, monkeypatch)
-    done = learning.learn(settings, quiet)
-    assert teachers[0] == Teacher(EMBEDDED, "u2netp", home)
-    assert "the mean of embedded and of u2netp" in card_of(settings, done["version"])
-    done = learning.learn(serving(settings, "u2net"), quiet)
-    assert done["teacher"] == {"network": SHIPPED, "pack": "u2net"}
-
-
-def test_a_run_keeps_its_teacher(
-    settings: Settings,
-    maskless: Works,
-    teachers: list[Teacher],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """One half of its masks by one, the other by another would prove nothing."""
-    filled(settings)
-    maskless["masks"] = ["memory"]
-    refused(settings, ModelError, "masks: .* was killed")
-    shelved(settings.data.dir / "models", "u2netp", monkeypatch)
-    del maskless["masks"]
-    done = learning.learn(settings, quiet)
-    assert (done["run"], done["teacher"]) == (1, {"network": SHIPPED, "pack": ""})
-    assert {teacher.pack for teacher in teachers} == {""}
+    assert taught(serving(settings, "u2net"), maskless).facts["teacher"]["pack"] == "u2net"
+    assert taught(settings, maskless).facts["teacher"] == {"network": SHIPPED, "pack": "u2netp"}
+    assert [teacher.pack for teacher in teachers] == ["u2net", "u2netp"]
+    maskless["head"], maskless["export"] = ["count", "3"], ["memory"]
+    with pytest.raises(ModelError, match=r"export: .* was killed"):
+        learning.learn(serving(settings, "u2net"), quiet)
+    assert (row(settings).id, teachers[-1].pack) == (2, "u2netp")
 
 
 def test_a_damaged_pack_is_seen_before_anything_begins(
