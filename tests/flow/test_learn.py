@@ -43,7 +43,6 @@ from bot.verbs import learn as learning
 from models.segment.learned_networks import Store
 from models.serving import packs
 from models.serving.catalogue import CATALOGUE
-from models.serving.packs import EMBEDDED
 from models.serving.promotion_rule import FEWEST, SHIPPED
 from models.serving.shelf import Record, Shelf
 from storage import forget as forgetting
@@ -613,7 +612,7 @@ def test_the_network_in_service_teaches_and_hands_on_its_people(
     removed(settings, "earlier-1")
     run = taught(scratch, maskless)
     assert run.facts["teacher"]["network"] == SHIPPED
-    assert teachers[1:] == [Teacher(EMBEDDED, "", home)]
+    assert teachers[1:] == [Teacher(packs.EMBEDDED, "", home)]
     with opened(settings) as app, app.database.read() as session:
         assert not [who for who in runs.taught(session, run.id or 0) if "earlier" in who]
 
