@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
+import itertools
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlmodel import col, select
@@ -53,6 +54,9 @@ from tests import trainer
 from tests.databases import queue_reply
 from tests.learning import add_photo, fill, people, photo, settings_for
 from tests.waiting import PATIENCE, eventually
+
+if TYPE_CHECKING:
+    from models.segment.network import SegmentNet
 
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="needs the [learn] extra (torch)"
@@ -946,14 +950,11 @@ def test_from_stored_photos_to_a_decision(
 ) -> None:
     """DINO, teacher, head and export as they are, on a network built as the shipped one is, but
     smaller; killed with -9 on the way; ends in a decision."""
-    from models.dino.vit import Shape
     from models.segment.export import export_network
-    from models.segment.network import SegmentNet
 
     shipped = tmp_path / "shipped"
     shutil.copytree(small_networks, shipped, symlinks=True)
-    network = SegmentNet(Shape(width=64, depth=2, heads=1), 32, light=True)
-    export_network(network, shipped / "segment.onnx", 64, 0.5)
+    export_network(colourful(), shipped / "segment.onnx", 64, 0.5)
     monkeypatch.setattr(packs, "EMBEDDED", shipped)
     config = configured(tmp_path, dino_steps=3)
     settings = settings_for(tmp_path, dino_steps=3, batch=4)
@@ -982,6 +983,26 @@ def test_from_stored_photos_to_a_decision(
     assert done["version"] in Store(settings.data.dir / "models").versions()
     learning.promote(settings, None, 1)
     assert served(settings).startswith(done["version"]), "it can be served"
+
+
+def colourful() -> SegmentNet:
+    """Built as the shipped network, and sure of what is colourful: it can be a teacher."""
+    import torch
+
+    from models.dino.vit import Shape
+    from models.segment.network import LIGHT, SegmentNet
+
+    network = SegmentNet(Shape(width=64, depth=2, heads=1), 32, light=True).eval()
+    first, last, mask = network.stem2[0].weight, network.up2[0].weight, network.mask
+    with torch.no_grad():
+        for weights in (first, last, mask.weight):
+            weights.zero_()
+        for number, (one, other) in enumerate(itertools.permutations(range(3), 2)):
+            first[number, one, 1, 1], first[number, other, 1, 1] = 1, -1
+            last[number, LIGHT[1] + number, 1, 1] = 1
+            mask.weight[0, number] = 10
+        mask.bias.fill_(-4)
+    return network
 
 
 def trainings(folder: Path) -> list[str]:
