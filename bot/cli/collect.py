@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bot.cli.common import CONFIG, Config, Json, only_account, prepare
-from bot.cli.output import complain, echo, print_json, say
+from bot.cli.common import CONFIG, Config, Csv, Json, only_account, prepare
+from bot.cli.output import complain, echo, print_json, print_rows, say
 from bot.cli.tracks import label, target_of
 from bot.core.errors import TagechoError, UsageError
 
@@ -132,6 +132,7 @@ def suggest(
     limit: Annotated[int, typer.Option(min=1, help="Show at most so many of each kind.")] = 10,
     config: Config = CONFIG,
     json: Json = False,
+    csv: Csv = False,
 ) -> None:
     """Suggest hashtags and profiles that often appear together with the collected ones.
 
@@ -142,8 +143,8 @@ def suggest(
     from bot.verbs.suggest import suggest as find
 
     found = find(prepare(config), seeds or [], limit)
-    if json:
-        print_json([suggestion.as_dict() for suggestion in found])
+    rows = [suggestion.as_dict() for suggestion in found]
+    if print_rows(rows, json=json, csv=csv):
         return
     for suggestion in found:
         echo(f"{suggestion.score:.3f}  {suggestion.posts:>6}  {suggestion.target}")

@@ -43,6 +43,7 @@ By = Annotated[
     str | None, typer.Option("--author", help="Only replies to this person.", metavar="NAME")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print the list as CSV, with a heading.")]
 CONFIG = Path("config.toml")
 LEVELS = ("debug", "info", "warning", "error")
 MOST_NUMBERS = 100_000  # in one range

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bot.cli.common import CONFIG, Config, Json, prepare
-from bot.cli.output import complain, counted, echo, print_json, say
+from bot.cli.common import CONFIG, Config, Csv, Json, prepare
+from bot.cli.output import complain, counted, echo, print_json, print_rows, say
 from bot.cli.verb import Verbs
 from bot.core.errors import UsageError
 
@@ -105,7 +105,7 @@ def dataset_create(
 
 
 @app.command("list")
-def dataset_list(config: Config = CONFIG, json: Json = False) -> None:
+def dataset_list(config: Config = CONFIG, json: Json = False, csv: Csv = False) -> None:
     """List the datasets, what each finds now, and their snapshots.
 
     \b
@@ -115,8 +115,7 @@ def dataset_list(config: Config = CONFIG, json: Json = False) -> None:
     from bot.verbs import datasets
 
     rows = datasets.listing(prepare(config))
-    if json:
-        print_json(rows)
+    if print_rows(rows, json=json, csv=csv):
         return
     for row in rows:
         echo(
@@ -198,6 +197,7 @@ def snapshot_list(
     dataset: Annotated[str, typer.Argument(help="Show only snapshots of this dataset.")] = "",
     config: Config = CONFIG,
     json: Json = False,
+    csv: Csv = False,
 ) -> None:
     """List the snapshots, oldest first.
 
@@ -208,8 +208,7 @@ def snapshot_list(
     from bot.dataset.snapshots import snapshot_rows
 
     rows = snapshot_rows(prepare(config), dataset)
-    if json:
-        print_json(rows)
+    if print_rows(rows, json=json, csv=csv):
         return
     for row in rows:
         counts = " ".join(f"{split} {count}" for split, count in row["counts"].items())

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from bot.cli import learn as learning
-from bot.cli.common import CONFIG, Config, Json, Networks, network_settings, prepare
-from bot.cli.output import complain, echo, print_json, say
+from bot.cli.common import CONFIG, Config, Csv, Json, Networks, network_settings, prepare
+from bot.cli.output import complain, echo, print_json, print_rows, say
 from bot.cli.verb import Verbs
 
 models = Verbs(
@@ -19,7 +19,7 @@ labels = Verbs(no_args_is_help=True, help="How well hashtags fit their images.")
 
 
 @models.command("list")
-def models_list(config: Networks = None, json: Json = False) -> None:
+def models_list(config: Networks = None, json: Json = False, csv: Csv = False) -> None:
     """List shipped, learned and official networks, and show which are in service.
 
     \b
@@ -29,8 +29,7 @@ def models_list(config: Networks = None, json: Json = False) -> None:
     from bot.verbs.networks import listing
 
     rows = listing(network_settings(config))
-    if json:
-        print_json(rows)
+    if print_rows(rows, json=json, csv=csv):
         return
     for row in rows:
         state = ["in service"] * row["in_service"] + ["not pulled"] * (not row["here"])

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from bot.core.errors import UsageError
 from bot.core.printable import printable
 from bot.core.voice import VOICE
 
@@ -101,6 +102,37 @@ def print_json(value: Any) -> None:
         sys.stdout.reconfigure(encoding="utf-8")
     document = json.dumps(value, ensure_ascii=False, indent=2, default=_json)
     print("\n".join(map(_escaped, document.split("\n"))))
+
+
+def print_rows(rows: list[dict[str, Any]], *, json: bool, csv: bool) -> bool:
+    """A list as one JSON document, or as CSV with a heading; False when neither is wanted."""
+    if json and csv:
+        raise UsageError("--json and --csv exclude each other")
+    if json:
+        print_json(rows)
+    elif csv:
+        _print_csv(rows)
+    return json or csv
+
+
+def _print_csv(rows: list[dict[str, Any]]) -> None:
+    """UTF-8. Moments in ISO 8601; a list or a map in a cell is JSON."""
+    import csv
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
+
+
+def _cell(value: Any) -> str:
+    import json
+
+    if isinstance(value, dict | list | tuple | bool):
+        return json.dumps(value, ensure_ascii=False, default=_json)
+    return "" if value is None else printable(_json(value), lines=True)
 
 
 def _escaped(line: str) -> str:

@@ -14,6 +14,7 @@ from bot.cli.common import (
     By,
     Chosen,
     Config,
+    Csv,
     InState,
     Json,
     Limit,
@@ -21,7 +22,7 @@ from bot.cli.common import (
     prepare,
     ranges_of,
 )
-from bot.cli.output import counted, echo, print_json, say
+from bot.cli.output import counted, echo, print_json, print_rows, say
 from bot.cli.spans import brief
 from bot.cli.verb import Verbs
 from bot.core.errors import NothingToDo, UsageError
@@ -36,6 +37,7 @@ def replies_list(
     limit: Limit = 50,
     config: Config = CONFIG,
     json: Json = False,
+    csv: Csv = False,
 ) -> None:
     """List the latest replies, newest first.
 
@@ -48,9 +50,8 @@ def replies_list(
     from bot.verbs.replies import Asked, reply_rows
 
     rows, total = reply_rows(prepare(config), Asked((), state, author), limit)
-    if json:
-        print_json(rows)
-    elif rows:
+    printed = print_rows(rows, json=json, csv=csv)
+    if rows and not printed:
         echo(
             f"{'number':>6}  {'state':<17}  {'age':>6}  {'author':<16}  {'style':<9}  "
             f"{'trigger':<8}  conf"
@@ -60,7 +61,7 @@ def replies_list(
                 echo(line)
     if total > len(rows):
         say(f"{len(rows)} of {total}: --limit {total} lists all")
-    elif not rows and not json:
+    elif not rows and not printed:
         say("no replies" if state is None else f"no replies in state {state}")
 
 

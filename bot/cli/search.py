@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bot.cli.common import CONFIG, Config, Json, Limit, prepare
-from bot.cli.output import complain, counted, echo, print_json, say
+from bot.cli.common import CONFIG, Config, Csv, Json, Limit, prepare
+from bot.cli.output import complain, counted, echo, print_json, print_rows, say
 from bot.core.errors import UsageError
 
 WIDTH = 60  # characters of a caption in a line
@@ -61,6 +61,7 @@ def search(
     ] = False,
     config: Config = CONFIG,
     json: Json = False,
+    csv: Csv = False,
 ) -> None:
     """Find collected posts by words, by an image and by filters, newest first.
 
@@ -99,9 +100,8 @@ def search(
         raise UsageError("give words, --image or a filter")
     settings = prepare(config)
     found = find(settings, wanted)
-    if json:
-        print_json(found.rows)
-    for row in [] if json else found.rows:
+    printed = print_rows(found.rows, json=json, csv=csv)
+    for row in [] if printed else found.rows:
         echo(_line(row, scored=image is not None))
     for remark in found.remarks:
         say(remark)

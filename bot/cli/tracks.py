@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from bot.cli.common import CONFIG, Config, Json, prepare
-from bot.cli.output import echo, print_json, say
+from bot.cli.common import CONFIG, Config, Csv, Json, prepare
+from bot.cli.output import echo, print_rows, say
 from bot.cli.status import track_table
 from bot.cli.verb import Verbs
 from bot.core.errors import UsageError
@@ -17,7 +17,7 @@ app = Verbs(no_args_is_help=True, help="The tracked hashtags and profiles.")
 
 
 @app.command("list")
-def track_list(config: Config = CONFIG, json: Json = False) -> None:
+def track_list(config: Config = CONFIG, json: Json = False, csv: Csv = False) -> None:
     """List the tracks: health, last and next poll, as `tagecho status` knows them.
 
     \b
@@ -27,8 +27,7 @@ def track_list(config: Config = CONFIG, json: Json = False) -> None:
     from bot.verbs.tracks import readable_state, track_rows
 
     state = readable_state(prepare(config))
-    if json:
-        print_json(track_rows(state))
+    if print_rows(track_rows(state), json=json, csv=csv):
         return
     for line in track_table(state):
         echo(line)

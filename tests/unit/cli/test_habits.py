@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import logging
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from bot.cli.common import log_to
+from bot.cli.output import print_rows
 from bot.config import Settings
 from bot.core.voice import VOICE
 from tests.command import Run
@@ -145,3 +150,32 @@ def test_what_an_operator_can_cause_is_one_line_and_its_code(
     monkeypatch.setenv("TAGECHO_CONFIG", "one.toml")
     done = tagecho(*words)
     assert (done.code, len(done.err.splitlines()), done.out) == (code, 1, ""), done.err
+
+
+LISTS = ["track list", "replies list", "dataset list", "snapshot list", "models list", "search a"]
+
+
+@pytest.mark.parametrize("verb", LISTS)
+def test_a_list_is_csv_as_well(tagecho: Run, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    """The same rows as --json, with a heading; both at once are a mistake."""
+    monkeypatch.setenv("TAGECHO_CONFIG", "one.toml")
+    as_json, as_csv = tagecho(*verb.split(), "--json"), tagecho(*verb.split(), "--csv")
+    assert (as_json.code, as_csv.code) == (0, 0), as_csv.err
+    rows = json.loads(as_json.out)
+    found = list(csv.DictReader(io.StringIO(as_csv.out)))
+    assert len(found) == len(rows)
+    assert [list(row) for row in found] == [list(row) for row in rows]
+    assert tagecho(*verb.split(), "--csv", "--json").code == 2
+
+
+def test_cells_say_what_json_says(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"text": 'a "b", c\nd', "when": datetime(2026, 1, 31, 12, tzinfo=UTC), "none": None}
+    assert print_rows([row | {"list": ["ä", 1], "on": True}], json=False, csv=True)
+    (found,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert found == {
+        "text": row["text"],
+        "when": "2026-01-31T12:00:00+00:00",
+        "none": "",
+        "list": '["ä", 1]',
+        "on": "true",
+    }
