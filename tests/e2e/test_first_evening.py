@@ -118,7 +118,10 @@ class Evening:
         return (self.folder / "sandbox/secrets/main.password").read_text(encoding="utf-8")
 
     def lead_here(self) -> None:
-        """What is the real network in the README is the loopback network in this test."""
+        """What is the real network in the README is the loopback network in this test, where the
+        service that ran on it is ended first, as the README says."""
+        self.lasting[-1].terminate()
+        assert self.lasting[-1].wait(PATIENCE) == 0
         document = tomllib.loads((self.folder / "sandbox/config.toml").read_text(encoding="utf-8"))
         main = document["accounts"]["main"]
         for key in ("proxy", "ca_file"):
