@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 PACKAGES = ("bot", "models", "storage")
-SUFFIXES = {".py", ".html", ".json", ".mako", ".md", ".onnx", ".txt"}
+SUFFIXES = {".py", ".html", ".json", ".mako", ".md", ".onnx", ".toml", ".txt"}
 
 
 def problems(wheel: Path, source: Path) -> list[str]:

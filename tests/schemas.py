@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import URL, Connection, create_engine
+from sqlalchemy import URL, Connection, MetaData, Table, create_engine
 
 from storage.database import Database
 
@@ -21,12 +21,14 @@ class Schemas:
 
     @contextmanager
     def one(self) -> Iterator[str]:
-        """The URL of a schema with all tables and no rows."""
+        """The URL of a schema with all tables, and no rows but those of the migrations."""
         url, stack = self._free.pop() if self._free else self._another()
         yield url
         engine = create_engine(url)
         with engine.begin() as connection:
             same = _emptied(connection) == self._shape
+            if same:
+                self._written.into(connection)
         engine.dispose()
         if same:
             self._free.append((url, stack))
@@ -39,7 +41,8 @@ class Schemas:
         database = Database(url)
         database.migrate()
         with database.engine.begin() as connection:
-            self._shape = _emptied(connection)
+            self._shape = _shape(connection)
+            self._written = _Rows(connection)
         database.close()
         return url, stack
 
@@ -51,7 +54,7 @@ class Schemas:
 
 # Everything that a migration, or a test, may make: tables with their columns, indexes, constraints,
 # sequences, triggers, functions.
-_SHAPE = """
+_CATALOGUE = """
 SELECT 'c', c.relname, c.relkind::text, a.attname, a.attnum || format_type(a.atttypid, a.atttypmod)
     || a.attnotnull || coalesce(pg_get_expr(d.adbin, d.adrelid), '')
 FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
@@ -68,10 +71,26 @@ UNION ALL SELECT 'v', version_num, '', '', '' FROM alembic_version
 """
 
 
+def _shape(connection: Connection) -> frozenset[tuple[str, ...]]:
+    return frozenset(tuple(row) for row in connection.exec_driver_sql(_CATALOGUE))
+
+
+class _Rows:
+    """What the migrations themselves write: that an index is whole, for one."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._controls = Table("controls", MetaData(), autoload_with=connection)
+        self._rows = [dict(row) for row in connection.execute(self._controls.select()).mappings()]
+
+    def into(self, connection: Connection) -> None:
+        if self._rows:
+            connection.execute(self._controls.insert(), self._rows)
+
+
 def _emptied(connection: Connection) -> frozenset[tuple[str, ...]]:
     """Remove all rows, and count from 1 again. Returns what the schema consists of."""
     say = connection.exec_driver_sql
-    shape = frozenset(tuple(row) for row in say(_SHAPE))
+    shape = _shape(connection)
     names = {row[1] for row in shape if row[0] == "c" and row[2] == "r"} - {"alembic_version"}
     if not names:
         return shape

@@ -36,24 +36,24 @@ SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class Taught:
     """The mean of the answers, (H, W) in [0, 1], and why it must not teach; empty if it may."""
 
     mask: Probability
     doubt: str = ""
 
 
-Teacher = Callable[[Image], Lesson]
+Teacher = Callable[[Image], Taught]
 
 
 def teacher(networks: Sequence[Segmenter]) -> Teacher:
     """`networks`: at least one. A network that finds nothing, by its own limits, is in doubt."""
 
-    def teach(image: Image) -> Lesson:
+    def teach(image: Image) -> Taught:
         answers = [answer for network in networks for answer in both_ways(network, image)]
         mask: Probability = np.mean([answer.probability for answer in answers], axis=0)
         found = all(answer.mask.any() for answer in answers)
-        return Lesson(mask, doubt(mask) if found else "no object that is sure")
+        return Taught(mask, doubt(mask) if found else "no object that is sure")
 
     return teach
 

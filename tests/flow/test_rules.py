@@ -123,7 +123,7 @@ def test_deletions_are_counted_by_state_for_metrics(tmp_path: Path) -> None:
             retractions.add(session, "instagram", "main", Remote.POST, number, now)
         retractions.finish(session, 1, retractions.State.FAILED, now, "still there")
     for failed, waiting in ((1.0, 2.0), (0.0, 3.0)):
-        daemon._keep_house()
+        daemon._measure()
         shown = generate_latest(REGISTRY).decode()
         assert f'tagecho_retractions{{state="failed"}} {failed}' in shown
         assert f'tagecho_retractions{{state="waiting"}} {waiting}' in shown

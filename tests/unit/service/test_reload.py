@@ -40,6 +40,7 @@ POOL: list[Any] = [
     *Mode, *STYLES, *fields.UPSCALERS, *fields.SEGMENTERS, *fields.REFINERS, *registry.names(),
     "https://mirror.example", "http://127.0.0.1:9", "127.0.0.1:8491", "*.example.org",
     {"read": "7/h"}, "sqlite:///other.db", "JBSWY3DPEHPK3PXP", "Look: {url}", "dawn", "blur",
+    ["replies"], ["10.0.0.1"], "newest",
 ]  # fmt: skip
 MODELS = [*SECTIONS.items(), *(("accounts", one.settings) for one in registry.descriptors())]
 KEYS = sorted({(section, key) for section, model in MODELS for key in model.model_fields})
@@ -98,6 +99,7 @@ def in_force(daemon: Daemon) -> dict[str, Any]:
         "bounds": daemon.app.curator._current_limits(),
         "schedule": schedule_of(daemon.app.settings),
         "learning": read.learn,
+        "notices": daemon.app.settings.notices,
         "fetching": (read.models.offline, read.models.mirror),
     }
 
@@ -119,6 +121,9 @@ def test_every_key_is_adopted_or_waits_for_a_restart(
     if key in registry.secret_names():
         name, text = f"accounts.main.{key}", BASE
         monkeypatch.setenv(f"TAGECHO_ACCOUNTS__MAIN__{key.upper()}", "JBSWY3DPEHPK3PXP")
+    elif (section, key) == ("notices", "urls"):  # a secret of no account
+        name, text = "notices.urls", BASE
+        monkeypatch.setenv("TAGECHO_NOTICES__URLS", "json://127.0.0.1/JBSWY")
     else:
         name, text = another(section, key)
     said = running.edit(text)
