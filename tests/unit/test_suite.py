@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import os
 import subprocess
 import sys
@@ -15,15 +16,17 @@ from tests.databases import is_expected
 from tests.paths import ROOT
 
 TESTS = ROOT / "tests"
-FILES = {
-    path.relative_to(TESTS).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-    for path in TESTS.rglob("*.py")
-}
+FILES = {path.relative_to(TESTS).as_posix(): path for path in TESTS.rglob("*.py")}
 CODE = [name for name in FILES if name not in ("waiting.py", "unit/test_suite.py")]
 
 
+@functools.cache
+def parsed(name: str) -> ast.AST:
+    return ast.parse(FILES[name].read_text(encoding="utf-8"))
+
+
 def nodes(name: str) -> Iterator[tuple[str, ast.AST]]:
-    for node in ast.walk(FILES[name]):
+    for node in ast.walk(parsed(name)):
         yield f"{name}:{getattr(node, 'lineno', 0)}", node
 
 

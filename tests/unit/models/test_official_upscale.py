@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import pickle
 import sys
@@ -16,20 +17,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pil
 
-pytest.importorskip("torchvision", reason="needs tagecho[official]")
-pytest.importorskip("spandrel", reason="needs tagecho[official]")
+torch = pytest.importorskip("torch", reason="needs tagecho[official]")
 
-import torch
+from bot.config import Settings  # noqa: E402
+from bot.verbs import images  # noqa: E402
+from models.base import Image, WeightsError  # noqa: E402
+from models.serving.packs import Weights, load_upscaler  # noqa: E402
+from models.serving.runtime import Runtime  # noqa: E402
+from tests import official  # noqa: E402
 
-from bot.config import Settings
-from bot.verbs import images
-from models.base import Image, WeightsError
-from models.official.upscale import OfficialUpscaler, load
-from models.serving.packs import Weights, load_upscaler
-from models.serving.runtime import Runtime
-from tests import official
-
-pytestmark = pytest.mark.learn
+# Importing them takes seconds, which each process that collects tests would spend.
+HERE = all(map(importlib.util.find_spec, ("torchvision", "spandrel")))
+pytestmark = [
+    pytest.mark.learn,
+    pytest.mark.skipif(not HERE, reason="needs tagecho[official]"),
+]
 RUNTIME = Runtime(threads=1)
 MADE = {
     "realesr-general-x4v3": (official.compact, "params"),
@@ -47,6 +49,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Any:
         for name, (make, key) in MADE.items():
             official.put(folder, name, official.saved(lively(make()), key))
         yield folder
+
+
+def upscale() -> ModuleType:
+    return importlib.import_module("models.official.upscale")
 
 
 def lively(network: Any) -> dict[str, Any]:
@@ -104,7 +110,7 @@ def test_windows_of_a_transformer_stay_where_they_were(home: Path) -> None:
     tiled = load_upscaler("swinir-real-x4", 4, RUNTIME, home, 15, 18)(image)
     assert np.abs(tiled - whole).max() <= 1
     upscaler = load_upscaler("swinir-real-x4", 4, RUNTIME, home, 15, 18)
-    assert isinstance(upscaler, OfficialUpscaler)
+    assert isinstance(upscaler, upscale().OfficialUpscaler)
     spans = [(part, window) for part, window in upscaler._spans(40)]
     assert all(x % 8 == 0 for pair in spans for span in pair for x in (span.start, span.stop))
 
@@ -214,11 +220,11 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path, legacy: bool)
     state = {"params": official.compact().state_dict(), "extra": Trap(sprung)}
     torch.save(state, file, _use_new_zipfile_serialization=not legacy)
     with pytest.raises(WeightsError, match="contains more than weights and is refused"):
-        load(file, 1)
+        upscale().load(file, 1)
     assert not sprung.exists()
     file.write_bytes(pickle.dumps(Trap(sprung)))
     with pytest.raises(WeightsError):
-        load(file, 1)
+        upscale().load(file, 1)
     assert not sprung.exists()
     pickle.loads(file.read_bytes())
     assert sprung.exists()
@@ -237,7 +243,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path, legacy: bool)
 def test_other_files_are_weights_errors(tmp_path: Path, content: Any, match: str) -> None:
     content(tmp_path / "x.pth")
     with pytest.raises(WeightsError, match=match):
-        load(tmp_path / "x.pth", 1)
+        upscale().load(tmp_path / "x.pth", 1)
 
 
 def cut() -> dict[str, Any]:
@@ -253,7 +259,7 @@ def test_a_changed_file_is_another_network(home: Path, tmp_path: Path) -> None:
     for convolutions in (1, 2):
         official.saved(lively(official.compact(convolutions)), "params")(file)
         weights = Weights(file, "x", official.sum_of(file), {})
-        upscaler = OfficialUpscaler(weights, runtime, 64, 8)
+        upscaler = upscale().OfficialUpscaler(weights, runtime, 64, 8)
         outputs.append(upscaler(image))
         versions.append(upscaler.version)
     assert not np.array_equal(*outputs)
