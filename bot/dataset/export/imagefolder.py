@@ -3,7 +3,8 @@
 It guesses the types of each file by itself and wants them to be the same in all, so nothing there
 may be empty or missing: lists, and numbers that may be unknown, stand as JSON text. Where all texts
 of a column look like dates, they would be read as dates: then metadata.parquet, which says the
-types, takes the place of metadata.jsonl, and the lines are kept as lines.jsonl.
+types, takes the place of metadata.jsonl, and the lines are kept as metadata.lines: by a suffix that
+the reader knows, a split of one image would be read as JSON.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from bot.dataset.export.examples import Example, Plan
 from bot.dataset.export.files import shut
 from bot.dataset.export.outlines import polygons
 
-NAME, TYPED, LINES = "metadata.jsonl", "metadata.parquet", "lines.jsonl"
+NAME, TYPED, LINES = "metadata.jsonl", "metadata.parquet", "metadata.lines"
 READ = 10 << 20  # bytes that its reader guesses the types of at once
 _DATE = re.compile(
     r"\d{4}-\d\d-\d\d([ T]\d\d(:?\d\d(:?\d\d(\.\d+)?)?)?)?\s?(Z|[+-]\d\d(:?\d\d)?)?", re.ASCII

@@ -26,7 +26,7 @@ _PLATFORM = re.compile(r"[a-z0-9_.-]{1,40}")
 
 
 def exported(root: Path, path: Path, data: dict[str, Any]) -> Sidecar:
-    """A line of metadata.jsonl, or of lines.jsonl, of `tagecho export --format imagefolder`.
+    """A line of metadata.jsonl, or of metadata.lines, of `tagecho export --format imagefolder`.
 
     Raises Unusable.
     """
