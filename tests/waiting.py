@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 # Seconds, for whatever a test waits for: an event, a request, the end of a process. Only what hangs
@@ -21,3 +23,13 @@ def eventually(what: str, condition: Callable[[], Found]) -> Found:
             return found
         assert time.monotonic() < end, f"not within {PATIENCE:.0f} s: {what}"
         time.sleep(0.01)
+
+
+@contextmanager
+def killed_at_the_end(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> Iterator[None]:
+    """A test that fails does not wait for the process: `with Popen(...)` alone would, for ever."""
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()

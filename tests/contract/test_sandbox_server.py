@@ -21,7 +21,7 @@ from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import hashtags, linked_code, mentions
 from tests.paths import ROOT
 from tests.sandbox import close, new_client
-from tests.waiting import PATIENCE, eventually
+from tests.waiting import PATIENCE, eventually, killed_at_the_end
 
 
 def connect(box: Sandbox, request: str) -> bytes:
@@ -150,9 +150,12 @@ def test_control_orders_faults_and_tells_what_was_wrong_with_an_order(sandbox: S
 def test_its_own_process_says_where_it_is_and_stops_on_sigterm(tmp_path: Path) -> None:
     command = [sys.executable, "-X", "dev", "-W", "error", "-m", "bot.platforms.sandbox"]
     command += ["--dir", str(tmp_path), "--rate", "50", "--json"]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with (
+        subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process,
+        killed_at_the_end(process),
+    ):
         assert process.stdout is not None and process.stderr is not None
         told = json.loads(process.stdout.readline())
         world = f"{told['control']}/world"

@@ -38,7 +38,7 @@ from storage.tables import (
 from tests.command import Result, Run
 from tests.databases import NOW, sqlite_in
 from tests.paths import ROOT
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, killed_at_the_end
 
 CONFIG = """\
 [accounts.main]           # ours
@@ -163,13 +163,16 @@ def test_a_reader_that_leaves_is_no_error_to_report(
 ) -> None:
     """Whoever notices, after however much output, the exit code is the same."""
     environ = os.environ | {"PYTHONUNBUFFERED": unbuffered}
-    with subprocess.Popen(
-        [sys.executable, "-m", "bot", *arguments],
-        cwd=ROOT,
-        env=environ | {"TAGECHO_DATA__DIR": str(config.parent / "data")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "bot", *arguments],
+            cwd=ROOT,
+            env=environ | {"TAGECHO_DATA__DIR": str(config.parent / "data")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process,
+        killed_at_the_end(process),
+    ):
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
@@ -599,13 +602,16 @@ def processes_of(folder: Path) -> list[str]:
 @pytest.mark.slow
 def test_sigterm_ends_a_demo_with_a_report_and_leaves_no_process(config: Path) -> None:
     folder = config.parent / "demo"
-    with subprocess.Popen(
-        [sys.executable, "-m", "bot", "demo", "--dir", str(folder), "--json"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "bot", "demo", "--dir", str(folder), "--json"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+        killed_at_the_end(process),
+    ):
         assert process.stderr is not None
         assert any("stored" in line for line in process.stderr)  # progress: all is running
         assert len(processes_of(folder)) == 3

@@ -18,7 +18,7 @@ from bot.config.initial import example
 from bot.core.events import TrackKind
 from tests.command import Run
 from tests.paths import ROOT
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, killed_at_the_end
 
 
 @pytest.fixture
@@ -100,21 +100,26 @@ def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
     environ = {k: v for k, v in os.environ.items() if not k.startswith("TAGECHO_")}
     environ["PYTHONPATH"] = str(ROOT)
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "bot", "init"],
-        cwd=tmp_path,
-        env=environ,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    ) as process:
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "bot", "init"],
+            cwd=tmp_path,
+            env=environ,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        ) as process,
+        killed_at_the_end(process),
+    ):
         os.close(theirs)
         shown = ""
         for question, answer in (
             ("User name", "my.bot"),
             ("Collect", "#dusk"),
-            ("Password", "s3cr"),
+            # With the space, which is written after the echo is off. What was typed before that
+            # is thrown away, as at any prompt for a password.
+            ("Password (empty: later): ", "s3cr"),
         ):
             shown += _until(ours, question)
             os.write(ours, f"{answer}\n".encode())
