@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -119,3 +120,15 @@ def test_blas_has_one_thread_here_and_in_what_is_started() -> None:
         os.environ["OMP_NUM_THREADS"],
         os.environ["OPENBLAS_NUM_THREADS"],
     ]
+
+
+def test_the_shell_does_not_decide_how_the_processes_of_tests_run() -> None:
+    """As in a shell that keeps no compiled code, and in the background of a script."""
+    child = "import signal, sys; print(sys.dont_write_bytecode, signal.getsignal(signal.SIGINT))"
+    program = f"import subprocess, sys, tests; subprocess.run([sys.executable, '-c', {child!r}])"
+    script = f"trap '' INT; exec {shlex.quote(sys.executable)} -c {shlex.quote(program)}"
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=ROOT, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("False <built-in function default_int_handler>")
