@@ -21,6 +21,14 @@ class TrackKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Topic:
+    """What a track follows: a hashtag or a profile by its name, or our own mentions ("")."""
+
+    kind: TrackKind
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Author:
     """A person on a platform. `user_id` is stable; `username` may change at any time."""
 

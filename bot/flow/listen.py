@@ -5,24 +5,28 @@ The polls go on beside it, and find what the stream did not say.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import random
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 
 import structlog
 
 from bot.core.clock import Clock, utc_now
 from bot.core.errors import AuthError, LoginRequired, NetworkError, RateLimited, Refused
-from bot.core.events import Author, Page, Post, TrackKind
+from bot.core.events import Author, Page, Post, Topic, TrackKind
 from bot.flow.ingest import Ingest
 from bot.flow.policy import Track
 from bot.flow.reply_rule import Watch
 from bot.flow.sending import pause_after
 from bot.platforms.base import Platform, Streaming
+from bot.platforms.pacing import Backoff
 from storage import cursors
 from storage.database import Database
 
 log = structlog.get_logger()
 PAUSE = timedelta(minutes=1)  # after a stream that could not be read
+# While it cannot be read again and again, as where a server has none
+_PAUSES = Backoff(first=PAUSE.total_seconds(), longest=3600, jitter=0.0)
 
 
 class Listener:
@@ -33,6 +37,9 @@ class Listener:
         self._ingest = ingest
         self._clock = clock
         self._not_before = clock()
+        self._failures = 0  # in a row
+        self._why = ""  # as it was said last
+        self._rng = random.Random()  # noqa: S311 - jitter, not a secret
 
     def next(self, platform: Platform, watches: Iterable[Watch]) -> bool:
         """Take what appeared since the last time. False when there is nothing, or no stream.
@@ -43,24 +50,38 @@ class Listener:
         if not isinstance(platform, Streaming) or self._clock() < self._not_before:
             return False
         try:
-            return self._take(platform, watches)
+            found = self._take(platform, list(watches))
         except (NetworkError, RateLimited, AuthError) as error:
-            # Who waits for a person is asked again soon: that costs a look at the breaker only.
-            rest = pause_after(error) if isinstance(error, RateLimited) else PAUSE
-            self._not_before = self._clock() + max(PAUSE, rest)
-            log.warning("stream not read", account=platform.account, reason=str(error))
+            self._failed(platform, error)
             if isinstance(error, LoginRequired):
                 raise
             return False
         except Exception:
             self._not_before = self._clock() + PAUSE
             raise
+        if self._failures:
+            log.info("stream resumed", account=platform.account)
+        self._failures, self._why = 0, ""
+        return found
 
-    def _take(self, platform: Streaming, watches: Iterable[Watch]) -> bool:
+    def _failed(self, platform: Platform, error: Exception) -> None:
+        """Rest, longer each time the network fails, and say why once: the polls go on."""
+        # Who waits for a person is asked again soon: that costs a look at the breaker only.
+        rest = pause_after(error) if isinstance(error, RateLimited) else PAUSE
+        if isinstance(error, NetworkError):
+            self._failures += 1
+            rest = timedelta(seconds=_PAUSES(self._failures, None, self._rng))
+        self._not_before = self._clock() + max(PAUSE, rest)
+        if (why := str(error)) != self._why:
+            self._why = why
+            log.warning("stream not read", account=platform.account, reason=why)
+
+    def _take(self, platform: Streaming, watches: Collection[Watch]) -> bool:
         """The cursor is stored after the posts: what is interrupted is read again, and known."""
+        topics = list(dict.fromkeys(Topic(one.track.kind, one.track.name) for one in watches))
         with self._database.read() as session:
             cursor = cursors.get(session, platform.account)
-        page = self._read(platform, cursor)
+        page = self._read(platform, cursor, topics)
         for watch in watches:
             posts = [post for post in page.posts if follows(watch.track, post, watch.us.me)]
             if posts:
@@ -71,12 +92,12 @@ class Listener:
         return bool(page.posts)
 
     @staticmethod
-    def _read(platform: Streaming, cursor: str | None) -> Page:
+    def _read(platform: Streaming, cursor: str | None, topics: Collection[Topic]) -> Page:
         try:
-            return platform.stream(cursor)
+            return platform.stream(cursor, topics)
         except Refused as error:
             log.warning("stream restarted", cursor=cursor, reason=str(error))
-            return platform.stream(None)
+            return platform.stream(None, topics)
 
 
 def follows(track: Track, post: Post, me: Author) -> bool:

@@ -10,6 +10,7 @@ Threads: one adapter belongs to one thread.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -23,6 +24,7 @@ from bot.core.events import (
     Reading,
     Receipt,
     Step,
+    Topic,
 )
 from bot.platforms.reply_modes import Ways
 
@@ -91,11 +93,13 @@ class Platform(Protocol):
 class Streaming(Platform, Protocol):
     """A platform that also says what appears, beside what is listed on request."""
 
-    def stream(self, cursor: str | None = None) -> Page:
+    def stream(self, cursor: str | None, topics: Collection[Topic]) -> Page:
         """What appeared since `cursor`, oldest first, at once; None: from now on.
 
-        The page's cursor is where to resume, and never None. Raises Refused for a cursor that the
-        network does not know (any more), and otherwise as reads do.
+        `topics` is what is wanted. A network that streams everything may answer with more, one that
+        has no stream of a topic with less: the polls find it. The page's cursor is where to resume,
+        and never None. Raises Refused for a cursor that the network does not know (any more), and
+        otherwise as reads do; Unavailable also where a server of this network has no stream.
         """
 
 

@@ -25,12 +25,13 @@ from bot.core.errors import (
     TargetPrivate,
     Unavailable,
 )
-from bot.core.events import Page, Post, Presence
+from bot.core.events import Page, Post, Presence, Topic, TrackKind
 from bot.platforms import registry
 from bot.platforms.base import Streaming
 from bot.platforms.memory.network import Fault
 from bot.platforms.reply_modes import Idempotence
 from tests.contract.subjects import OnInstagram, Subject, planned, subject, written
+from tests.waiting import eventually
 
 EVERY = {one.name: one for one in registry.every()}
 MODES = [(one.name, mode.name) for one in EVERY.values() for mode in one.ways.modes]
@@ -239,19 +240,39 @@ def test_an_image_and_one_that_is_too_large(on: Subject) -> None:
 
 
 def test_a_stream_resumes_where_it_was(on: Subject) -> None:
-    if not isinstance(on.platform, Streaming):
+    """What a network pushes may take a moment to come, so each post is waited for."""
+    platform = on.platform
+    if not isinstance(platform, Streaming):
         assert not EVERY[on.platform.name].streams
         return
-    begin = on.platform.stream(None)
-    assert (begin.posts, begin.cursor is None) == ((), False)
-    first, second = fresh(on), fresh(on)
-    page = on.platform.stream(begin.cursor)
-    assert [post.post_id for post in page.posts] == [first.post_id, second.post_id]
-    third = fresh(on)
-    assert [p.post_id for p in on.platform.stream(page.cursor).posts] == [third.post_id]
-    assert len(on.platform.stream(begin.cursor).posts) == 3, "a cursor may be used again"
+    tag = f"stream{next(_NAMES)}"
+    topics = (Topic(TrackKind.HASHTAG, tag),)
+
+    def streamed(cursor: str, wanted: int) -> tuple[list[str], str]:
+        """Ids, in the order they came, and where to resume."""
+        found: list[str] = []
+
+        def more() -> bool:
+            nonlocal cursor
+            page = platform.stream(cursor, topics)
+            assert page.cursor is not None
+            found.extend(post.post_id for post in page.posts)
+            cursor = page.cursor
+            return len(found) >= wanted
+
+        eventually("the posts are streamed", more)
+        return found, cursor
+
+    begin = platform.stream(None, topics)
+    assert not begin.posts and begin.cursor is not None
+    wanted = [on.post(next(_NAMES), f"#{tag} {number}") for number in range(2)]
+    found, cursor = streamed(begin.cursor, 2)
+    assert found == wanted
+    wanted.append(on.post(next(_NAMES), f"#{tag}"))
+    assert streamed(cursor, 1)[0] == wanted[2:]
+    assert streamed(begin.cursor, 3)[0] == wanted, "a cursor may be used again"
     with pytest.raises(Refused):
-        on.platform.stream("999999")
+        platform.stream("999999", topics)
 
 
 @pytest.mark.parametrize("fault", READS, ids=str)

@@ -201,6 +201,23 @@ def test_a_stream_that_fails_rests_for_a_while(on: OnMemory) -> None:
     assert on.listen()
 
 
+def test_a_stream_that_goes_on_failing_is_asked_ever_more_rarely(on: OnMemory) -> None:
+    """As one that a server does not have: the polls find its posts."""
+    on.listen()
+    on.asks()
+    on.network.fail("read", Fault.UNAVAILABLE, times=3)
+    asked = on.network.requests.count("read")
+    for minutes in (0, 1, 2):
+        on.clock.advance(minutes=minutes, seconds=1)
+        assert not on.listen()
+        assert not on.listen(), "rests"
+    assert on.network.requests.count("read") == asked + 3
+    on.clock.advance(minutes=3)
+    assert not on.listen(), "rests for four minutes now"
+    on.clock.advance(minutes=2)
+    assert on.listen()
+
+
 @pytest.mark.parametrize("fault", [Fault.CHALLENGE, Fault.GONE, Fault.THROTTLED])
 def test_a_stream_rests_whatever_the_network_says(on: OnMemory, fault: Fault) -> None:
     """Of a refused cursor, and of the fresh start after it, too."""

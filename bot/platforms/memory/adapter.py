@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
@@ -21,6 +21,7 @@ from bot.core.events import (
     Reading,
     Receipt,
     Step,
+    Topic,
 )
 from bot.platforms.base import Pacer
 from bot.platforms.memory.addressing import SPELLING
@@ -72,7 +73,9 @@ class MemoryPlatform:
         me = self._here()
         return self._page(lambda post: me.username in post.mentions, cursor)
 
-    def stream(self, cursor: str | None = None) -> Page:
+    def stream(self, cursor: str | None, topics: Collection[Topic]) -> Page:
+        """Everything that appears, whatever is wanted."""
+
         def request() -> Page:
             seen = len(self._network.entries)
             since = seen if cursor is None else int(cursor)
