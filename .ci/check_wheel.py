@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 PACKAGES = ("bot", "models", "storage")
-SUFFIXES = {".py", ".html", ".json", ".mako", ".md", ".onnx", ".toml", ".txt"}
+SUFFIXES = {".css", ".html", ".js", ".json", ".mako", ".md", ".onnx", ".py", ".svg", ".toml", ".txt"}
 
 
 def problems(wheel: Path, source: Path) -> list[str]:

@@ -90,7 +90,8 @@ def page() -> str:
         "`accounts.NAME.password` and `accounts.NAME.totp_secret`, as the value of\n"
         "`TAGECHO_ACCOUNTS__NAME__PASSWORD` or as a path in\n"
         "`TAGECHO_ACCOUNTS__NAME__PASSWORD_FILE`, or from the folder `secrets` beside the file:\n"
-        "`secrets/NAME.password`. `notices.urls` likewise: `TAGECHO_NOTICES__URLS`,\n"
+        "`secrets/NAME.password`. `notices.urls`, `console.password` and\n"
+        "`console.viewer_password` likewise: `TAGECHO_NOTICES__URLS`,\n"
         "`TAGECHO_NOTICES__URLS_FILE`, `secrets/notices.urls`.\n",
         *table(("key", "value in `config.toml`", "meaning", "an edit is in force"), keys(config)),
         "## Exit codes\n",

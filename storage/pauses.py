@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlmodel import Session
+from sqlalchemy import func
+from sqlmodel import Session, col, select
 
 from storage.tables import Control
 
@@ -15,6 +16,18 @@ def paused(session: Session, account: str) -> bool:
     """Whether this account must not write: because of its own pause, or of everybody's."""
     keys = (ALL, _key(account))
     return any((row := session.get(Control, key)) is not None and row.value == "on" for key in keys)
+
+
+def all_paused(session: Session) -> bool:
+    """Whether the kill switch is on."""
+    row = session.get(Control, ALL)
+    return row is not None and row.value == "on"
+
+
+def changed(session: Session) -> datetime | None:
+    """When a pause was switched last; None: never."""
+    rows = select(func.max(Control.changed)).where(col(Control.key).startswith(ALL))
+    return session.exec(rows).one()
 
 
 def switch(session: Session, account: str | None, *, on: bool, now: datetime) -> None:

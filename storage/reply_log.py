@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from storage.tables import ReplyEvent
@@ -15,6 +16,11 @@ def add(
 ) -> None:
     """One change of state. `who`: a person, or the part of the service."""
     session.add(ReplyEvent(reply=reply_id, at=now, old=old, new=new, who=who, why=storable(why)))
+
+
+def latest(session: Session) -> int:
+    """The number of the newest change of any reply; 0: none yet."""
+    return session.exec(select(func.max(ReplyEvent.id))).one() or 0
 
 
 def history(session: Session, reply_id: int) -> list[ReplyEvent]:

@@ -640,3 +640,16 @@ class Retraction(SQLModel, table=True):
     not_before: datetime = Field(sa_type=UtcDateTime)
     created: datetime = Field(sa_type=UtcDateTime)
     finished: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class ConsoleAction(SQLModel, table=True):
+    """Something that a person did, or tried, in the console."""
+
+    __tablename__ = "console_actions"
+    id: int | None = Field(default=None, primary_key=True)
+    at: datetime = Field(sa_type=UtcDateTime)
+    who: str
+    address: str = ""
+    action: str
+    target: str = Field(default="", sa_type=Text)
+    outcome: str = Field(default="", sa_type=Text)

@@ -17,6 +17,7 @@ import typer
 from bot.cli import (
     backup,
     collect,
+    console,
     curate,
     datasets,
     demo,
@@ -98,6 +99,7 @@ def tagecho(
 for verb in (
     init.init,
     run.run,
+    console.console,
     demo.demo,
     demo.rehearse,
     demo.sandbox,

@@ -17,4 +17,9 @@ def run(config: Config = CONFIG) -> None:
 
     settings = load(config)
     log_to(settings, settings.log.level, settings.data.dir / "logs")
-    Daemon(config, settings).run()
+    beside = []
+    if settings.console.enabled:
+        from bot.console.server import serving
+
+        beside.append(lambda app: serving(config, app))
+    Daemon(config, settings, beside).run()

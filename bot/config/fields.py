@@ -40,6 +40,7 @@ ORDERS = ("fairest", "newest")
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("auto", "text", "json")
 DEFAULT = "default"  # of a limit: the one that the platform has
+SHORTEST = 8  # characters of a password of the console
 PLACEHOLDERS = ("author", "style", "url")
 
 _DATABASE = re.compile(r"(sqlite|postgres(?:ql)?(?:\+psycopg)?)://")
@@ -172,6 +173,25 @@ def _listen(value: object) -> str:
     return str(value)
 
 
+def _console_address(value: object) -> str:
+    if split_address(value) is None:
+        raise ValueError(f'{quote(value)} is not an address such as "127.0.0.1:8491"')
+    return str(value)
+
+
+def _host_name(value: object) -> str:
+    name = value.lower() if isinstance(value, str) else ""
+    if not HOST.fullmatch(name) or "*" in name or ":" in name:
+        raise ValueError(f'{quote(value)} is not the name of a host such as "tagecho.example"')
+    return name
+
+
+def _password(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and len(value.get_secret_value()) < SHORTEST:
+        raise ValueError(f"is shorter than {SHORTEST} characters")
+    return value
+
+
 def split_address(value: object) -> tuple[str, int] | None:
     """`"127.0.0.1:8490"` or `"[::1]:8490"` as (host, port); None when it is no address."""
     host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
@@ -244,6 +264,9 @@ LogFormat = Annotated[str, _choice(*FORMATS)]
 Folder = Annotated[Path, BeforeValidator(resolved)]
 DatabaseUrl = Annotated[SecretStr | None, BeforeValidator(_database)]
 Listen = Annotated[str, PlainValidator(_listen)]
+ConsoleAddress = Annotated[str, PlainValidator(_console_address)]
+HostNames = Annotated[tuple[Annotated[str, PlainValidator(_host_name)], ...], SPLIT]
+Password = Annotated[SecretStr | None, AfterValidator(_password)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Template = Annotated[str, AfterValidator(_template())]
 Caption = Annotated[str, AfterValidator(_template("url"))]

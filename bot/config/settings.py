@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 from pydantic import (
     BeforeValidator,
     Field,
+    SecretStr,
     SerializeAsAny,
     ValidationError,
     ValidationInfo,
@@ -224,6 +225,32 @@ class HealthSettings(Section, live=False):
         return fields.split_address(self.listen)
 
 
+class ConsoleSettings(Section, live=False):
+    """The web application. Its passwords are secrets, each of a role."""
+
+    enabled: bool = False  # with `tagecho run`
+    listen: fields.ConsoleAddress = "127.0.0.1:8491"
+    hosts: fields.HostNames = ()  # names that are answered beside numbers and localhost
+    password: fields.Password = None  # of reviewers
+    viewer_password: fields.Password = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """(host, port)."""
+        return fields.split_address(self.listen) or ("127.0.0.1", 8491)
+
+    @property
+    def passwords(self) -> dict[str, SecretStr]:
+        """Those that are set, by the role that they give."""
+        said = {"reviewer": self.password, "viewer": self.viewer_password}
+        return {role: password for role, password in said.items() if password is not None}
+
+    @property
+    def unguarded(self) -> bool:
+        """Whether other machines could use it without a password."""
+        return self.password is None and not is_loopback(self.address[0])
+
+
 def _of_its_platform(value: object, info: ValidationInfo) -> object:
     """The account as its platform's own model has it. Raises what that model raises."""
     if not isinstance(value, dict):
@@ -258,6 +285,7 @@ class Settings(Strict):
     notices: NoticeSettings = NoticeSettings()
     log: Log = Log()
     health: HealthSettings = HealthSettings()
+    console: ConsoleSettings = ConsoleSettings()
 
 
 def load(
@@ -300,6 +328,8 @@ def parse(
     _check_accounts(source, context)
     _check_modes(source)
     _check_limits(source)
+    if secrets and settings is not None and settings.console.unguarded:
+        source.complain(("console", "listen"), UNGUARDED)
     if disk and settings is not None:
         _check_disk(source, settings.data.dir)
     if settings is None or source.problems:
@@ -354,6 +384,10 @@ def _model_at(source: Source, path: KeyPath) -> type[Section]:
     return account_model(source.data["accounts"][path[1]])
 
 
+UNGUARDED = (
+    "is open to other machines and needs a password: secrets/console.password, or "
+    "TAGECHO_CONSOLE__PASSWORD"
+)
 SECTIONS: dict[str | int, type[Section]] = {
     "data": Data,
     "accounts": Account,
@@ -367,6 +401,7 @@ SECTIONS: dict[str | int, type[Section]] = {
     "notices": NoticeSettings,
     "log": Log,
     "health": HealthSettings,
+    "console": ConsoleSettings,
 }
 
 _S = TypeVar("_S", bound=Section)

@@ -24,7 +24,12 @@ from bot.schema.problems import Origin, Path, Problem, did_you_mean, key_name, o
 
 PREFIX = "TAGECHO_"
 SECRETS = "secrets"  # the folder beside the file; `secrets/main.password`
-NOTICES = ("notices", "urls")  # where notices go: a secret, since most services want one in it
+# Secrets of no account. Where notices go is one, since most services want a password in it.
+SECTION_SECRETS: tuple[tuple[str, ...], ...] = (
+    ("notices", "urls"),
+    ("console", "password"),
+    ("console", "viewer_password"),
+)
 
 _MOUNTED_SECRETS = File("/run/secrets")  # the container engine sets their mode
 _LINE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
@@ -68,7 +73,7 @@ def parse_source(
 ) -> Source:
     """Text and environment as one tree. Raises ConfigError where the text is not TOML.
 
-    `secrets`: read those of the accounts and of notices; without, their variables and files are
+    `secrets`: read those of the accounts and sections; without, their variables and files are
     left alone.
     """
     try:
@@ -100,11 +105,12 @@ def _secrets_beside(source: Source, folder: File) -> None:
                 value = _content(source, keys, file, origin)
                 if value is not None:
                     _put(source, keys, value, origin)
-    file, origin = folder / ".".join(NOTICES), Origin(str(folder / ".".join(NOTICES)))
-    if NOTICES not in source.origins and os.path.lexists(file):
-        urls = _content(source, NOTICES, file, origin)
-        if urls is not None:
-            _put(source, NOTICES, urls, origin)
+    for path in SECTION_SECRETS:
+        file = folder / ".".join(path)
+        if path not in source.origins and os.path.lexists(file):
+            value = _content(source, path, file, Origin(str(file)))
+            if value is not None:
+                _put(source, path, value, Origin(str(file)))
 
 
 def _origins(text: str) -> dict[Path, Origin]:
@@ -128,14 +134,19 @@ def _refuse_secrets(source: Source) -> None:
                         ("accounts", name, key),
                         f"no secrets in this file; set {variable} or {variable}_FILE",
                     )
+    for keys in SECTION_SECRETS:
+        _refuse_secret(source, *keys)
 
-    notices = source.data.get(NOTICES[0])
-    for key in (NOTICES[1], f"{NOTICES[1]}_file"):
-        if isinstance(notices, dict) and key in notices:
-            del notices[key]
-            variable = f"{PREFIX}{'__'.join(NOTICES)}".upper()
+
+def _refuse_secret(source: Source, section: str, secret: str) -> None:
+    """The same for a secret of a section."""
+    table = source.data.get(section)
+    for key in (secret, f"{secret}_file"):
+        if isinstance(table, dict) and key in table:
+            del table[key]
+            variable = f"{PREFIX}{section}__{secret}".upper()
             what = f"no secrets in this file; set {variable} or {variable}_FILE"
-            source.complain((NOTICES[0], key), what)
+            source.complain((section, key), what)
 
 
 def _overlay(source: Source, folder: File, environ: Mapping[str, str]) -> None:
@@ -150,7 +161,7 @@ def _overlay(source: Source, folder: File, environ: Mapping[str, str]) -> None:
         if _names_a_secret_file(keys):
             keys = (*keys[:-1], keys[-1].removesuffix("_file"))
             value = _secret(source, keys, variable, folder, environ)
-        if (keys[-1] in registry.secret_names() or keys == NOTICES) and not value:
+        if (keys[-1] in registry.secret_names() or keys in SECTION_SECRETS) and not value:
             continue  # VAR= in a compose file means: not set
         if value is not None:
             _put(source, keys, value, Origin(variable))
@@ -158,17 +169,18 @@ def _overlay(source: Source, folder: File, environ: Mapping[str, str]) -> None:
 
 
 def _is_secret(variable: str) -> bool:
-    """Whether it holds, or names the file of, a secret of an account, or where notices go."""
+    """Whether it holds, or names the file of, a secret of an account or of a section."""
     keys = variable.removeprefix(PREFIX).lower().split("__")
     name = keys[-1].removesuffix("_file")
-    if (*keys[:-1], name) == NOTICES:
+    if (*keys[:-1], name) in SECTION_SECRETS:
         return True
     return len(keys) > 2 and keys[0] == "accounts" and name in registry.secret_names()
 
 
 def _names_a_secret_file(keys: tuple[str, ...]) -> bool:
     of_account = len(keys) > 2 and keys[0] == "accounts"
-    return keys in (("data", "url_file"), (NOTICES[0], f"{NOTICES[1]}_file")) or (
+    of_sections = [(*path[:-1], f"{path[-1]}_file") for path in SECTION_SECRETS]
+    return keys in (("data", "url_file"), *of_sections) or (
         of_account
         and keys[-1].removesuffix("_file") in registry.secret_names()
         and keys[-1].endswith("_file")

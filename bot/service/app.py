@@ -332,7 +332,8 @@ def our_names(settings: Settings, platform: str) -> frozenset[str]:
 
 def secrets_of(settings: Settings) -> list[str]:
     """Every secret value, for masking."""
-    values = [settings.data.url, *(v for a in settings.accounts.values() for _, v in a)]
+    console = settings.console.passwords.values()
+    values = [settings.data.url, *console, *(v for a in settings.accounts.values() for _, v in a)]
     plain = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
     return [*plain, *settings.notices.services]
 

@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ MISSED = timedelta(minutes=1)  # beyond a whole interval: then a poll was not on
 RETRY_STORAGE = 5.0
 GRACE = 40.0  # for the work in hand when stopping: a request may last its whole timeout
 
+Beside = Callable[[App], contextlib.AbstractContextManager[object]]
+
 _running: Daemon | None = None
 
 
@@ -67,8 +69,10 @@ def poll_due(track: str) -> None:
 class Daemon:
     """Runs one configuration until a signal says stop."""
 
-    def __init__(self, path: Path, settings: Settings) -> None:
+    def __init__(self, path: Path, settings: Settings, beside: Sequence[Beside] = ()) -> None:
+        """`beside`: what runs as long as the service does, on the same storage."""
         self._path = path
+        self._beside = beside
         self._stop = threading.Event()
         self._reload = Reload(path, settings, self._adopt)
         self.app = App(settings, self._stop)
@@ -126,6 +130,8 @@ class Daemon:
             self._catch_signals()
             if (health := self._start_health()) is not None:
                 stack.callback(health.close)
+            for other in self._beside:
+                stack.enter_context(other(self.app))
             for worker in self._workers():
                 worker.start()
             stack.callback(self._join)

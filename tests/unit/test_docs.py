@@ -34,7 +34,9 @@ GUIDE = (ROOT / "docs" / "operating.md").read_text()
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 README = (ROOT / "README.md").read_text()
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
-SECRETS = {"accounts.NAME.password", "accounts.NAME.totp_secret", "notices.urls"}  # never in a file
+# Never in a file.
+SECRETS = {"accounts.NAME.password", "accounts.NAME.totp_secret", "notices.urls"}
+SECRETS |= {"console.password", "console.viewer_password"}
 
 
 @pytest.fixture(scope="module")

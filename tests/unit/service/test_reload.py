@@ -38,7 +38,8 @@ POOL: list[Any] = [
     True, False, 7, 40, 0.5, "7/h", "30MB", "04:30", "01:00-02:00", "Europe/Berlin", "second",
     ["1s", "2s"], [0.5, 1.5], ["dm"], "debug", "text", "scratch", "metadata", "off",
     *Mode, *STYLES, *fields.UPSCALERS, *fields.SEGMENTERS, *fields.REFINERS, *registry.names(),
-    "https://mirror.example", "http://127.0.0.1:9", "127.0.0.1:8491", "*.example.org",
+    "https://mirror.example", "http://127.0.0.1:9", "127.0.0.1:8491", "127.0.0.1:8492",
+    "*.example.org",
     {"read": "7/h"}, "sqlite:///other.db", "JBSWY3DPEHPK3PXP", "Look: {url}", "dawn", "blur",
     ["replies"], ["10.0.0.1"], "newest",
 ]  # fmt: skip
@@ -118,9 +119,12 @@ def test_every_key_is_adopted_or_waits_for_a_restart(
     if (section, key) == ("accounts", "platform") and len(registry.names()) == 1:
         return  # it has no other value
     before = running.in_force()
-    if key in registry.secret_names():
+    if section == "accounts" and key in registry.secret_names():
         name, text = f"accounts.main.{key}", BASE
         monkeypatch.setenv(f"TAGECHO_ACCOUNTS__MAIN__{key.upper()}", "JBSWY3DPEHPK3PXP")
+    elif section == "console" and key in ("password", "viewer_password"):
+        name, text = f"console.{key}", BASE
+        monkeypatch.setenv(f"TAGECHO_CONSOLE__{key.upper()}", "JBSWY3DPEHPK3PXP")
     elif (section, key) == ("notices", "urls"):  # a secret of no account
         name, text = "notices.urls", BASE
         monkeypatch.setenv("TAGECHO_NOTICES__URLS", "json://127.0.0.1/JBSWY")
