@@ -65,7 +65,8 @@ def main() -> None:
     from bot.platforms.sandbox.people import bulk
     from bot.platforms.sandbox.server import Sandbox
 
-    box = Sandbox(Path(sys.argv[1]), page_size=50)
+    box = Sandbox(Path(sys.argv[1]))
+    box.net.page_size = 50
     posts, side = int(sys.argv[2]), int(sys.argv[3])
     if side:
         large(box, posts, side)

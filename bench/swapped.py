@@ -152,7 +152,8 @@ def show(posts: Sequence[Judged]) -> None:
 def measure(folder: Path, out: Path, photos: Sequence[TaggedPhoto]) -> None:
     from bot.platforms.sandbox.server import Sandbox
 
-    box = Sandbox(folder / "network", page_size=50)
+    box = Sandbox(folder / "network")
+    box.net.page_size = 50
     truth = publish(box.world, box.gallery, photos)
     hashtags = sorted({word(photo.hashtag) for photo in photos})
     with box:

@@ -145,7 +145,8 @@ def subject(name: str, folder: Path) -> Iterator[Subject]:
     if name == "memory":
         yield OnMemory(pacer)
         return
-    with Sandbox(folder / "network", page_size=5) as box:
+    with Sandbox(folder / "network") as box:
+        box.net.page_size = 5
         made = OnInstagram(box, pacer, folder / "session.json")
         try:
             yield made

@@ -25,7 +25,7 @@ from bot.platforms.instagram.client import exceptions
 from bot.platforms.instagram.session import read_settings, write_settings
 from bot.platforms.instagram.translate import translate
 from bot.platforms.pacing import LedgerPacer, TokenRate
-from bot.platforms.sandbox.server import Sandbox
+from bot.platforms.sandbox.server import Login, Sandbox
 from tests.contract.instagram_kit import RATES, OpenPacer, account, paced, settled
 from tests.ledger import MemoryLedger
 from tests.sandbox import no_foreign_ca, sandbox
@@ -166,14 +166,14 @@ def test_what_the_client_counts_itself_is_no_word_of_the_platform() -> None:
 def test_a_second_factor_that_does_not_fit(
     tmp_path: Path, secret: str | None, error: type[AuthError]
 ) -> None:
-    with Sandbox(tmp_path / "box", totp_secret=SECRET) as box:
+    with Sandbox(tmp_path / "box", bot=Login(totp_secret=SECRET)) as box:
         with account(box, totp_secret=secret) as platform, pytest.raises(error):
             platform.login()
         assert submissions(box) == 1
 
 
 def test_a_second_factor(tmp_path: Path) -> None:
-    with Sandbox(tmp_path / "box", totp_secret=SECRET) as box:
+    with Sandbox(tmp_path / "box", bot=Login(totp_secret=SECRET)) as box:
         with account(box, totp_secret=f"{SECRET[:8]} {SECRET[8:]}") as platform:
             assert platform.login().username == box.username
         assert submissions(box) == 1

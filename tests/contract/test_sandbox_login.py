@@ -10,7 +10,7 @@ import requests
 from instagrapi import exceptions as ig
 from instagrapi.mixins.totp import TOTP
 
-from bot.platforms.sandbox.server import Sandbox
+from bot.platforms.sandbox.server import Login, Sandbox
 from bot.platforms.sandbox.sessions import totp, totp_fits
 from tests.sandbox import close, new_client
 from tests.waiting import PATIENCE
@@ -20,7 +20,7 @@ SECRET = "JBSWY3DPEHPK3PXP"
 
 @pytest.fixture
 def guarded(tmp_path: Path, no_foreign_ca: None) -> Iterator[Sandbox]:
-    with Sandbox(tmp_path / "box", totp_secret=SECRET) as box:
+    with Sandbox(tmp_path / "box", bot=Login(totp_secret=SECRET)) as box:
         yield box
 
 

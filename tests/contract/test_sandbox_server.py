@@ -16,7 +16,7 @@ import requests
 
 from bot.platforms.sandbox import ids, tls
 from bot.platforms.sandbox.journal import Journal
-from bot.platforms.sandbox.people import TRIGGER_SHARE, bulk
+from bot.platforms.sandbox.people import TRIGGER_SHARE, Habits, bulk
 from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import hashtags, linked_code, mentions
 from tests.paths import ROOT
@@ -206,7 +206,8 @@ def test_the_crowd_asks_in_every_way_and_knows_who_asked(tmp_path: Path) -> None
 
 
 def test_the_crowd_plays_the_hashtags_and_profiles_it_is_given(tmp_path: Path) -> None:
-    box = Sandbox(tmp_path, hashtags=["sunset"], profiles=["zoe.w", "ana.lima", "imagebot"])
+    habits = Habits(hashtags=["sunset"], profiles=["zoe.w", "ana.lima", "imagebot"])
+    box = Sandbox(tmp_path, habits=habits)
     box.crowd.populate()
     made = [box.crowd.post() for _ in range(60)]
     assert all("sunset" in hashtags(post.caption) for post in made)

@@ -19,7 +19,7 @@ import pytest
 from bot.config.tracks import NewTrack, add_track, remove_track
 from bot.core.errors import AccountLocked
 from bot.core.events import TrackKind
-from bot.platforms.sandbox.server import Sandbox
+from bot.platforms.sandbox.server import Login, Sandbox
 from tests import hostile
 from tests.e2e.kit import Service, service
 from tests.flow.kit import served
@@ -336,7 +336,7 @@ def test_a_wrong_password_is_submitted_once(sandbox: Sandbox, tmp_path: Path) ->
 def test_no_secret_in_any_log(tmp_path: Path, no_foreign_ca: None) -> None:
     password, seed = "Corr3ct-horse/battery+staple", "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
     with (
-        Sandbox(tmp_path / "network", password=password, totp_secret=seed) as box,
+        Sandbox(tmp_path / "network", bot=Login(password=password, totp_secret=seed)) as box,
         service(box, tmp_path / "service", timeout="3s", comment="see {url}") as running,
     ):
         running.start()

@@ -12,7 +12,8 @@ import sys
 import threading
 from pathlib import Path
 
-from bot.platforms.sandbox.server import BOT, OPT_IN, PASSWORD, Sandbox
+from bot.platforms.sandbox.people import Habits
+from bot.platforms.sandbox.server import Login, Ports, Sandbox
 
 PACE = {"request_delay": [0, 0]}  # keys of an account that need not be patient with this network
 TOTP = "JBSWY3DPEHPK3PXP"  # of the made-up account
@@ -26,18 +27,11 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     box = Sandbox(
         options.dir,
-        bot=options.bot,
-        password=options.password,
-        totp_secret=TOTP if "totp_secret" in options.secret else "",
-        opt_in=options.opt_in,
-        hashtags=options.hashtag,
-        profiles=options.profile,
-        rate=options.rate,
+        bot=Login(options.bot, options.password, TOTP if "totp_secret" in options.secret else ""),
+        habits=Habits(options.opt_in, options.hashtag, options.profile, options.rate),
         seed=options.seed,
         media=options.media,
-        proxy_port=options.proxy_port,
-        media_port=options.media_port,
-        control_port=options.control_port,
+        ports=Ports(options.proxy_port, options.media_port, options.control_port),
     )
     if not options.empty:
         box.crowd.populate()
@@ -64,10 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="same seed, same people and posts")
     add("--empty", action="store_true", help="no people and no posts")
     add("--media", choices=("port", "cdn"), default="port", help="where image addresses lead")
-    add("--bot", default=BOT, help="user name of the bot's account")
-    add("--password", default=PASSWORD)
+    add("--bot", default=Login().username, help="user name of the bot's account")
+    add("--password", default=Login().password)
     add("--secret", action="append", default=[], help="a secret that the account is to have")
-    add("--opt-in", default=OPT_IN, help="hashtag by which the people ask for a reply")
+    add("--opt-in", default=Habits().opt_in, help="hashtag by which the people ask for a reply")
     add("--hashtag", action="append", default=[], help="one the people use; may be repeated")
     add("--profile", action="append", default=[], help="one of the people; may be repeated")
     for name in ("proxy", "media", "control"):

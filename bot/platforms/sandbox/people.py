@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from bot.platforms.sandbox.net import Network
@@ -34,31 +35,33 @@ _SPOTS = (
 _KINDS: tuple[PostKind, ...] = ("photo", "album", "reel")
 
 
-class Crowd:
-    """Seeds the world and posts at `rate` posts per second (0: silent; may be changed any time).
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How people post."""
 
-    Of `hashtags`, if any are given, each post carries one; of `profiles` each is somebody who posts
-    more than the others do.
-    """
+    opt_in: str = "imagebotplease"  # one of the ways in which they ask for a reply
+    hashtags: Sequence[str] = ()  # each post carries one of them, if there are any
+    profiles: Sequence[str] = ()  # people who post more than the others do
+    rate: float = 0.0  # posts per second; 0: none
+
+
+class Crowd:
+    """Seeds the world and posts; its `rate` may be changed any time."""
 
     def __init__(
         self,
         net: Network,
-        *,
         bot: str,
-        opt_in: str,
-        hashtags: Sequence[str] = (),
-        profiles: Sequence[str] = (),
+        habits: Habits,
         seed: int = 0,
-        rate: float = 0.0,
     ) -> None:
         self._net = net
         self._chance = random.Random(seed)  # noqa: S311 - variety, not secrets
         self._bot = bot
-        self._hashtags = tuple(hashtags)
-        self._profiles = tuple(profiles)
-        self.opt_in = opt_in
-        self.rate = rate
+        self._hashtags = tuple(habits.hashtags)
+        self._profiles = tuple(habits.profiles)
+        self.opt_in = habits.opt_in
+        self.rate = habits.rate
         self.posted = 0
         self.triggers: list[str] = []  # shortcodes of the posts that ask for a reply
         self._people: list[str] = []

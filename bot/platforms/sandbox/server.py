@@ -7,7 +7,8 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -22,16 +23,31 @@ from bot.platforms.sandbox.control import Control
 from bot.platforms.sandbox.faults import Faults
 from bot.platforms.sandbox.journal import Journal
 from bot.platforms.sandbox.net import Network
-from bot.platforms.sandbox.people import Crowd
+from bot.platforms.sandbox.people import Crowd, Habits
 from bot.platforms.sandbox.photos import Gallery
 from bot.platforms.sandbox.proxy import Proxy
 from bot.platforms.sandbox.sessions import Sessions
 from bot.platforms.sandbox.world import World
 
-BOT = "imagebot"
-PASSWORD = "loopback-password"  # noqa: S105 - opens nothing but this sandbox
-OPT_IN = "imagebotplease"
 _START_S = _STOP_S = 120.0  # for whatever hangs: neither takes long on an idle machine
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What the bot's account is logged in with."""
+
+    username: str = "imagebot"
+    password: str = "loopback-password"  # noqa: S105 - opens nothing but this sandbox
+    totp_secret: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """On 127.0.0.1; 0 takes any free one."""
+
+    proxy: int = 0
+    media: int = 0
+    control: int = 0
 
 
 class Sandbox:
@@ -40,70 +56,42 @@ class Sandbox:
         with Sandbox(directory) as box:
             client = instagrapi.Client(proxy=box.proxy_url, tls_verify=box.ca_file)
 
-    It starts empty but for the bot's account (`bot`, `password`, `totp_secret`); `crowd.populate()`
-    adds the people of the demo, who then publish `rate` posts per second, ask by the hashtag
-    `opt_in` and also use these `hashtags` and go by these `profiles`.
-    `media="port"` gives image addresses on a plain HTTP port (`media_host`), `"cdn"` on
-    scontent.cdninstagram.com through the proxy. Port 0 takes any free one.
+    It starts empty but for the bot's account; `crowd.populate()` adds the people of the demo, who
+    then post by their `habits`. `media="port"` gives image addresses on a plain HTTP port
+    (`media_host`), `"cdn"` on scontent.cdninstagram.com through the proxy.
     """
 
     def __init__(
         self,
         directory: Path,
         *,
-        bot: str = BOT,
-        password: str = PASSWORD,
-        totp_secret: str = "",
-        opt_in: str = OPT_IN,
-        hashtags: Sequence[str] = (),
-        profiles: Sequence[str] = (),
-        rate: float = 0.0,
+        bot: Login = Login(),
+        habits: Habits = Habits(),  # noqa: B008 - a constant
         seed: int = 0,
         media: Literal["port", "cdn"] = "port",
-        dedupe_tokens: bool = False,
-        page_size: int = 27,
         clock: Callable[[], float] = time.time,
-        proxy_port: int = 0,
-        media_port: int = 0,
-        control_port: int = 0,
+        ports: Ports = Ports(),
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self.username, self.password, self.totp_secret = bot, password, totp_secret
+        self.username, self.password, self.totp_secret = bot.username, bot.password, bot.totp_secret
         self.tls_files = tls.ensure(directory)
         self.gallery = Gallery(directory, seed)
         self.world = World(self.gallery, clock, seed)
         self.journal = Journal(directory / "journal.jsonl", clock)
         self.faults = Faults()
         self.sessions = Sessions()
-        self.net = Network(
-            self.world,
-            self.gallery,
-            self.journal,
-            self.faults,
-            self.sessions,
-            page_size=page_size,
-            dedupe_tokens=dedupe_tokens,
-        )
+        self.net = Network(self.world, self.gallery, self.journal, self.faults, self.sessions)
         self.account = self.world.add_user(
-            bot, "Image bot", biography="I am a bot", password=password, totp_secret=totp_secret
+            bot.username,
+            "Image bot",
+            biography="I am a bot",
+            password=bot.password,
+            totp_secret=bot.totp_secret,
         )
-        self.crowd = Crowd(
-            self.net,
-            bot=bot,
-            opt_in=opt_in,
-            hashtags=hashtags,
-            profiles=profiles,
-            seed=seed,
-            rate=rate,
-        )
+        self.crowd = Crowd(self.net, bot.username, habits, seed)
         self._media = media
-        self._ports = {
-            "tls": 0,
-            "proxy": proxy_port,
-            "media": media_port,
-            "control": control_port,
-        }
+        self._ports: dict[str, int] = {"tls": 0, **asdict(ports)}
         self._sockets: dict[str, socket.socket] = {}
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
