@@ -60,7 +60,7 @@ def service(
     watch = Watch(TRACK, Policy(enabled=False), Us(platform.login()))
     limits = Limits(first_poll=limit, per_poll=limit)
     curator = app.curator if curated else None
-    ingest = Ingest(app.database, app.originals, app.optouts, limits, curator=curator)
+    ingest = Ingest(app.archive, limits, curator=curator)
     yield Service(app, platform, watch, Poller(app.database, ingest))
     ingest.close()
     platform.close()

@@ -26,13 +26,12 @@ from bot.platforms.base import Platform
 from models.base import Image
 from models.quality.measure import Measured
 from storage import curation, dataset, outbox
-from storage.blobs import BlobStore
-from storage.database import Database
+from storage.archive import Archive
 from storage.dataset import Fetched, Stored
-from storage.optouts import OptOuts
 from storage.tables import MediaRow, MediaState, PostRow
 
 log = structlog.get_logger()
+DOWNLOADS = 4  # at a time
 BATCH = 16  # posts in one transaction: large enough to pay for its fsync, small enough to be quick
 # Downloads of one image: the wait doubles from one to the next, so they span hours.
 MAX_ATTEMPTS = 12
@@ -77,12 +76,10 @@ class Ingest:
 
     def __init__(
         self,
-        database: Database,
-        originals: BlobStore,
-        optouts: OptOuts,
+        archive: Archive,
         limits: Limits,
         clock: Clock = utc_now,
-        downloads: int = 4,
+        *,
         alive: Callable[[], None] = lambda: None,
         curator: Curator | None = None,
         gone: Callable[[int, str], object] = lambda _row, _why: None,
@@ -95,15 +92,15 @@ class Ingest:
         replaced between two calls. `later`: images are left to another thread's
         `fetch_untried`, and only those that failed are tried again.
         """
-        self._database = database
-        self._optouts = optouts
+        self._database = archive.database
+        self._optouts = archive.optouts
         self.limits = limits
         self._clock = clock
         self.alive = alive
         self.curator = curator
         self._gone = gone
         self.later = later
-        self._fetcher = ImageFetcher(originals, self._measured, self._show_life, downloads)
+        self._fetcher = ImageFetcher(archive.originals, self._measured, self._show_life, DOWNLOADS)
 
     def take(self, platform: Platform, watch: Watch, posts: Sequence[Post]) -> Taken:
         """Store what is new and record what changed. The posts are of one platform."""

@@ -31,10 +31,8 @@ from models.base import Segmenter
 from models.segment.card import card
 from models.serving.promotion_rule import SHIPPED, Decision, Evidence, Paired, decide
 from storage import learning
-from storage.blobs import BlobStore
-from storage.database import Database
+from storage.archive import Archive
 from storage.learning import RunState, TrainingPicture
-from storage.optouts import OptOuts
 from storage.tables import LearningRun
 
 log = structlog.get_logger()
@@ -96,9 +94,7 @@ class Learning:
 
     def __init__(
         self,
-        database: Database,
-        originals: BlobStore,
-        optouts: OptOuts,
+        archive: Archive,
         networks: Networks,
         corrected: Corrected | None,
         shown: frozenset[str],
@@ -107,7 +103,8 @@ class Learning:
         clock: Clock = utc_now,
     ) -> None:
         """`shown`: SHA-256 of the photos of `corrected`, which are never trained on."""
-        self._database, self._originals, self._optouts = database, originals, optouts
+        self._database, self._originals = archive.database, archive.originals
+        self._optouts = archive.optouts
         self._networks, self._corrected, self._shown = networks, corrected, shown
         self._terms, self._say, self._clock = terms, say, clock
 

@@ -38,6 +38,7 @@ from models.compose.styles import AUTO, GONE, OVERLAYS, WITHOUT_MASK, composer
 from models.segment.refined import Refined
 from models.serving.packs import load_refiner, load_segmenter, load_upscaler
 from models.serving.runtime import Runtime
+from storage.archive import Archive
 from storage.blobs import BlobStore
 from storage.checks import Check as Flaw
 from storage.database import Database
@@ -110,6 +111,7 @@ class App:
         self.optouts = OptOuts(folder / "optout.key")
         with self.database.write() as session:
             self.optouts.open(session, utc_now())
+        self.archive = Archive(self.database, self.originals, self.optouts)
         self.ledger = DatabaseLedger(self.database)
         self.curator = Curator(self.database, bounds_of(settings))
 

@@ -124,9 +124,7 @@ class AccountWorker(Worker):
         self._rng = random.Random()  # noqa: S311 - jitter, not a secret
         self._next_retry = time.monotonic() + RETRY_MEDIA_EVERY
         self._ingest = Ingest(
-            app.database,
-            app.originals,
-            app.optouts,
+            app.archive,
             rules.now.limits,
             alive=self.alive,
             curator=rules.now.curator,
@@ -326,9 +324,7 @@ class ImageWorker(Worker):
         self._rules = rules
         limits, curator = rules.now.limits, rules.now.curator
         self._ingest = Ingest(
-            app.database,
-            app.originals,
-            app.optouts,
+            app.archive,
             limits,
             alive=self.alive,
             curator=curator,

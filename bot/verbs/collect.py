@@ -219,7 +219,7 @@ def _here(app: App, target: Target, wish: Wish) -> Collected:
         gone_at_source(app.database, files, row_id, policy.deleted_posts, utc_now(), why)
 
     limits = limits_of(app.settings)
-    ingest = Ingest(app.database, app.originals, app.optouts, limits, curator=curator, gone=gone)
+    ingest = Ingest(app.archive, limits, curator=curator, gone=gone)
     try:
         us = Us(platform.login(), names=our_names(app.settings, platform.name))
         track = track_of(app.settings, target)

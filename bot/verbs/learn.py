@@ -93,9 +93,7 @@ def learn(settings: Settings, say: Say, *, fresh: bool = False) -> dict[str, Any
         networks.pack()
         corrected, shown = _corrected(settings.data.dir / "masks")
         flow = Learning(
-            app.database,
-            app.originals,
-            app.optouts,
+            app.archive,
             networks,
             corrected,
             shown,

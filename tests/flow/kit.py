@@ -37,6 +37,7 @@ from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import Picture, Post, Tag
 from models.base import Image, Mask, Segmentation
 from storage import outbox, pauses, steps
+from storage.archive import Archive
 from storage.blobs import BlobStore
 from storage.database import Database
 from storage.optouts import OptOuts
@@ -156,13 +157,14 @@ class Flow:
         self.optouts = OptOuts(folder / "optout.key")
         with self.database.write() as session:
             self.optouts.open(session, clock())
+        self.archive = Archive(self.database, self.originals, self.optouts)
         self.pacer = LedgerPacer("main", DatabaseLedger(self.database), NO_LIMITS, clock=clock)
         sign_in(box)
         self.platform = self.client(timeout=PATIENCE)
         self.us = Us(self.platform.login())
         self.policy = Policy(approval=False, opt_in_hashtags=frozenset({OPT_IN}))
         self.tracks: dict[str, Track] = {}
-        self.ingest = Ingest(self.database, self.originals, self.optouts, Limits(), clock)
+        self.ingest = Ingest(self.archive, Limits(), clock)
         self.poller = Poller(self.database, self.ingest, clock)
         self.stages = SmallStages()
         self.renderer = Renderer(

@@ -49,9 +49,7 @@ class Beside:
         self.platform = self.app.platform("main")
         self.us = Us(self.platform.login())
         limits = limits_of(self.settings)
-        self.ingest = Ingest(
-            self.app.database, self.app.originals, self.app.optouts, limits, later=True
-        )
+        self.ingest = Ingest(self.app.archive, limits, later=True)
         self.requested = Requested(self.app, "main", self.ingest)
         self.told: list[str] = []
         monkeypatch.setattr(verb, "LOOK_EVERY", 0.01)

@@ -34,9 +34,7 @@ HOSTILE = {
 @pytest.fixture
 def curated(flow: Flow) -> Iterator[Flow]:
     curator = Curator(flow.database, bounds_of(Settings()), flow.clock)
-    ingest = Ingest(
-        flow.database, flow.originals, flow.optouts, Limits(), flow.clock, curator=curator
-    )
+    ingest = Ingest(flow.archive, Limits(), flow.clock, curator=curator)
     flow.ingest.close()
     flow.ingest, flow.poller = ingest, Poller(flow.database, ingest, flow.clock)
     flow.track()

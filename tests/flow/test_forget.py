@@ -383,9 +383,7 @@ def test_noticed_when_a_missing_image_is_looked_for(flow: Flow, treat: Deleted) 
     def gone(row_id: int, why: str) -> None:
         gone_at_source(flow.database, (flow.originals,), row_id, treat, flow.clock(), why)
 
-    flow.ingest = Ingest(
-        flow.database, flow.originals, flow.optouts, Limits(), flow.clock, gone=gone
-    )
+    flow.ingest = Ingest(flow.archive, Limits(), flow.clock, gone=gone)
     flow.poller = Poller(flow.database, flow.ingest, flow.clock)
     flow.track()
     pictures = [served(flow.box, f"a{n}", plain_jpeg((1080, 1080), (n, 9, 9))) for n in range(2)]

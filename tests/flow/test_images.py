@@ -164,7 +164,7 @@ def test_a_missing_image_is_gone(flow: Flow) -> None:
 
 def test_an_address_that_is_gone_is_not_yet_a_missing_image(flow: Flow) -> None:
     """Addresses age while images wait for their turn: the post says where the image is now."""
-    later = Ingest(flow.database, flow.originals, flow.optouts, Limits(), flow.clock, later=True)
+    later = Ingest(flow.archive, Limits(), flow.clock, later=True)
     flow.poller = Poller(flow.database, later, flow.clock)
     flow.track()
     moved = served(flow.box, "moved", plain_jpeg((1080, 1080)))

@@ -36,6 +36,7 @@ from bot.platforms.pacing import LedgerPacer
 from bot.service.app import App
 from bot.service.worker import AccountWorker, Rules
 from storage import cursors, outbox, retractions
+from storage.archive import Archive
 from storage.blobs import BlobStore
 from storage.database import Database
 from storage.optouts import OptOuts
@@ -60,6 +61,7 @@ class OnMemory:
         self.runs, self.optouts = Runs(folder / "models"), OptOuts(folder / "optout.key")
         with self.database.write() as session:
             self.optouts.open(session, self.clock())
+        self.archive = Archive(self.database, self.originals, self.optouts)
         limits = dict.fromkeys(("read", "media", "login", "write", "delete"))
         ledger = DatabaseLedger(self.database)
         self.pacer = LedgerPacer("main", ledger, limits, clock=self.clock)
@@ -70,7 +72,7 @@ class OnMemory:
         )
         policy = Policy(approval=False, caption=CAPTION, opt_in_hashtags=frozenset({"tintme"}))
         self.watch = Watch(track, policy, self.us)
-        self.ingest = Ingest(self.database, self.originals, self.optouts, Limits(), self.clock)
+        self.ingest = Ingest(self.archive, Limits(), self.clock)
         self.listener = Listener(self.database, self.ingest, self.clock)
         self.channel = Channel(
             self.database, self.artifacts, self.optouts, self.platform, self.clock

@@ -203,7 +203,7 @@ class ServiceState:
     queue: Queue | None  # None: the database cannot be read
     deletions: Mapping[str, int]  # of our replies on the network, by state
     disk: Disk
-    troubles: tuple[Trouble, ...]  # newest first; those without a time before them
+    troubles: tuple[Trouble, ...] = ()  # newest first; those without a time before them
     database_error: str = ""
 
     @property

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
@@ -49,15 +49,19 @@ def look(settings: Settings, database: Database, now: datetime) -> ServiceState:
 def unread(settings: Settings, error: str, now: datetime) -> ServiceState:
     """The state when the database cannot be read: of accounts and tracks nothing is known."""
     policy, why = policy_of(settings), "the database cannot be read"
-    return _told(
-        settings,
-        _service(settings),
-        tuple(accounts.unread(settings, policy, name, why, now) for name in settings.accounts),
-        tuple(tracks.unread(track, why) for track in tracks_of(settings).values()),
-        None,
-        {},
-        now,
-        error,
+    return _with_troubles(
+        ServiceState(
+            at=now,
+            service=_service(settings),
+            accounts=tuple(
+                accounts.unread(settings, policy, name, why, now) for name in settings.accounts
+            ),
+            tracks=tuple(tracks.unread(track, why) for track in tracks_of(settings).values()),
+            queue=None,
+            deletions={},
+            disk=_disk(settings.data.dir),
+            database_error=error,
+        )
     )
 
 
@@ -99,30 +103,28 @@ def _read(settings: Settings, session: Session, now: datetime) -> ServiceState:
         tracks.track(session, said, found[said.account], polls, now)
         for said in tracks_of(settings).values()
     )
-    replies = waiting.queue(session, policy, found, now, running=service.running)
-    deletions = retractions.states(session)
-    return _told(settings, service, tuple(found.values()), listened, replies, deletions, now, "")
-
-
-def _told(
-    settings: Settings,
-    service: Service,
-    accounts: tuple[AccountStatus, ...],
-    tracks: tuple[TrackStatus, ...],
-    queue: Queue | None,
-    deletions: Mapping[str, int],
-    now: datetime,
-    error: str,
-) -> ServiceState:
-    disk = _disk(settings.data.dir)
-    troubles = [*_service_troubles(service), *_storage_troubles(disk, error)]
-    troubles += [trouble for one in accounts for trouble in _account_troubles(one)]
-    troubles += [trouble for one in tracks for trouble in _track_troubles(one)]
-    troubles += [*_reply_troubles(queue), *_deletion_troubles(deletions.get("failed", 0))]
-    newest_first = sorted(troubles, key=lambda one: one.since or now, reverse=True)
-    return ServiceState(
-        now, service, accounts, tracks, queue, deletions, disk, tuple(newest_first), error
+    return _with_troubles(
+        ServiceState(
+            at=now,
+            service=service,
+            accounts=tuple(found.values()),
+            tracks=listened,
+            queue=waiting.queue(session, policy, found, now, running=service.running),
+            deletions=retractions.states(session),
+            disk=_disk(settings.data.dir),
+        )
     )
+
+
+def _with_troubles(state: ServiceState) -> ServiceState:
+    troubles = [*_service_troubles(state.service)]
+    troubles += _storage_troubles(state.disk, state.database_error)
+    troubles += [trouble for one in state.accounts for trouble in _account_troubles(one)]
+    troubles += [trouble for one in state.tracks for trouble in _track_troubles(one)]
+    troubles += _reply_troubles(state.queue)
+    troubles += _deletion_troubles(state.deletions.get("failed", 0))
+    newest_first = sorted(troubles, key=lambda one: one.since or state.at, reverse=True)
+    return replace(state, troubles=tuple(newest_first))
 
 
 def _service(settings: Settings) -> Service:
