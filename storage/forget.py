@@ -186,6 +186,7 @@ def _forget_replies(session: Session, mine: ColumnElement[bool], now: datetime) 
             .values(
                 author_id="",
                 post=None,
+                text="",
                 facts={},
                 before_sha256=None,
                 mask_sha256=None,

@@ -26,7 +26,7 @@ VITAL = ("replies", "reply_steps", "reply_events", "controls", "optouts", "retra
 
 S = ReplyState
 LEAST_HOLD = timedelta(seconds=1)
-# What may follow what. Terminal states have no entry.
+# What may follow what.
 NEXT: Mapping[ReplyState, frozenset[ReplyState]] = {
     S.QUEUED: frozenset({S.RENDERING, S.FAILED, S.CANCELLED, S.EXPIRED}),
     S.RENDERING: frozenset(
@@ -49,8 +49,12 @@ NEXT: Mapping[ReplyState, frozenset[ReplyState]] = {
     ),
     S.SENDING: frozenset({S.SENT, S.UNKNOWN, S.FAILED, S.APPROVED}),
     S.UNKNOWN: frozenset({S.SENT, S.APPROVED, S.REJECTED}),
+    S.REJECTED: frozenset({S.AWAITING_APPROVAL}),  # a person took it back
+    S.FAILED: frozenset({S.QUEUED}),  # a person wants another try
 }
-TERMINAL = frozenset(set(ReplyState) - set(NEXT))
+# Where the service leaves a reply. Of these, only a person takes the two above back.
+TERMINAL = frozenset({S.SENT, S.FAILED, S.REJECTED, S.EXPIRED, S.CANCELLED, S.DRY_RUN})
+_WAITING = (S.QUEUED, S.RENDERING, S.AWAITING_APPROVAL, S.APPROVED)  # nothing has left yet
 # Those that used up a place under the caps: something of them is, or may be, on the network.
 COUNTED = (S.SENDING, S.SENT, S.UNKNOWN)
 
@@ -85,6 +89,7 @@ def queue(session: Session, request: Request, now: datetime) -> int | None:
             track=request.track,
             trigger=request.trigger,
             style=request.style,
+            text="",
             media_index=request.media_index,
             seed=request.seed,
             state=S.QUEUED,
@@ -315,6 +320,19 @@ def reject(session: Session, reply_id: int, by: str, why: str, now: datetime) ->
     return S.REJECTED
 
 
+def cancel(session: Session, reply_id: int, by: str, why: str, now: datetime) -> ReplyState:
+    """A person wants no reply to this post, whether its image is made already or not."""
+    reply = _get(session, reply_id)
+    old = ReplyState(reply.state)
+    if old not in _WAITING:
+        raise UsageError(f"reply {reply_id} is {old} and can no longer be cancelled")
+    if steps.visible(session, reply_id):
+        raise UsageError(f"a part of reply {reply_id} is on the network: it cannot be cancelled")
+    why = why or "cancelled by a person"
+    _must(move(session, reply_id, old, S.CANCELLED, who=by, why=why, now=now), reply_id)
+    return S.CANCELLED
+
+
 def confirm(session: Session, reply_id: int, by: str, now: datetime) -> ReplyState:
     """A person saw a write of unknown outcome on the network: it is done; the rest is sent."""
     reply = _get(session, reply_id)
@@ -371,8 +389,7 @@ def cancel_waiting(
     now: datetime,
 ) -> int:
     """Cancel what has not left yet for a deleted post or a person who opted out."""
-    waiting = (S.QUEUED, S.RENDERING, S.AWAITING_APPROVAL, S.APPROVED)
-    statement = select(Reply).where(Reply.platform == platform, col(Reply.state).in_(waiting))
+    statement = select(Reply).where(Reply.platform == platform, col(Reply.state).in_(_WAITING))
     if source_post is not None:
         statement = statement.where(Reply.source_post == source_post)
     if author_id is not None:

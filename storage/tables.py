@@ -259,6 +259,7 @@ class Reply(SQLModel, table=True):
     track: str
     trigger: str
     style: str
+    text: str = Field(default="", sa_type=Text)  # by a person, in place of [replies] caption
     media_index: int = 0
     state: str = ReplyState.QUEUED
     reason: str = Field(default="", sa_type=Text)  # why it is where it is

@@ -1,4 +1,4 @@
-"""`tagecho replies`: list, show, approve, reject, redo and confirm replies."""
+"""`tagecho replies`: list and show replies, and a person's word on them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from bot.cli.spans import brief
 from bot.cli.verb import Verbs
 from bot.core.errors import NothingToDo, UsageError
 
-app = Verbs(no_args_is_help=True, help="Replies: list, show, approve, reject, redo, confirm.")
+app = Verbs(no_args_is_help=True, help="Replies: list, show, and decide on them.")
 
 
 @app.command("list")
@@ -160,21 +160,69 @@ def replies_reject(
 def replies_redo(
     replies: Chosen = None,
     style: Annotated[str, typer.Option(help="The style to make them in.")] = "",
+    text: Annotated[
+        str | None,
+        typer.Option(help="Their caption, in place of the one of [replies]; '': that one."),
+    ] = None,
     state: InState = None,
     author: By = None,
     config: Config = CONFIG,
 ) -> None:
-    """Make replies again in another style. They need a new approval, and keep their time.
+    """Make replies again in another style or text. They need a new approval, and keep their time.
 
     \b
     Examples:
       tagecho replies redo 18 --style poster
+      tagecho replies redo 18 --style poster --text "Look at this, @{author}"
     """
     from models.compose.styles import styles
 
     if style not in styles():
         raise UsageError(f"say the style: --style {' | '.join(styles())}")
-    _settle(config, "redo", replies, state, author, style)
+    _settle(config, "redo", replies, state, author, style, text)
+
+
+@app.command("cancel")
+def replies_cancel(
+    replies: Chosen = None,
+    state: InState = None,
+    author: By = None,
+    why: Annotated[str, typer.Option(help="The reason; the history of the reply keeps it.")] = "",
+    config: Config = CONFIG,
+) -> None:
+    """Cancel replies, made already or not, so that their posts get none.
+
+    \b
+    Examples:
+      tagecho replies cancel 19
+      tagecho replies cancel --state queued --author some.name
+    """
+    _settle(config, "cancel", replies, state, author, why)
+
+
+@app.command("retry")
+def replies_retry(
+    replies: Chosen = None, state: InState = None, author: By = None, config: Config = CONFIG
+) -> None:
+    """Try replies that failed again, unless people see a part of them.
+
+    \b
+    Examples:
+      tagecho replies retry 22
+      tagecho replies retry --state failed
+    """
+    _settle(config, "retry", replies, state, author)
+
+
+@app.command("undo")
+def replies_undo(replies: Numbers, config: Config = CONFIG) -> None:
+    """Take back an approval or a rejection of yours, unless the reply was begun to be sent.
+
+    \b
+    Examples:
+      tagecho replies undo 18
+    """
+    _settle(config, "undo", replies, None, None)
 
 
 @app.command("confirm")
@@ -195,11 +243,12 @@ def _settle(
     state: str | None,
     author: str | None,
     what: str = "",
+    text: str | None = None,
 ) -> None:
     from bot.verbs.replies import Asked, settle
 
     asked = Asked(ranges_of(numbers or []), state, author)
-    settled = settle(prepare(config), asked, verb, what)
+    settled = settle(prepare(config), asked, verb, what, text)
     for reply, now in settled.moved:
         say(f"reply {reply}: {now}")
     left = [f"{n} {old.replace('_', ' ') or 'not there'}" for old, n in settled.left_out.items()]

@@ -4,9 +4,10 @@ app.py        builds the application: guard, API, pages, files
 server.py     serves it from a thread, beside the service or alone
 problems.py   what is refused or fails: JSON for programs, a page for people
 context.py    what pages and API ask: the settings as the file is now, storage
+thumbnails.py small pictures of large ones
 access/       who may ask for what: origins, sessions, roles, the log of what people did
 api/          the REST API, one file per group; pages and other programs use the same
 pages/        the pages, one file per group, with the names of api/
 templates/    what the pages look like
-static/       one style sheet, one script; nothing is loaded from elsewhere
+static/       one style sheet, scripts; nothing is loaded from elsewhere
 """

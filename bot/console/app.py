@@ -15,6 +15,7 @@ from bot.console.access.roles import person_of
 from bot.console.access.sessions import Sessions
 from bot.console.context import Context
 from bot.console.pages import login
+from bot.console.thumbnails import Thumbnails
 
 STATIC = Path(__file__).parent / "static"
 
@@ -32,6 +33,7 @@ def console_app(context: Context) -> FastAPI:
     app.state.context = context
     app.state.sessions = Sessions()
     app.state.attempts = Attempts()
+    app.state.thumbnails = Thumbnails()
     asked: list[APIRouter] = [
         *(one.router for one in api.GROUPS),
         *(p.router for p in pages.GROUPS),

@@ -16,7 +16,7 @@ from bot.flow.gate import Hold, Stop, ask
 from bot.flow.policy import Policy, Track
 from bot.flow.reply_rule import Us, still_wanted
 from bot.flow.sending import Channel, Sending, known_author, pause_after, reply_id
-from bot.platforms.reply_modes import StepKind
+from bot.platforms.reply_modes import StepKind, Ways
 from storage import dataset, outbox, steps
 from storage.tables import Reply, ReplyState, ReplyStep, StepState
 
@@ -200,28 +200,17 @@ class _Delivery:
         return None
 
     def _plan(self, mode: str) -> list[steps.PlannedStep]:
+        author = self._sending.author.username
         return [
             steps.PlannedStep(
-                kind.name, secrets.token_hex(16), self._text(kind), kind.visible, kind.leaves
+                kind.name,
+                secrets.token_hex(16),
+                text_of(kind, self._kinds, self._policy, self._reply, author),
+                kind.visible,
+                kind.leaves,
             )
             for kind in self._kinds.plan(mode, comment=bool(self._policy.comment))
         ]
-
-    def _text(self, kind: StepKind) -> str:
-        """Comment or caption from the operator's template. The source link is always in a caption:
-        a post of unknown outcome is found again by it."""
-        if kind.text is None:
-            return ""
-        url = self._reply.source_url
-        fields = {
-            "author": self._sending.author.username,
-            "url": url,
-            "style": self._reply.facts["compose"]["style"],
-        }
-        if kind == self._kinds.comment:
-            return kind.text.fitted(_fill(self._policy.comment, fields), "")
-        text = _fill(self._policy.caption, fields)
-        return kind.text.fitted(text if url in text else f"{text}\n{url}".strip(), url)
 
     def _sent(self, mode: str, note: str) -> None:
         with self._channel.database.write() as session:
@@ -230,6 +219,22 @@ class _Delivery:
             now = self._channel.clock()
             self._sending.move(session, S.SENDING, S.SENT, note, sent_at=now, mode=mode, url=url)
         self._told((now - self._reply.created).total_seconds())
+
+
+def text_of(kind: StepKind, ways: Ways, policy: Policy, reply: Reply, username: str) -> str:
+    """Comment or caption from the operator's template; "" for a write without text. What a person
+    wrote for this reply goes before the template of the caption.
+
+    The source link is always in a caption: a post of unknown outcome is found again by it.
+    """
+    if kind.text is None:
+        return ""
+    url = reply.source_url
+    fields = {"author": username, "url": url, "style": reply.facts["compose"]["style"]}
+    if kind == ways.comment:
+        return kind.text.fitted(_fill(policy.comment, fields), "")
+    text = _fill(reply.text or policy.caption, fields)
+    return kind.text.fitted(text if url in text else f"{text}\n{url}".strip(), url)
 
 
 def _fill(template: str, fields: dict[str, str]) -> str:

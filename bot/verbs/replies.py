@@ -20,9 +20,10 @@ from bot.service.app import App, opened
 from bot.verbs.report import ReplyRow, StateChange, side_for, write_page
 from storage import outbox, reply_lists, reply_log, steps
 from storage.blobs import BlobStore
-from storage.redo import redo
+from storage.redo import redo, retry
 from storage.reply_lists import ReplySelection, people
 from storage.tables import AuthorRow, PostRow, Reply, ReplyState
+from storage.undo import undo
 
 S = ReplyState
 
@@ -34,13 +35,14 @@ class Asked:
     ranges: Sequence[range] = ()
     state: str | None = None
     author: str | None = None  # a user name, a former one, or an id
+    states: Collection[ReplyState] = ()  # in one of them, where `state` names none
 
     def selection(self, session: Session, states: Collection[ReplyState] = ()) -> ReplySelection:
         """`states`: those that are meant where no state is said. Raises UsageError."""
         if self.state is not None and self.state not in list(ReplyState):
             raise UsageError(f"no state {self.state!r}; there are {', '.join(ReplyState)}")
         authors = None if self.author is None else people(session, self.author)
-        said = (ReplyState(self.state),) if self.state else states
+        said = (ReplyState(self.state),) if self.state else self.states or states
         return ReplySelection(tuple(self.ranges), said, authors)
 
 
@@ -49,7 +51,13 @@ EVERYTHING = Asked()
 
 def reply_rows(settings: Settings, asked: Asked, limit: int) -> tuple[list[dict[str, Any]], int]:
     """The newest of those that are asked for, and how many there are."""
-    with opened(settings) as app, app.database.read() as session:
+    with opened(settings) as app:
+        return listed(app, asked, limit)
+
+
+def listed(app: App, asked: Asked, limit: int) -> tuple[list[dict[str, Any]], int]:
+    """The same on open storage."""
+    with app.database.read() as session:
         wanted = asked.selection(session)
         rows = reply_lists.newest(session, wanted, limit)
         briefs = [_brief(reply) | {"author": _author(session, reply)} for reply in rows]
@@ -58,7 +66,13 @@ def reply_rows(settings: Settings, asked: Asked, limit: int) -> tuple[list[dict[
 
 def reply_details(settings: Settings, reply_id: int) -> dict[str, Any]:
     """All that is known of a reply, for people and for scripts. Raises UsageError."""
-    with opened(settings) as app, app.database.read() as session:
+    with opened(settings) as app:
+        return details(app, reply_id)
+
+
+def details(app: App, reply_id: int) -> dict[str, Any]:
+    """The same on open storage."""
+    with app.database.read() as session:
         reply = session.get(Reply, reply_id)
         if reply is None:
             raise UsageError(f"there is no reply {reply_id}")
@@ -67,6 +81,7 @@ def reply_details(settings: Settings, reply_id: int) -> dict[str, Any]:
             "author": f"@{author}" if author else "",
             "author_id": reply.author_id,
             "style": _style(reply),
+            "text": reply.text,
             "alt_text": reply.facts.get("alt_text", ""),
             "seconds": reply.facts.get("seconds"),
             "before": _path(app.originals, reply.before_sha256),
@@ -104,7 +119,11 @@ _MEANT = {
     "reject": (S.AWAITING_APPROVAL, S.APPROVED),
     "confirm": (S.UNKNOWN,),
     "redo": (S.QUEUED, S.AWAITING_APPROVAL, S.APPROVED),
+    "retry": (S.FAILED,),
+    "cancel": (S.QUEUED, S.RENDERING, S.AWAITING_APPROVAL, S.APPROVED),
+    "undo": (S.APPROVED, S.REJECTED),
 }
+VERBS = tuple(_MEANT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +134,87 @@ class Settled:
     left_out: Mapping[str, int]  # by state; of numbers that do not exist, under ""
 
 
-def settle(settings: Settings, asked: Asked, verb: str, what: str = "") -> Settled:
-    """A person's word on replies; `what`: the reason of a rejection, or the style of a redo.
+def settle(
+    settings: Settings, asked: Asked, verb: str, what: str = "", text: str | None = None
+) -> Settled:
+    """A person's word on replies; `what`: the reason of a rejection or of a cancellation, or the
+    style of a redo; `text`: that of a redo.
 
     All of those that are named by a single number, or nothing happens. Of a range, a state or an
     author, those that it can be said of. Raises UsageError.
     """
     if not asked.ranges and asked.state is None and asked.author is None:
         raise UsageError("say which: numbers, ranges, --state or --author")
-    who, now = who_types(), utc_now()
+    word = Word(verb, who_types(), what, text)
     with opened(settings) as app, app.database.write() as session:
         numbers, left_out = _meant(session, asked, verb)
-        moved = [(n, _word(session, verb, n, what, who, now)) for n in numbers]
+        moved = [(n, word.on(session, n, utc_now())) for n in numbers]
     return Settled(moved, left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a person says of a reply: one of `VERBS`, and what it needs to know."""
+
+    verb: str
+    who: str
+    what: str = ""  # a reason, or a style
+    text: str | None = None  # of a redo, in place of the operator's caption
+
+    def on(self, session: Session, reply_id: int, now: datetime) -> ReplyState:
+        """Do it; the new state. Raises UsageError where the reply is not in a state for it."""
+        if self.verb == "approve":
+            return outbox.release(session, reply_id, self.who, now)
+        if self.verb == "reject":
+            return outbox.reject(session, reply_id, self.who, self.what, now)
+        if self.verb == "cancel":
+            return outbox.cancel(session, reply_id, self.who, self.what, now)
+        if self.verb == "confirm":
+            return outbox.confirm(session, reply_id, self.who, now)
+        if self.verb == "undo":
+            undo(session, reply_id, self.who, now)
+            return S.AWAITING_APPROVAL
+        if self.verb == "retry":
+            retry(session, reply_id, self.who, now)
+        else:
+            redo(session, reply_id, self.what, self.who, now, self.text)
+        return S.QUEUED
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What became of one reply that a word was said on."""
+
+    reply: int
+    done: bool
+    state: str  # now; "" for one that there is not
+    error: str = ""
+    by: str = ""  # who changed it last
+    at: datetime | None = None
+
+
+def decide(app: App, numbers: Sequence[int], word: Word) -> list[Decided]:
+    """A person's word on each of these replies by itself: of two who say it at once, one is first,
+    and the other is told who it was."""
+    found = []
+    for number in dict.fromkeys(numbers):
+        try:
+            with app.database.write() as session:
+                word.on(session, number, utc_now())
+            error = ""
+        except UsageError as refused:
+            error = str(refused)
+        found.append(_outcome(app, number, error))
+    return found
+
+
+def _outcome(app: App, number: int, error: str) -> Decided:
+    with app.database.read() as session:
+        reply = session.get(Reply, number)
+        if reply is None:
+            return Decided(number, False, "", error)
+        last = reply_log.history(session, number)[-1]
+    return Decided(number, not error, reply.state, error, last.who, last.at)
 
 
 def _meant(session: Session, asked: Asked, verb: str) -> tuple[list[int], Mapping[str, int]]:
@@ -147,19 +234,6 @@ def _meant(session: Session, asked: Asked, verb: str) -> tuple[list[int], Mappin
     left_out = Counter(str(r.state) for r in everything if r.id not in numbers)
     missing = sum(map(len, wanted.numbers)) - len(everything)
     return sorted(numbers), left_out + Counter({"": max(0, missing)})
-
-
-def _word(
-    session: Session, verb: str, reply_id: int, what: str, who: str, now: datetime
-) -> ReplyState:
-    if verb == "approve":
-        return outbox.release(session, reply_id, who, now)
-    if verb == "reject":
-        return outbox.reject(session, reply_id, who, what, now)
-    if verb == "redo":
-        redo(session, reply_id, what, who, now)
-        return S.QUEUED
-    return outbox.confirm(session, reply_id, who, now)
 
 
 def who_types() -> str:
@@ -230,6 +304,7 @@ def _brief(reply: Reply) -> dict[str, Any]:
         "style": _style(reply),
         "confidence": reply.facts.get("segment", {}).get("confidence"),
         "mode": reply.mode,
+        "picture": (reply.after_sha256 or "")[:12],
         "url": reply.url,
         "created": reply.created,
         "sent_at": reply.sent_at,

@@ -5,6 +5,6 @@ address the console may have no password; then it needs none. Moments are ISO 86
 refused is answered with `{"error": "..."}` and a status of HTTP.
 """
 
-from bot.console.api import description, events, log, state
+from bot.console.api import description, events, log, replies, state
 
-GROUPS = (state, events, log, description)
+GROUPS = (state, replies, events, log, description)

@@ -1,5 +1,5 @@
 """The pages: what the API knows, written by templates on the server. One file per group."""
 
-from bot.console.pages import log, state
+from bot.console.pages import log, replies, state
 
-GROUPS = (state, log)
+GROUPS = (state, replies, log)

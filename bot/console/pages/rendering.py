@@ -23,7 +23,7 @@ from storage.tables import ReplyState
 
 STATIC = Path(__file__).parents[1] / "static"
 # What the navigation lists: path and label, in this order.
-NAVIGATION = (("/", "State"), ("/log", "Log"))
+NAVIGATION = (("/", "State"), ("/replies", "Replies"), ("/log", "Log"))
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -75,6 +75,7 @@ def _environment() -> jinja2.Environment:
         "clock": clock,
         "iso": iso,
         "ago": ago,
+        "age": lambda moment, now: _brief(now - moment),
         "until": until,
         "span": format_duration,
         "size": size,

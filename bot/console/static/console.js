@@ -107,8 +107,11 @@ function replace(old, now) {
   for (const summary of fresh.querySelectorAll("details > summary")) {
     if (open.includes(summary.textContent)) summary.parentElement.open = true;
   }
+  const scroller = old.closest(".list") || old;
+  const top = scroller.scrollTop;
   fresh.dataset.html = html;
   old.replaceWith(fresh);
+  if (scroller.isConnected) scroller.scrollTop = top;
   if (focused) document.getElementById(focused)?.focus();
 }
 

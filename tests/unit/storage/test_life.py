@@ -114,7 +114,7 @@ class Life(RuleBasedStateMachine):
     def the_end_is_the_end(self) -> None:
         if self.ended is not None:
             assert self.state() == self.ended
-        elif self.state() in TERMINAL:
+        elif self.state() in TERMINAL - set(NEXT):
             self.ended = self.state()
 
     def state(self) -> str:

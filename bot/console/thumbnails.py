@@ -1,0 +1,50 @@
+"""Small pictures of large ones: decoded in the process for strangers' bytes, kept for a while."""
+
+from __future__ import annotations
+
+import io
+from collections import OrderedDict
+from threading import Lock
+
+import PIL.Image
+
+from models.images import decoder
+
+MOST = 24_000_000  # bytes that are kept
+QUALITY = 82
+
+
+class Thumbnails:
+    """By the hash of the image and the longer side. May be used by several threads."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._kept: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._size = 0
+        self._lock = Lock()
+
+    def of(self, sha256: str, data: bytes, side: int) -> bytes:
+        """A WebP whose longer side has at most `side` px. Raises ImageRejected."""
+        key = (sha256, side)
+        with self._lock:
+            if (known := self._kept.get(key)) is not None:
+                self._kept.move_to_end(key)
+                return known
+        made = _reduced(data, side)
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = made
+                self._size += len(made)
+            while self._size > self._most:
+                _, dropped = self._kept.popitem(last=False)
+                self._size -= len(dropped)
+        return made
+
+
+def _reduced(data: bytes, side: int) -> bytes:
+    pixels = decoder.decode(data, min_side=1, shrink_to=side).pixels
+    picture = PIL.Image.fromarray(pixels)
+    picture.thumbnail((side, side))
+    file = io.BytesIO()
+    picture.save(file, "WEBP", quality=QUALITY, method=2)
+    return file.getvalue()
