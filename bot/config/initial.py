@@ -39,11 +39,22 @@ def initial(begin: Beginning) -> str:
     text = text.replace('named "main"', f'named "{begin.account}"')
     text = text.replace("secrets/main.", f"secrets/{begin.account}.")
     text = _with(text, "platform", begin.platform)
+    text = _of_its_platform(text, begin.platform)
     text = _with(text, "username", begin.username)
     text = _with(text, "opt_in_hashtags", list(begin.opt_in))
     tracks = "".join(_track(begin.account, kind, name) for kind, name in begin.tracks)
     none = '# [[tracks]]\n# hashtag = "sunset"\n\n'
     return _TRACKS.sub(lambda _: tracks or none, text, count=1)
+
+
+def _of_its_platform(text: str, platform: str) -> str:
+    """Without the keys of the example's account that this platform does not have."""
+    first, own = registry.find(registry.FIRST), registry.find(platform)
+    if first is None or own is None:
+        return text
+    for key in set(first.settings.model_fields) - set(own.settings.model_fields):
+        text = re.sub(rf"(?m)^(# )?{key} = .*\n", "", text, count=1)
+    return text
 
 
 def _with(text: str, key: str, value: object) -> str:

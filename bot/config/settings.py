@@ -260,11 +260,14 @@ def _of_its_platform(value: object, info: ValidationInfo) -> object:
 
 def account_model(raw: Mapping[str, Any]) -> type[Account]:
     """The model of an account by its `platform`; where that is wrong, of what it may have meant."""
-    said, known = str(raw.get("platform")), registry.names()
-    found = registry.find(said)
-    if found is None:
-        found = registry.find(nearest(said, known) or (known[0] if len(known) == 1 else ""))
-    return found.settings if found else Account
+    said = str(raw.get("platform"))
+    found = registry.find(said) or registry.find(nearest(said, registry.names()) or "")
+    return (found or max(registry.descriptors(), key=lambda one: _fit(one, raw))).settings
+
+
+def _fit(platform: Descriptor, raw: Mapping[str, Any]) -> int:
+    """How many of these keys its accounts have."""
+    return len(set(raw) & set(platform.settings.model_fields))
 
 
 _AnyAccount = Annotated[SerializeAsAny[Account], BeforeValidator(_of_its_platform)]

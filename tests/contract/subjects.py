@@ -20,6 +20,8 @@ from bot.platforms.memory.network import Fault, Network
 from bot.platforms.reply_modes import StepKind
 from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import Tag
+from tests.bluesky.kit import bluesky_at
+from tests.bluesky.server import Server
 from tests.sandbox import instagram_at
 
 
@@ -138,12 +140,55 @@ class OnInstagram:
         return len(self.box.journal.writes(step))
 
 
+_METHODS = {
+    "reading": "app.bsky.feed.getPosts",
+    "upload": "com.atproto.repo.uploadBlob",
+    "reply": "com.atproto.repo.putRecord",
+    "delete": "com.atproto.repo.deleteRecord",
+}
+
+
+class OnBluesky:
+    per_page = 5
+
+    def __init__(self, network: Server, pacer: NotedPacer, session_file: Path) -> None:
+        self.pacer, self.network = pacer, network
+        self.platform: Platform = bluesky_at(network, pacer, session_file)
+
+    def person(self, name: str, *, is_private: bool = False) -> str:
+        person = self.network.join(name)
+        person.labels = ["!no-unauthenticated"] if is_private else []
+        return person.handle
+
+    def post(self, author: str, caption: str) -> str:
+        return self.network.publish(author, caption, (picture("PNG"),))
+
+    def asks(self, author: str) -> str:
+        me, shown = self.network.me, (picture("PNG"),)
+        return self.network.publish(author, f"look, @{me.handle}", shown, mention=me.did)
+
+    def remove(self, post_id: str) -> None:
+        self.network.remove(post_id)
+
+    def fail(self, what: str, fault: Fault) -> None:
+        self.network.fail(_METHODS[what], fault)
+
+    def made(self, step: str) -> int:
+        return self.network.uploads if step == "upload" else len(self.network.replies())
+
+
 @contextmanager
 def subject(name: str, folder: Path) -> Iterator[Subject]:
     """A network of its own, with our account on it, not logged in yet."""
     pacer = NotedPacer()
     if name == "memory":
         yield OnMemory(pacer)
+        return
+    if name == "bluesky":
+        with Server(per_page=OnBluesky.per_page) as network:
+            on = OnBluesky(network, pacer, folder / "session.json")
+            yield on
+            on.platform.close()
         return
     with Sandbox(folder / "network") as box:
         box.net.page_size = 5

@@ -54,6 +54,14 @@ def test_by_options(tagecho: Run, tmp_path: Path) -> None:
     assert tagecho("check").code == 0
 
 
+def test_on_another_platform_it_has_that_ones_keys(tagecho: Run, tmp_path: Path) -> None:
+    words = ("--platform", "bluesky", "--username", "me.bsky.social", "--track", "#dawn")
+    assert tagecho("init", *words).code == 0
+    account = load(tmp_path / "config.toml", {}).accounts["main"]
+    assert (account.platform, account.handle) == ("bluesky", "me.bsky.social")
+    assert tagecho("check").code == 0
+
+
 def test_without_tracks_it_is_right_as_well(tagecho: Run, tmp_path: Path) -> None:
     done = tagecho("init", "--username", "bot", "--config", "sub folder/c.toml")
     assert done.err.splitlines()[-1] == "next: tagecho check --config 'sub folder/c.toml'"

@@ -55,6 +55,7 @@ time_zone = "UTC"
 """
 )
 STYLES = ("tint", "outline", "sticker")
+MODES = ", ".join(dict.fromkeys(m.name for p in registry.descriptors() for m in p.ways.modes))
 SECRET = "hunter2-correct-horse"
 
 Write = Callable[[str], Path]
@@ -242,15 +243,15 @@ def test_no_limit_on_a_class_of_actions() -> None:
         ("[replies]\nmax_age = '0'", "2: replies.max_age: must be longer than 0"),
         (
             "[replies]\nmode = 'stroy'",
-            '2: replies.mode: "stroy" is not one of post, story, dm (did you mean "story"?)',
+            f'2: replies.mode: "stroy" is not one of {MODES} (did you mean "story"?)',
         ),
         (
             "[replies]\nmode = 'POST'",
-            '2: replies.mode: "POST" is not one of post, story, dm (did you mean "post"?)',
+            f'2: replies.mode: "POST" is not one of {MODES} (did you mean "post"?)',
         ),
         (
             "[replies]\nfallback = [\n 'dm',\n 'pots']",
-            '4: replies.fallback[1]: "pots" is not one of post, story, dm (did you mean "post"?)',
+            f'4: replies.fallback[1]: "pots" is not one of {MODES} (did you mean "post"?)',
         ),
         (
             "[replies]\nmode = 'dm'\nfallback = ['dm']",
@@ -421,7 +422,8 @@ def test_a_misspelt_platform_hides_nothing_else() -> None:
     text = "[accounts.main]\nplatform = 'instagrm'\nusernme = 'x'\nrequest_delay = 'soon'"
     assert complaints(text) == [
         "config.toml:1: accounts.main.username: is missing",
-        'config.toml:2: accounts.main.platform: "instagrm" is not one of instagram '
+        'config.toml:2: accounts.main.platform: "instagrm" is not one of '
+        f"{', '.join(registry.names())} "
         '(did you mean "instagram"?)',
         'config.toml:3: accounts.main.usernme: unknown key (did you mean "username"?)',
         "config.toml:4: accounts.main.request_delay: must be two numbers of seconds, the smaller "
