@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import queue
 import signal
 import socket
 import threading
@@ -74,6 +75,7 @@ class Daemon:
         self._path = path
         self._beside = beside
         self._stop = threading.Event()
+        self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._reload = Reload(path, settings, self._adopt)
         self.app = App(settings, self._stop)
         self._rules = Rules(self.app)
@@ -182,7 +184,7 @@ class Daemon:
     def _supervise(self) -> None:
         """The main thread: watch the file, keep house, feed the watchdog."""
         next_house, next_sweep = 0.0, time.monotonic() + SWEEP_EVERY / 24
-        while not self._stop.wait(WATCH_EVERY):
+        while not self._stopped():
             self._reload.look()
             if time.monotonic() >= next_house:
                 self._survive(self._keep_house)
@@ -199,6 +201,14 @@ class Daemon:
                 next_sweep = time.monotonic() + SWEEP_EVERY
             if self._alive()[0]:
                 notify("WATCHDOG=1")
+
+    def _stopped(self) -> bool:
+        """Wait a little for a signal; is it over?"""
+        if not self._stop.is_set():
+            with contextlib.suppress(queue.Empty):
+                self._signals.get(timeout=WATCH_EVERY)
+                self.stop()
+        return self._stop.is_set()
 
     def _learn(self) -> None:
         try:
@@ -363,11 +373,15 @@ class Daemon:
     def _catch_signals(self) -> None:
         if threading.current_thread() is not threading.main_thread():
             return  # a test runs us in a thread and calls stop() itself
+        asked: list[int] = []
 
         def stop(number: int, _frame: Any) -> None:
-            if self._stop.is_set():
+            if asked or self._stop.is_set():
                 os._exit(128 + number)  # asked twice: the rows are safe, go at once
-            self.stop()
+            # It interrupts the main thread, which may hold the lock of any Event: to set one here
+            # would wait for ever. This queue is made for it.
+            asked.append(number)
+            self._signals.put(number)
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)

@@ -5,7 +5,6 @@ Which keys those are, the sections of `bot.config.settings` declare (`live`).
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,21 +27,21 @@ class Reload:
         self._path = path
         self._settings = settings
         self._adopt = adopt
-        self._asked = threading.Event()
+        self._asked = False
         # None: the first look reads the file, which may have been edited while the service started.
         self._seen: _Stamp | None = None
         self._read: _Stamp | None = None
 
     def ask(self) -> None:
         """Read the file at the next look, whether it changed or not."""
-        self._asked.set()
+        self._asked = True  # no Event: a signal asks, and its handler must wait for no lock
 
     def look(self) -> None:
         """Read the file when it is another one than before, and was the same at the last look: an
         editor that empties a file before it writes must not take all tracks away."""
         before, self._seen = self._seen, _stamp(self._path)
-        if self._asked.is_set() or (self._seen != self._read and self._seen == before):
-            self._asked.clear()
+        if self._asked or (self._seen != self._read and self._seen == before):
+            self._asked = False
             self._read = self._seen
             self._load()
 

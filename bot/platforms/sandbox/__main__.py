@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import queue
 import signal
 import sys
-import threading
 from pathlib import Path
 
 from bot.platforms.sandbox.people import Habits
@@ -22,9 +22,10 @@ TOTP = "JBSWY3DPEHPK3PXP"  # of the made-up account
 def main(arguments: list[str] | None = None) -> int:
     """Run until asked to stop; returns the exit code."""
     options = _parser().parse_args(arguments)
-    stop = threading.Event()
+    # Not an Event: a handler that interrupts the waiting for one may wait for its lock, for ever.
+    stop: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda number, _: stop.put(number))
     box = Sandbox(
         options.dir,
         bot=Login(options.bot, options.password, TOTP if "totp_secret" in options.secret else ""),
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         box.crowd.populate()
     with box:
         _announce(box, as_json=options.json)
-        stop.wait()
+        stop.get()
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import socket
 import threading
 from pathlib import Path
@@ -49,3 +50,36 @@ def test_a_manager_that_reads_nothing_stops_nothing(
         monkeypatch.setenv("NOTIFY_SOCKET", str(path))
         for _ in range(3):
             notify("WATCHDOG=1")
+
+
+class Held:
+    """A lock that the interrupted thread has: to wait for it is to wait for ever."""
+
+    def __enter__(self) -> None:
+        raise AssertionError("a signal handler takes a lock")
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def test_a_signal_waits_for_no_lock_of_the_thread_that_it_interrupts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The main thread holds that of `stop` for a moment, twice a second. A service that was asked
+    to end in that moment heard no signal any more."""
+    daemon = Daemon(tmp_path / "config.toml", Settings(data=Data(dir=tmp_path / "data")))
+    numbers = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        daemon._catch_signals()
+        with monkeypatch.context() as patched:
+            events = [daemon._stop, *(worker.wake for worker in daemon._workers())]
+            for event in events:
+                patched.setattr(event, "_cond", Held())
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGTERM)
+        daemon._supervise()  # ends at once
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        daemon.app.close()
+    assert daemon._stop.is_set() and all(worker.wake.is_set() for worker in daemon._workers())
