@@ -1,4 +1,4 @@
-"""`tagecho track`: list, add and remove tracks."""
+"""`tagecho track`: list, add, pause and remove tracks."""
 
 from __future__ import annotations
 
@@ -78,6 +78,44 @@ def track_remove(
     kind, name = target_of(target)
     remove_track(config, kind, name, account=account)
     say(f"removed {target} from {config}")
+
+
+@app.command("pause")
+def track_pause(
+    target: Annotated[str, typer.Argument(help="'#hashtag' or '@profile'.")],
+    account: Annotated[str | None, typer.Option(help="The account of the track.")] = None,
+    config: Config = CONFIG,
+) -> None:
+    """Pause a track in the configuration file: it is not polled. What it found stays.
+
+    \b
+    Examples:
+      tagecho track pause '#dawn'
+    """
+    from bot.config.tracks import pause_track
+
+    kind, name = target_of(target)
+    pause_track(config, kind, name, paused=True, account=account)
+    say(f"paused {target} in {config}")
+
+
+@app.command("resume")
+def track_resume(
+    target: Annotated[str, typer.Argument(help="'#hashtag' or '@profile'.")],
+    account: Annotated[str | None, typer.Option(help="The account of the track.")] = None,
+    config: Config = CONFIG,
+) -> None:
+    """Poll a track again that was paused.
+
+    \b
+    Examples:
+      tagecho track resume '#dawn'
+    """
+    from bot.config.tracks import pause_track
+
+    kind, name = target_of(target)
+    pause_track(config, kind, name, paused=False, account=account)
+    say(f"resumed {target} in {config}")
 
 
 @app.command("accept")

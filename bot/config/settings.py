@@ -68,6 +68,7 @@ class TrackSettings(Section, live=True):
         default_factory=lambda known: known["hashtag"] or known["profile"] or ""
     )
     reply: str | None = None  # the style; its posts become triggers
+    paused: bool = False  # it is not polled
 
     @model_validator(mode="after")
     def _one_target(self) -> Self:

@@ -90,22 +90,52 @@ def remove_track(
     """
 
     def edit(text: str, settings: Settings) -> tuple[str, TrackSettings]:
-        wanted = _target(kind, name)
-        found = [
-            (index, track)
-            for index, track in enumerate(settings.tracks)
-            if (track.kind, track.name) == (kind, wanted) and account in (None, track.account)
-        ]
-        if not found:
-            near = did_you_mean(wanted, (t.name for t in settings.tracks if t.kind == kind))
-            raise NothingToDo(f"no track of {kind} {quote(wanted)}{near}")
-        if len(found) > 1:
-            accounts = ", ".join(track.account for _, track in found)
-            raise UsageError(f"{kind} {quote(wanted)} has several tracks; say which of {accounts}")
-        index, track = found[0]
+        index, track = _found(settings, kind, name, account)
         return _cut(text, index), track
 
     return _edit_file(path, environ, None, edit)
+
+
+def pause_track(
+    path: Path,
+    kind: TrackKind,
+    name: str,
+    *,
+    paused: bool,
+    account: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> TrackSettings:
+    """Pause a track, or let it go on, and return it. What was found stays.
+
+    Raises as `remove_track` does, and NothingToDo when it is so already.
+    """
+
+    def edit(text: str, settings: Settings) -> tuple[str, TrackSettings]:
+        index, track = _found(settings, kind, name, account)
+        if track.paused is paused:
+            raise NothingToDo(f"{kind} {quote(track.name)} is {'' if paused else 'not '}paused")
+        return _mark(text, index, paused), track.model_copy(update={"paused": paused})
+
+    return _edit_file(path, environ, None, edit)
+
+
+def _found(
+    settings: Settings, kind: TrackKind, name: str, account: str | None
+) -> tuple[int, TrackSettings]:
+    """The track that is meant, and its place in the file."""
+    wanted = _target(kind, name)
+    found = [
+        (index, track)
+        for index, track in enumerate(settings.tracks)
+        if (track.kind, track.name) == (kind, wanted) and account in (None, track.account)
+    ]
+    if not found:
+        near = did_you_mean(wanted, (t.name for t in settings.tracks if t.kind == kind))
+        raise NothingToDo(f"no track of {kind} {quote(wanted)}{near}")
+    if len(found) > 1:
+        accounts = ", ".join(track.account for _, track in found)
+        raise UsageError(f"{kind} {quote(wanted)} has several tracks; say which of {accounts}")
+    return found[0]
 
 
 def _target(kind: TrackKind, name: str) -> str:
@@ -223,6 +253,23 @@ def _cut(text: str, index: int) -> str:
     if not head or head.endswith(line * 2):  # empty lines around it: one of them goes too
         head, tail = (head, tail.removeprefix(line)) if tail else (head.removesuffix(line), "")
     return head + tail
+
+
+def _mark(text: str, index: int, paused: bool) -> str:
+    """The track with `paused` as its last key, or with another value of it."""
+    if _is_value(text):
+        return _edit_value(text, lambda array: array[index].update({"paused": paused}))
+    written = f"paused = {str(paused).lower()}"
+    spans = locate(text)
+    known = spans.get(("tracks", index, "paused"))
+    if known is not None:
+        return text[: known.start] + written + text[known.end :]
+    last = max(span.end for path, span in spans.items() if path[:2] == ("tracks", index))
+    end = _lines_of(text, last, last)[1]
+    head, line = text[:end], _line_end(text)
+    if not head.endswith("\n"):
+        head += line
+    return head + written + line + text[end:]
 
 
 def _block(text: str, index: int) -> tuple[int, int]:

@@ -33,6 +33,7 @@ class Track:
     every: timedelta
     dataset: str = ""
     reply: str | None = None  # a style: every post of the track is a trigger
+    paused: bool = False  # nothing is read for it
 
 
 @dataclass(frozen=True, slots=True)

@@ -314,6 +314,7 @@ def tracks_of(settings: Settings) -> dict[str, Track]:
             every=track.every,
             dataset=track.dataset,
             reply=track.reply,
+            paused=track.paused,
         )
         for track in settings.tracks
     }

@@ -151,7 +151,7 @@ class Daemon:
 
     def poll(self, track: str) -> bool:
         """Ask for a poll. False when it is asked for already, or the track is gone."""
-        found = self._rules.tracks.get(track)
+        found = self._rules.polled.get(track)
         return found is not None and self._accounts[found.account].due(track)
 
     def stop(self) -> None:
@@ -251,7 +251,7 @@ class Daemon:
     def _keep_house(self) -> None:
         if self._correct_times():
             self._sync_jobs()
-        tracks = list(self._rules.tracks.values())
+        tracks = list(self._rules.polled.values())
         now = utc_now()
         with self.app.database.read() as session:  # a write would stop the threads that have work
             waiting = (ReplyState.QUEUED, ReplyState.AWAITING_APPROVAL, ReplyState.APPROVED)
@@ -289,14 +289,14 @@ class Daemon:
         self._scheduler.start(paused=True)
         self._sync_jobs()
         with self.app.database.read() as session:
-            for track in overdue(session, list(self._rules.tracks.values()), utc_now()):
+            for track in overdue(session, list(self._rules.polled.values()), utc_now()):
                 self.poll(track.key)
         self._scheduler.resume()
 
     def _sync_jobs(self) -> None:
         """Add and remove only what differs: replacing a job resets its clock, and a service that is
         restarted often would never poll."""
-        wanted = self._rules.tracks
+        wanted = self._rules.polled
         for job in self._scheduler.get_jobs():
             track = wanted.get(job.id)
             if track is None:

@@ -245,7 +245,7 @@ class AccountWorker(Worker):
 
     def _listen(self, platform: Platform, us: Us, rules: Adopted) -> bool:
         ours = replace(us, ours=frozenset(self._rules.ours))
-        tracks = (one for one in rules.tracks.values() if one.account == self.account)
+        tracks = (one for one in rules.polled.values() if one.account == self.account)
         return self._listener.next(platform, [Watch(one, rules.policy, ours) for one in tracks])
 
     def _poll_one(self, platform: Platform, us: Us, rules: Adopted) -> bool:
@@ -256,10 +256,10 @@ class AccountWorker(Worker):
             key = next(iter(self._due), None)
         if key is None:
             return False
-        track = rules.tracks.get(key)
+        track = rules.polled.get(key)
         again = False
         try:
-            if track is not None:  # else it was removed from the configuration meanwhile
+            if track is not None:  # else it was removed or paused meanwhile
                 self._poll(platform, track, us, rules)
         except (LoginRequired, StorageError):
             again = True
@@ -293,7 +293,7 @@ class AccountWorker(Worker):
         before.
         """
         ours = replace(us, ours=frozenset(self._rules.ours))
-        tracks = (t for t in rules.tracks.values() if t.account == self.account)
+        tracks = (t for t in rules.polled.values() if t.account == self.account)
         watches = {track.key: Watch(track, rules.policy, ours) for track in tracks}
         return self._gaps.next(platform, watches)
 
@@ -466,6 +466,11 @@ class Adopted:
     curator: Curator | None  # None: images are not judged when they come
     accounts: tuple[str, ...]
 
+    @property
+    def polled(self) -> Mapping[str, Track]:
+        """The tracks that are not paused."""
+        return {key: track for key, track in self.tracks.items() if not track.paused}
+
 
 class Rules:
     """What the configuration says now, shared by the threads; a reload is one assignment."""
@@ -487,3 +492,7 @@ class Rules:
     @property
     def tracks(self) -> Mapping[str, Track]:
         return self.now.tracks
+
+    @property
+    def polled(self) -> Mapping[str, Track]:
+        return self.now.polled

@@ -24,10 +24,11 @@ class TrackHealth(StrEnum):
     OK = "ok"  # the latest poll worked, and the next one is not late
     QUIET = "quiet"  # as ok, but polls have brought nothing new for a day
     FAILING = "failing"  # the latest poll failed; the next one tries again
+    PAUSED = "paused"  # by the operator, in the configuration file
     NOT_POLLED = "not_polled"  # never, or not when it should have been; `why` says why
 
 
-FINE = frozenset({TrackHealth.OK, TrackHealth.QUIET})
+FINE = frozenset({TrackHealth.OK, TrackHealth.QUIET, TrackHealth.PAUSED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def track(
 ) -> TrackStatus:
     row = session.get(TrackState, said.key)
     health, since, why = _health(row, said, account, now)
-    kind, words = advice.split(row.error if row else "")
+    kind, words = advice.split(row.error if row and not said.paused else "")
     changed_hands = kind == NameTaken.__name__
     coming = next_polls.get(said.key)
     return TrackStatus(
@@ -45,7 +45,7 @@ def track(
         why=f"{why}; {words}" if why and changed_hands else why or words,
         do=_accept(said) if changed_hands else advice.of(kind) if health is H.FAILING else "",
         last_poll=row.last_ok if row else None,
-        next_poll=max(now, coming) if account.fine and coming else None,
+        next_poll=max(now, coming) if account.fine and coming and not said.paused else None,
         last_new=row.last_new if row else None,
         found=row.found if row else 0,
         last_gap=row.last_gap if row else None,
@@ -83,6 +83,8 @@ def _health(
 ) -> tuple[TrackHealth, datetime | None, str]:
     """Health, since when, and why it was not polled."""
     last = row.last_ok if row else None
+    if said.paused:
+        return H.PAUSED, last, ""
     if not account.fine:
         return H.NOT_POLLED, last, _waits(account)
     if row is None or row.last_attempt is None:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.config import load
-from bot.config.tracks import NewTrack, add_track, remove_track
+from bot.config.tracks import NewTrack, add_track, pause_track, remove_track
 from bot.core.errors import ConfigError, NothingToDo, UsageError
 from bot.core.events import TrackKind
 from tests.paths import EXAMPLE
@@ -293,3 +293,34 @@ def test_any_edits_give_the_tracks_wanted_and_keep_the_rest(
     assert [track.name for track in load(config, {}).tracks] == wanted
     assert text.startswith(f"# top\n{ACCOUNT}")
     assert "# title\n[replies]\nper_day = 3 # few\n" in text
+
+
+# --- paused ------------------------------------------------------------------------------------
+
+
+def pause(path: Path, name: str, kind: TrackKind = HASHTAG, *, paused: bool = True) -> None:
+    pause_track(path, kind, name, paused=paused, environ={})
+
+
+def test_a_pause_is_one_line_and_the_rest_stays(config: Path) -> None:
+    pause(config, "sunset")
+    text = config.read_text(encoding="utf-8")
+    assert text == FILE.replace("# the first\n", "# the first\npaused = true\n")
+    assert load(config, {}).tracks[0].paused and not load(config, {}).tracks[1].paused
+    with pytest.raises(NothingToDo, match='hashtag "sunset" is paused'):
+        pause(config, "sunset")
+    pause(config, "sunset", paused=False)
+    assert config.read_text(encoding="utf-8") == text.replace("paused = true", "paused = false")
+    pause(config, "sunset")
+    assert config.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_pause_behind_the_last_line_and_in_one_value(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "config.toml"
+    block = f'{ACCOUNT}[[tracks]]\naccount = "main"\nhashtag = "a"{end}'
+    for text in (block, f'tracks = [{{account = "main", hashtag = "a"}}]  # mine\n{ACCOUNT}'):
+        path.write_bytes(text.encode())
+        pause(path, "a")
+        assert load(path, {}).tracks[0].paused
+        assert path.read_text(encoding="utf-8").count("# mine") == text.count("# mine")
