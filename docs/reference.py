@@ -87,8 +87,8 @@ def page() -> str:
         "## Configuration keys\n",
         "The environment can set every key except those of `tracks`, and wins over the file:\n"
         "`TAGECHO_REPLIES__PER_DAY=5`. Secrets never stand in it:\n"
-        "`accounts.NAME.password` and `accounts.NAME.totp_secret`, as the value of\n"
-        "`TAGECHO_ACCOUNTS__NAME__PASSWORD` or as a path in\n"
+        "`accounts.NAME.password`, `accounts.NAME.totp_secret` and `accounts.NAME.token`, as the\n"
+        "value of `TAGECHO_ACCOUNTS__NAME__PASSWORD` or as a path in\n"
         "`TAGECHO_ACCOUNTS__NAME__PASSWORD_FILE`, or from the folder `secrets` beside the file:\n"
         "`secrets/NAME.password`. `notices.urls`, `console.password` and\n"
         "`console.viewer_password` likewise: `TAGECHO_NOTICES__URLS`,\n"

@@ -95,7 +95,7 @@ class Client:
 
     def _send(self, url: str, headers: Mapping[str, str] | None) -> requests.Response:
         parts = urlsplit(url)
-        own = self._judge(parts)
+        own = admitted(parts, self._reach)
         proxies = {} if own and is_loopback(parts.hostname or "") else self._proxies(url)
         try:
             return self._session(own).get(
@@ -109,18 +109,6 @@ class Client:
         except _FAILURES as error:
             raise _broke_off(url, error) from None
 
-    def _judge(self, parts: SplitResult) -> bool:
-        """Whether the host is one of `own`. Raises Refused when it may not be asked."""
-        host, named = parts.hostname or "", parts.netloc.lower()
-        own = named in self._reach.own
-        if not own and not any(fnmatch.fnmatchcase(named, p) for p in self._reach.hosts):
-            raise Refused(f"{named!r} is not one of the hosts that may be asked")
-        if parts.scheme != "https" and not (own and parts.scheme == "http" and is_loopback(host)):
-            raise Refused(f"{host}: scheme {parts.scheme!r}, only https is fetched")
-        if not own and is_private(host):  # a proxy would resolve a name, but go to a number
-            raise Refused(f"{host} is on a private network")
-        return own
-
     def _session(self, own: bool) -> requests.Session:
         name = "own" if own else "public"
         session: requests.Session | None = getattr(self._local, name, None)
@@ -128,13 +116,26 @@ class Client:
             session = requests.Session()
             session.trust_env = False  # no .netrc; proxies and authorities are ours to say
             session.verify = self._ca_file or True
-            session.mount("https://", HTTPAdapter(max_retries=0) if own else _PublicAdapter())
+            session.mount("https://", HTTPAdapter(max_retries=0) if own else PublicAdapter())
             session.headers["Accept-Encoding"] = "identity"
             if self._user_agent:
                 session.headers["User-Agent"] = self._user_agent
             setattr(self._local, name, session)
             self._opened.append(session)
         return session
+
+
+def admitted(parts: SplitResult, reach: Reach) -> bool:
+    """Whether the host is one of `own`. Raises Refused when it may not be asked."""
+    host, named = parts.hostname or "", parts.netloc.lower()
+    own = named in reach.own
+    if not own and not any(fnmatch.fnmatchcase(named, p) for p in reach.hosts):
+        raise Refused(f"{named!r} is not one of the hosts that may be asked")
+    if parts.scheme != "https" and not (own and parts.scheme == "http" and is_loopback(host)):
+        raise Refused(f"{host}: scheme {parts.scheme!r}, only https is fetched")
+    if not own and is_private(host):  # a proxy would resolve a name, but go to a number
+        raise Refused(f"{host} is on a private network")
+    return own
 
 
 class _PublicConnection(HTTPSConnection):
@@ -164,7 +165,7 @@ class _PublicPool(HTTPSConnectionPool):
     ConnectionCls = _PublicConnection
 
 
-class _PublicAdapter(HTTPAdapter):
+class PublicAdapter(HTTPAdapter):
     """Direct connections only: a proxy's own are the operator's choice."""
 
     def __init__(self) -> None:

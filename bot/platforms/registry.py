@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from bot.platforms.descriptor import Descriptor
     from bot.platforms.reply_modes import Mode
 
-_PACKAGES = {"instagram": "bot.platforms.instagram", "bluesky": "bot.platforms.bluesky"}
+_PACKAGES = {
+    "instagram": "bot.platforms.instagram",
+    "bluesky": "bot.platforms.bluesky",
+    "mastodon": "bot.platforms.mastodon",
+}
 _FOR_TESTS = {"memory": "bot.platforms.memory"}  # found by name, and offered to nobody
 
 

@@ -15,6 +15,8 @@ from PIL import Image
 
 from bot.core.events import Post, Step
 from bot.platforms.base import Platform
+from bot.platforms.mastodon.addressing import SPELLING, qualified
+from bot.platforms.mastodon_sandbox.server import Mastodon
 from bot.platforms.memory.adapter import MemoryPlatform
 from bot.platforms.memory.network import Fault, Network
 from bot.platforms.reply_modes import StepKind
@@ -22,6 +24,7 @@ from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import Tag
 from tests.bluesky.kit import bluesky_at
 from tests.bluesky.server import Server
+from tests.mastodon import mastodon_at
 from tests.sandbox import instagram_at
 
 
@@ -45,6 +48,7 @@ class Subject(Protocol):
     platform: Platform
     pacer: NotedPacer
     per_page: int
+    knows: frozenset[Fault]  # which of the faults there are on this network
 
     def person(self, name: str, *, is_private: bool = False) -> str:
         """Somebody of this name. Returns the name that the platform lists posts of."""
@@ -63,9 +67,13 @@ class Subject(Protocol):
     def made(self, step: str) -> int:
         """How many things of ours the network shows that such a step made."""
 
+    def clear(self) -> None:
+        """Forget the faults that nobody met."""
+
 
 class OnMemory:
     per_page = 5
+    knows = frozenset(Fault)
 
     def __init__(self, pacer: NotedPacer) -> None:
         self.pacer = pacer
@@ -91,6 +99,9 @@ class OnMemory:
     def made(self, step: str) -> int:
         return sum(bool(one.reply_to) for one in self.network.shown())
 
+    def clear(self) -> None:
+        self.network.relent()
+
 
 _FAULTS = {
     Fault.REFUSED: "dm_refused",
@@ -107,6 +118,8 @@ _FAULTS = {
 
 
 class OnInstagram:
+    knows = frozenset(Fault)
+
     def __init__(self, box: Sandbox, pacer: NotedPacer, session_file: Path) -> None:
         self.pacer, self.box, self.per_page = pacer, box, 5
         self.platform: Platform = instagram_at(box, pacer, session_file=session_file, timeout=20.0)
@@ -139,6 +152,64 @@ class OnInstagram:
     def made(self, step: str) -> int:
         return len(self.box.journal.writes(step))
 
+    def clear(self) -> None:
+        self.box.faults.clear()
+
+
+_STATUSES = {
+    Fault.REFUSED: "unprocessable",
+    Fault.GONE: "not_found",
+    Fault.UNAVAILABLE: "server_error",
+    Fault.LOST_BEFORE: "drop",
+    Fault.LOST_AFTER: "drop",
+    Fault.THROTTLED: "throttled",
+    Fault.ENDED: "revoked",
+    Fault.CHALLENGE: "unconfirmed",
+}
+
+
+class OnMastodon:
+    knows = frozenset(_STATUSES)
+
+    def __init__(self, network: Mastodon, pacer: NotedPacer, session_file: Path) -> None:
+        self.pacer, self.network, self.per_page = pacer, network, 5
+        self.platform: Platform = mastodon_at(network, pacer, session_file=session_file)
+
+    def person(self, name: str, *, is_private: bool = False) -> str:
+        self.network.world.join(name, locked=is_private)
+        return f"{name}@{self.network.world.domain}"
+
+    def post(self, author: str, caption: str) -> str:
+        """Who is mentioned exists: of others, a name is text there."""
+        world = self.network.world
+        for name in SPELLING.mentions(caption):
+            world.join(name)
+        image = world.keep(picture("JPEG"), "", (320, 320))
+        closed = author in world.people and world.people[author].locked
+        status = world.publish(
+            author, caption, (image,), visibility="private" if closed else "public"
+        )
+        return qualified(self.network.server, status.status_id)
+
+    def asks(self, author: str) -> str:
+        return self.post(author, f"look, @{self.network.username}")
+
+    def remove(self, post_id: str) -> None:
+        self.network.world.remove(post_id.rpartition(":")[2])
+
+    def fail(self, what: str, fault: Fault) -> None:
+        where = {"reading": "status", "reply": "publish"}.get(what, what)
+        self.network.fail(_STATUSES[fault], where, after=fault is Fault.LOST_AFTER)
+
+    def made(self, step: str) -> int:
+        world, name = self.network.world, self.network.username
+        if step == "upload":
+            return self.network.uploads
+        return sum(bool(one.reply_to) and one.person.name == name for one in world.shown())
+
+    def clear(self) -> None:
+        self.network.faults.clear()
+
 
 _METHODS = {
     "reading": "app.bsky.feed.getPosts",
@@ -150,6 +221,7 @@ _METHODS = {
 
 class OnBluesky:
     per_page = 5
+    knows = frozenset(Fault)
 
     def __init__(self, network: Server, pacer: NotedPacer, session_file: Path) -> None:
         self.pacer, self.network = pacer, network
@@ -176,6 +248,17 @@ class OnBluesky:
     def made(self, step: str) -> int:
         return self.network.uploads if step == "upload" else len(self.network.replies())
 
+    def clear(self) -> None:
+        self.network.clear()
+
+
+KNOWS = {
+    "bluesky": OnBluesky.knows,
+    "instagram": OnInstagram.knows,
+    "mastodon": OnMastodon.knows,
+    "memory": OnMemory.knows,
+}
+
 
 @contextmanager
 def subject(name: str, folder: Path) -> Iterator[Subject]:
@@ -184,19 +267,26 @@ def subject(name: str, folder: Path) -> Iterator[Subject]:
     if name == "memory":
         yield OnMemory(pacer)
         return
-    if name == "bluesky":
-        with Server(per_page=OnBluesky.per_page) as network:
-            on = OnBluesky(network, pacer, folder / "session.json")
-            yield on
-            on.platform.close()
-        return
-    with Sandbox(folder / "network") as box:
-        box.net.page_size = 5
-        made = OnInstagram(box, pacer, folder / "session.json")
+    with _started(name, folder, pacer) as made:
         try:
             yield made
         finally:
             made.platform.close()
+
+
+@contextmanager
+def _started(name: str, folder: Path, pacer: NotedPacer) -> Iterator[Subject]:
+    if name == "bluesky":
+        with Server(per_page=OnBluesky.per_page) as network:
+            yield OnBluesky(network, pacer, folder / "session.json")
+        return
+    if name == "mastodon":
+        with Mastodon(page_size=5) as network:
+            yield OnMastodon(network, pacer, folder / "session.json")
+        return
+    with Sandbox(folder / "network") as box:
+        box.net.page_size = 5
+        yield OnInstagram(box, pacer, folder / "session.json")
 
 
 def picture(form: str) -> bytes:

@@ -30,7 +30,7 @@ from bot.platforms import registry
 from bot.platforms.base import Streaming
 from bot.platforms.memory.network import Fault
 from bot.platforms.reply_modes import Idempotence
-from tests.contract.subjects import OnInstagram, Subject, planned, subject, written
+from tests.contract.subjects import KNOWS, Subject, planned, subject, written
 from tests.waiting import eventually
 
 EVERY = {one.name: one for one in registry.every()}
@@ -55,6 +55,11 @@ WRITES = READS | {
 }
 
 
+def _met(meanings: dict[Fault, type[TagechoError]]) -> list[tuple[str, Fault]]:
+    """Each platform with the faults that there are on its network."""
+    return [(name, fault) for name in EVERY for fault in meanings if fault in KNOWS[name]]
+
+
 @pytest.fixture(scope="module")
 def subjects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Subject]]:
     """Each platform with a network that all tests of this file share."""
@@ -74,7 +79,7 @@ def subjects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Sub
 def on(subjects: dict[str, Subject], request: pytest.FixtureRequest) -> Iterator[Subject]:
     found = subjects[request.param]
     yield found
-    clear(found)
+    found.clear()
 
 
 @pytest.fixture(params=MODES, ids="-".join)
@@ -83,7 +88,7 @@ def way(
 ) -> Iterator[tuple[Subject, str]]:
     name, mode = request.param
     yield subjects[name], mode
-    clear(subjects[name])
+    subjects[name].clear()
 
 
 def fresh(on: Subject, caption: str = "look") -> Post:
@@ -91,11 +96,6 @@ def fresh(on: Subject, caption: str = "look") -> Post:
     name = next(_NAMES)
     on.person(name)
     return on.platform.post(on.post(name, caption))
-
-
-def clear(on: Subject) -> None:
-    if isinstance(on, OnInstagram):
-        on.box.faults.clear()
 
 
 def pages(read: Callable[[str | None], Page]) -> list[Page]:
@@ -275,8 +275,9 @@ def test_a_stream_resumes_where_it_was(on: Subject) -> None:
         platform.stream("999999", topics)
 
 
-@pytest.mark.parametrize("fault", READS, ids=str)
-def test_what_a_failed_read_means(on: Subject, fault: Fault) -> None:
+@pytest.mark.parametrize(("name", "fault"), _met(READS))
+def test_what_a_failed_read_means(subjects: dict[str, Subject], name: str, fault: Fault) -> None:
+    on = subjects[name]
     post = fresh(on)
     on.fail("reading", fault)
     with pytest.raises(TagechoError) as caught:
@@ -335,7 +336,7 @@ def test_a_lost_answer_is_settled_by_reading(way: tuple[Subject, str], applied: 
         on.fail(kind.name, Fault.LOST_AFTER if applied else Fault.LOST_BEFORE)
         with pytest.raises(OutcomeUnknown):
             on.platform.send(step)
-        clear(on)
+        on.clear()
         assert on.made(kind.name) == before + applied
         reading = on.platform.find(step, since)
         there = applied and kind.visible
@@ -345,9 +346,14 @@ def test_a_lost_answer_is_settled_by_reading(way: tuple[Subject, str], applied: 
         outputs |= receipt.outputs
 
 
-@pytest.mark.parametrize("fault", WRITES, ids=str)
-def test_what_a_failed_write_means(way: tuple[Subject, str], fault: Fault) -> None:
-    on, mode = way
+@pytest.mark.parametrize(
+    ("name", "mode", "fault"),
+    [(name, mode, fault) for name, fault in _met(WRITES) for of, mode in MODES if of == name],
+)
+def test_what_a_failed_write_means(
+    subjects: dict[str, Subject], name: str, mode: str, fault: Fault
+) -> None:
+    on = subjects[name]
     source, outputs = fresh(on), dict[str, str]()
     for kind in planned(on, mode):
         step = written(kind, source, f"fails{fault}{kind.name}{source.post_id}", outputs)
@@ -355,7 +361,7 @@ def test_what_a_failed_write_means(way: tuple[Subject, str], fault: Fault) -> No
         on.fail(kind.name, fault)
         with pytest.raises(TagechoError) as caught:
             on.platform.send(step)
-        clear(on)
+        on.clear()
         assert isinstance(caught.value, WRITES[fault] if fault is not Fault.GONE else Refused)
         assert on.made(kind.name) == before + (fault is Fault.LOST_AFTER)
         assert (kind.action, caught.value) in on.pacer.told
@@ -392,5 +398,5 @@ def test_a_deletion_whose_answer_is_lost(way: tuple[Subject, str], applied: bool
             on.fail("delete", Fault.LOST_AFTER if applied else Fault.LOST_BEFORE)
             with pytest.raises(OutcomeUnknown):
                 on.platform.delete(kind.leaves, receipt.remote_id)
-            clear(on)
+            on.clear()
             assert on.platform.exists(kind.leaves, receipt.remote_id) is not applied

@@ -36,6 +36,7 @@ README = (ROOT / "README.md").read_text()
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
 # Never in a file.
 SECRETS = {"accounts.NAME.password", "accounts.NAME.totp_secret", "notices.urls"}
+SECRETS |= {"accounts.NAME.token"}
 SECRETS |= {"console.password", "console.viewer_password"}
 
 

@@ -8,9 +8,9 @@ from collections import defaultdict
 from tests.paths import ROOT
 
 PACKAGES = ("bot", "models", "storage")
-# The loopback network is a process of its own that imitates a foreign one: its posts, comments and
+# A loopback network is a process of its own that imitates a foreign one: its posts, comments and
 # pictures are that network's. Nobody may import it (import-linter).
-FOREIGN = "bot/platforms/sandbox/"
+FOREIGN = ("bot/platforms/mastodon_sandbox/", "bot/platforms/sandbox/")
 TWICE = {
     # what a platform can do, and the names that the database has for Instagram's own
     "Mode": {"bot/platforms/reply_modes.py", "bot/platforms/instagram/kinds.py"},

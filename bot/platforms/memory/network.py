@@ -151,6 +151,11 @@ class Network:
         with self._lock:
             self._faults.setdefault(action, []).extend([fault] * times)
 
+    def relent(self) -> None:
+        """Forget the faults that no request met."""
+        with self._lock:
+            self._faults.clear()
+
     @contextmanager
     def request(self, action: str) -> Iterator[None]:
         """One request: what is done inside is what the network applies."""

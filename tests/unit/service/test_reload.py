@@ -29,12 +29,18 @@ username = "otherbot"
 [accounts.sky]
 platform = "bluesky"
 username = "imagebot.test"
+[accounts.fedi]
+platform = "mastodon"
+username = "fedibot"
 [[tracks]]
 account = "main"
 hashtag = "sunset"
 [[tracks]]
 account = "main"
 profile = "some.name"
+[replies]
+mode = "post"
+fallback = ["reply"]
 """
 # Of these, each key takes the first that is valid there and another value than it has.
 POOL: list[Any] = [
@@ -44,7 +50,7 @@ POOL: list[Any] = [
     "https://mirror.example", "http://127.0.0.1:9", "127.0.0.1:8491", "127.0.0.1:8492",
     "*.example.org",
     {"read": "7/h"}, "sqlite:///other.db", "JBSWY3DPEHPK3PXP", "Look: {url}", "dawn", "blur",
-    ["replies"], ["10.0.0.1"], "newest", ["fr"], ["made-here"],
+    ["replies"], ["10.0.0.1"], "newest", ["fr"], ["made-here"], "public", "fr",
 ]  # fmt: skip
 MODELS = [*SECTIONS.items(), *(("accounts", one.settings) for one in registry.descriptors())]
 KEYS = sorted({(section, key) for section, model in MODELS for key in model.model_fields})
@@ -121,8 +127,9 @@ def test_every_key_is_adopted_or_waits_for_a_restart(
 ) -> None:
     before = running.in_force()
     if section == "accounts" and key in registry.secret_names():
-        name, text = f"accounts.main.{key}", BASE
-        monkeypatch.setenv(f"TAGECHO_ACCOUNTS__MAIN__{key.upper()}", "JBSWY3DPEHPK3PXP")
+        name, text = f"accounts.{_account_with(key)}.{key}", BASE
+        variable = f"TAGECHO_{name.replace('.', '__')}".upper()
+        monkeypatch.setenv(variable, "JBSWY3DPEHPK3PXP")
     elif section == "console" and key in ("password", "viewer_password"):
         name, text = f"console.{key}", BASE
         monkeypatch.setenv(f"TAGECHO_CONSOLE__{key.upper()}", "JBSWY3DPEHPK3PXP")
@@ -211,7 +218,7 @@ def test_an_edit_between_reading_and_watching_is_found(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(BASE)
     settings = load(path, styles=STYLES)
-    path.write_text(BASE + "[replies]\nper_day = 3\n")
+    path.write_text(BASE + "per_day = 3\n")  # BASE ends with [replies]
     daemon = Daemon(path, settings)
     for _ in range(2):  # two alike, and it is whole
         daemon._reload.look()

@@ -1,0 +1,59 @@
+"""Mastodon, as the rest of the service knows it."""
+
+from __future__ import annotations
+
+from bot.platforms.base import Platform
+from bot.platforms.descriptor import Descriptor, Opening, Package
+from bot.platforms.mastodon.addressing import SPELLING
+from bot.platforms.mastodon.deletion import DELETION
+from bot.platforms.mastodon.reply_modes import WAYS
+from bot.platforms.mastodon.settings import MastodonAccount
+from bot.schema.values import parse_rate
+
+
+def build(opening: Opening) -> Platform:
+    """A client of one account. Loads Mastodon.py."""
+    from bot.platforms.mastodon.adapter import MastodonPlatform  # noqa: PLC0415
+    from bot.platforms.mastodon.connection import ServerConnection  # noqa: PLC0415
+
+    said = opening.settings
+    if not isinstance(said, MastodonAccount):
+        raise TypeError(f"accounts.{opening.account} is of another platform")
+    connection = ServerConnection(
+        server=said.server,
+        username=said.username,
+        token=said.token.get_secret_value() if said.token else None,
+        proxy=said.proxy.get_secret_value() if said.proxy else None,
+        ca_file=said.ca_file,
+        timeout=said.timeout.total_seconds(),
+    )
+    return MastodonPlatform(
+        opening.account,
+        connection,
+        opening.session_file,
+        opening.pacer,
+        visibility=said.visibility,
+        language=said.language,
+    )
+
+
+PLATFORM = Descriptor(
+    name="mastodon",
+    settings=MastodonAccount,
+    secrets=("token",),
+    build=build,
+    actions={  # below what a server allows by default
+        "read": parse_rate("300/5m"),
+        "media": parse_rate("1000/h"),
+        "login": parse_rate("30/h"),
+        "upload": parse_rate("30/30m"),
+        "publish": parse_rate("100/h"),
+        "delete": parse_rate("30/30m"),
+    },
+    ways=WAYS,
+    spelling=SPELLING,
+    deletion=DELETION,
+    streams=True,
+    credentials=("access_token", "client_secret"),
+    sdk=Package("Mastodon.py", tested="2.3."),
+)

@@ -1,0 +1,1 @@
+"""A loopback Mastodon, as small as demo and tests need, by the public documentation of its API."""
