@@ -16,13 +16,19 @@ Found = TypeVar("Found")
 
 
 def eventually(what: str, condition: Callable[[], Found]) -> Found:
-    """Wait until the condition is true, and return what it gave."""
+    """Wait until the condition is true, and return what it gave.
+
+    Between two looks is four times what a look takes: some read a whole log, some start a process,
+    and what is waited for needs the processor, too.
+    """
     end = time.monotonic() + PATIENCE
     while True:
+        began = time.monotonic()
         if found := condition():
             return found
-        assert time.monotonic() < end, f"not within {PATIENCE:.0f} s: {what}"
-        time.sleep(0.01)
+        now = time.monotonic()
+        assert now < end, f"not within {PATIENCE:.0f} s: {what}"
+        time.sleep(min(max(0.01, 4 * (now - began)), 2.0))
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """`tagecho run` in a process of its own, against a loopback network in the test's process.
 
+The process is forked (`tests/e2e/forked.py` says what that does not show) or, with `by_command`, a
+real `python -m bot`.
+
 Nothing here waits for a time: everything waits for something to be seen, in the network's journal,
 in the service's log or in its database.
 """
@@ -21,6 +24,7 @@ from bot import config
 from bot.config import Settings
 from bot.platforms.sandbox.server import Sandbox
 from bot.platforms.sandbox.things import Picture, Post
+from tests.e2e.forked import Forked
 from tests.waiting import PATIENCE, eventually
 
 OPT_IN = "tintme"
@@ -70,16 +74,21 @@ listen = "{listen}"
 """
 
 
+Process = subprocess.Popen[bytes] | Forked
+
+
 class Service:
     """One configuration, started and stopped as often as a test likes."""
 
-    def __init__(self, box: Sandbox, folder: Path, **options: Any) -> None:
+    def __init__(
+        self, box: Sandbox, folder: Path, *, by_command: bool = False, **options: Any
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.box, self.folder = box, folder
+        self.box, self.folder, self.by_command = box, folder, by_command
         self.path = folder / "config.toml"
         self.data = folder / "data"
         self.output = folder / "output.log"
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._running: list[Process] = []
         values = {
             "every": "1s", "mode": "post", "approval": "false", "comment": "", "listen": "",
             "timeout": "30s", "opt_in": OPT_IN, "media_host": box.media_host,
@@ -96,7 +105,7 @@ class Service:
         return config.load(self.path, self.environ)
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> Process:
         return self._running[-1]
 
     def start(self) -> None:
@@ -108,15 +117,24 @@ class Service:
         )
         assert self.process.poll() is None, self.output.read_text()[-2000:]
 
-    def spawn(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def spawn(self, *arguments: str) -> Process:
         """`python -m bot run`, or another verb, without waiting for anything."""
-        command = [sys.executable, "-m", "bot", *(arguments or ("run",)), "--config"]
-        with self.output.open("ab") as output:
-            process = subprocess.Popen(
-                [*command, str(self.path)], env=self.environ, stdout=output, stderr=output
-            )
+        words = [*(arguments or ("run",)), "--config", str(self.path)]
+        process = self._command(words) if self.by_command else self._fork(words)
         self._running.append(process)
         return process
+
+    def _command(self, words: list[str]) -> Process:
+        with self.output.open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "bot", *words],
+                env=self.environ,
+                stdout=output,
+                stderr=output,
+            )
+
+    def _fork(self, words: list[str]) -> Process:
+        return Forked(words, self.environ, self.output)
 
     def dead(self) -> bool:
         return self.process.poll() is not None
@@ -212,8 +230,10 @@ class Service:
 
 
 @contextlib.contextmanager
-def service(box: Sandbox, folder: Path, **options: Any) -> Iterator[Service]:
-    made = Service(box, folder, **options)
+def service(
+    box: Sandbox, folder: Path, *, by_command: bool = False, **options: Any
+) -> Iterator[Service]:
+    made = Service(box, folder, by_command=by_command, **options)
     try:
         yield made
     finally:

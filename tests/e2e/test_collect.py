@@ -21,7 +21,7 @@ def test_killed_and_run_again_nothing_is_missing_or_fetched_twice(
     begin = time.time() - 3600 * 300
     for number in range(120):
         sandbox.world.add_post("ana", f"#sunset {number}", at=begin + 3600 * number)
-    service = Service(sandbox, tmp_path / "service")
+    service = Service(sandbox, tmp_path / "service", by_command=True)
     try:
         sandbox.faults.add("hang", "*/tags/sunset/sections/", skip=2)  # here it is killed
         service.spawn("collect", "#sunset", "--json")

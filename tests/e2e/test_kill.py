@@ -35,6 +35,7 @@ class Stage:
     before: Act = lambda _: None
     after: Act = lambda _: None
     steps: dict[str, str] = field(default_factory=dict)
+    by_command: bool = False
 
 
 def hang(write: str, *, after: bool = False) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def approve(service: Service) -> None:
 COMMENT = "look: {url}"
 STAGES = (
     Stage("queued, its image still missing", "queued", {"kind": "server_error", "path": "/m/*"}),
-    Stage("rendering", "rendering"),
+    Stage("rendering", "rendering", by_command=True),
     Stage("awaiting approval", "awaiting_approval", options={"approval": "true"}, after=approve),
     Stage("approved, paused", "approved", before=pause(True), after=pause(False)),
     Stage("upload sent, not applied", "sending", hang("upload"), hit=True),
@@ -102,7 +103,7 @@ def test_killed(
     sandbox: Sandbox, tmp_path: Path, stage: Stage, table: list[tuple[str, str, int, int]]
 ) -> None:
     options = {"mode": stage.mode, "comment": stage.comment} | stage.options
-    with service(sandbox, tmp_path / "service", **options) as running:
+    with service(sandbox, tmp_path / "service", by_command=stage.by_command, **options) as running:
         stage.before(running)
         fault = sandbox.faults.add(**stage.fault) if stage.fault else None
         post = running.asking()

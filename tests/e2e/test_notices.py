@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 def test_a_reply_that_waits_is_told(sandbox: Sandbox, tmp_path: Path) -> None:
     with (
         web_server() as (bodies, port),
-        service(sandbox, tmp_path / "service", approval="true") as running,
+        service(sandbox, tmp_path / "service", by_command=True, approval="true") as running,
     ):
         running.environ["TAGECHO_NOTICES__URLS"] = f"json://user:hunter2@127.0.0.1:{port}/"
         running.environ["TAGECHO_NOTICES__OWN_HOSTS"] = f"127.0.0.1:{port}"

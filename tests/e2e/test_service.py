@@ -149,7 +149,7 @@ def test_a_second_process_is_refused_and_told_who_has_it(sandbox: Sandbox, tmp_p
 
 
 def test_sigterm_while_rendering(sandbox: Sandbox, tmp_path: Path) -> None:
-    with service(sandbox, tmp_path / "service") as running:
+    with service(sandbox, tmp_path / "service", by_command=True) as running:
         post = running.asking()
         running.start()
         running.until_state(post, "rendering")
@@ -179,7 +179,7 @@ def test_sigterm_while_sending(sandbox: Sandbox, tmp_path: Path, after: bool) ->
 
 
 def test_asked_twice_it_goes_at_once(sandbox: Sandbox, tmp_path: Path) -> None:
-    with service(sandbox, tmp_path / "service") as running:
+    with service(sandbox, tmp_path / "service", by_command=True) as running:
         fault = sandbox.faults.add("hang", write="post")
         post = running.asking()
         running.start()

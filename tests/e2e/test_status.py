@@ -84,7 +84,8 @@ def test_the_network_dies_and_the_service_is_killed(sandbox: Sandbox, tmp_path: 
 
 
 def test_a_challenge(sandbox: Sandbox, tmp_path: Path) -> None:
-    with service(sandbox, tmp_path / "service", listen="127.0.0.1:0") as running:
+    folder = tmp_path / "service"
+    with service(sandbox, folder, by_command=True, listen="127.0.0.1:0") as running:
         running.start()
         eventually("all is well", lambda: healths(running) == ("logged_in", "ok"))
         sandbox.faults.add("challenge_required", "/api/v1/tags/*", count=0)

@@ -56,6 +56,18 @@ def test_limits_of_time_stand_in_one_place() -> None:
     assert found == []
 
 
+def test_every_kind_of_end_to_end_test_starts_a_real_command_too() -> None:
+    """A forked process does not show what goes wrong while it is imported."""
+    ways = ("sys.executable", "by_command=True")
+    only_forked = [
+        name
+        for name in CODE
+        if name.startswith("e2e/test_")
+        and not any(ast.unparse(node) in ways for _, node in nodes(name))
+    ]
+    assert only_forked == []
+
+
 def test_the_folders_of_unit_are_rooms_of_the_tree() -> None:
     folders = {path.parent.relative_to(TESTS / "unit").as_posix() for path in units()}
     rooms = {path.name for path in ROOT.glob("bot/*/")} | {"models", "storage", "research"}
