@@ -42,7 +42,6 @@ async function main() {
   process.stdin.on('end', stop).resume()
   console.log(JSON.stringify({
     plc: network.plc.url, pds: network.pds.url, appview: network.bsky.url,
-    schema: process.env.DB_POSTGRES_SCHEMA,
   }))
 }
 

@@ -77,28 +77,21 @@ listen = "{listen}"
 Process = subprocess.Popen[bytes] | Forked
 
 
-class Service:
+class Running:
     """One configuration, started and stopped as often as a test likes."""
 
     def __init__(
-        self, box: Sandbox, folder: Path, *, by_command: bool = False, **options: Any
+        self, folder: Path, configuration: str, secrets: dict[str, str], *, by_command: bool
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.box, self.folder, self.by_command = box, folder, by_command
+        self.folder, self.by_command = folder, by_command
         self.path = folder / "config.toml"
         self.data = folder / "data"
         self.output = folder / "output.log"
         self._running: list[Process] = []
-        values = {
-            "every": "1s", "mode": "post", "approval": "false", "comment": "", "listen": "",
-            "timeout": "30s", "opt_in": OPT_IN, "media_host": box.media_host,
-            "username": box.username, "proxy": box.proxy_url, "ca_file": box.ca_file,
-        }  # fmt: skip
-        self.path.write_text(_CONFIG.format(**(values | options)))
+        self.path.write_text(configuration)
         kept = {k: v for k, v in os.environ.items() if not k.startswith("TAGECHO_")}
-        self.environ = kept | {"TAGECHO_ACCOUNTS__MAIN__PASSWORD": box.password}
-        if box.totp_secret:
-            self.environ["TAGECHO_ACCOUNTS__MAIN__TOTP_SECRET"] = box.totp_secret
+        self.environ = kept | secrets
 
     @property
     def settings(self) -> Settings:
@@ -135,6 +128,15 @@ class Service:
 
     def _fork(self, words: list[str]) -> Process:
         return Forked(words, self.environ, self.output)
+
+    def run(self, *arguments: str) -> int:
+        """A verb beside the service; its exit code. What it prints is in `output`, too."""
+        process = self.spawn(*arguments)
+        self._running.remove(process)
+        try:
+            return process.wait(PATIENCE)
+        finally:
+            process.kill()
 
     def dead(self) -> bool:
         return self.process.poll() is not None
@@ -190,6 +192,25 @@ class Service:
         with contextlib.closing(sqlite3.connect(self.data / "tagecho.db", timeout=30)) as database:
             database.execute(statement, values)
             database.commit()
+
+
+class Service(Running):
+    """On a loopback Instagram."""
+
+    def __init__(
+        self, box: Sandbox, folder: Path, *, by_command: bool = False, **options: Any
+    ) -> None:
+        self.box = box
+        values = {
+            "every": "1s", "mode": "post", "approval": "false", "comment": "", "listen": "",
+            "timeout": "30s", "opt_in": OPT_IN, "media_host": box.media_host,
+            "username": box.username, "proxy": box.proxy_url, "ca_file": box.ca_file,
+        }  # fmt: skip
+        secrets = {"TAGECHO_ACCOUNTS__MAIN__PASSWORD": box.password}
+        if box.totp_secret:
+            secrets["TAGECHO_ACCOUNTS__MAIN__TOTP_SECRET"] = box.totp_secret
+        configuration = _CONFIG.format(**(values | options))
+        super().__init__(folder, configuration, secrets, by_command=by_command)
 
     def state(self, post: Post) -> str:
         rows = self.query("SELECT state FROM replies WHERE source_post = ?", str(post.pk))

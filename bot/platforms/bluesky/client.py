@@ -7,6 +7,7 @@ come. Every call is sent once: nothing here or below sends it again.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -34,6 +35,7 @@ class Xrpc:
 
     def __init__(self, server: str, timeout: float, keep: Callable[[str], None]) -> None:
         """`keep` is given every session that begins or is refreshed, as text. It may be secret."""
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line for each request
         self._client = Client(server, request=Request(timeout=timeout, trust_env=False))
         self.headers: dict[str, str] = {}  # of the last answer
 

@@ -6,19 +6,22 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from bot.core.events import Page, Topic, TrackKind
+from bot.core.events import Page, Post, Topic, TrackKind
 from bot.platforms.bluesky.addressing import SPELLING, parts_of
 from bot.platforms.bluesky.events import Events, Heard
 from bot.platforms.bluesky.parse import hashtags_of, mentions
 from bot.platforms.bluesky.read import FeedReader
 from bot.platforms.bluesky.session import AccountSession
 
-_PATIENCE = 60.0  # seconds until a post that was heard of is to be seen; else it was taken back
+_PATIENCE = 120.0  # seconds until a post that was heard of is to be seen; else it was taken back
+
+_AT_ONCE = 100  # posts that are looked up in one turn, so that replies get theirs
 
 
 @dataclass(frozen=True, slots=True)
 class _Expected:
     uri: str
+    number: int  # in the order they were heard of
     before: str  # the cursor before it: nothing is lost while it is not seen
     until: float  # monotonic seconds
 
@@ -33,6 +36,7 @@ class Stream:
         self._position = ""  # behind the last event that was taken
         self._told = ""  # the cursor of the last page
         self._expected: list[_Expected] = []
+        self._number = 0
 
     def take(self, cursor: str | None, topics: Collection[Topic]) -> Page:
         """See `bot.platforms.base.Streaming`."""
@@ -40,17 +44,26 @@ class Stream:
             self._expected.clear()
             self._position = self._told = self._events.open(cursor)
         for event in self._events.take():
-            self._expected.extend(
-                _Expected(one.uri, self._position, time.monotonic() + _PATIENCE)
-                for one in event.heard
-                if self._is_wanted(one, topics)
-            )
+            for one in event.heard:
+                if self._is_wanted(one, topics):
+                    until = time.monotonic() + _PATIENCE
+                    self._expected.append(_Expected(one.uri, self._number, self._position, until))
+                    self._number += 1
             self._position = event.position
-        posts = self._reader.posts([one.uri for one in self._expected]) if self._expected else []
-        seen, now = {post.post_id for post in posts}, time.monotonic()
-        self._expected = [one for one in self._expected if one.uri not in seen and now < one.until]
-        self._told = self._expected[0].before if self._expected else self._position
+        posts = self._seen()
+        first = min(self._expected, key=lambda one: one.number, default=None)
+        self._told = first.before if first else self._position
         return Page(tuple(posts), self._told)
+
+    def _seen(self) -> list[Post]:
+        """Those that are to be seen by now. The others are asked for again, after the rest."""
+        some, rest = self._expected[:_AT_ONCE], self._expected[_AT_ONCE:]
+        if not some:
+            return []
+        posts = self._reader.posts([one.uri for one in some])
+        seen, now = {post.post_id for post in posts}, time.monotonic()
+        self._expected = rest + [one for one in some if one.uri not in seen and now < one.until]
+        return posts
 
     def close(self) -> None:
         self._events.close()
