@@ -22,7 +22,10 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
         403: "The role may not, or it came from another site's page.",
         404: "There is no such thing.",
         409: "It changed meanwhile, or the configuration file is wrong.",
+        413: "More than is taken in one request.",
+        421: "It came under a name that is not ours.",
         422: "A value has the wrong type, or is out of range.",
+        429: "Too many wrong passwords; `Retry-After` says how long to wait.",
         503: "The database or the disk does not answer.",
     }.items()
 }

@@ -67,11 +67,12 @@ document.addEventListener("submit", (event) => {
   const form = event.target.closest("form[data-api]");
   if (!form) return;
   event.preventDefault();
+  // Not form.dataset: a field may be called like that, and would stand in its place.
   const fields = Object.fromEntries([...new FormData(form)].filter(([, value]) => value !== ""));
   const error = form.querySelector(".error");
   if (error) error.textContent = "";
-  call("POST", form.dataset.api, fields).then(async () => {
-    if (form.dataset.said) toast(form.dataset.said);
+  call("POST", form.getAttribute("data-api"), fields).then(async () => {
+    if (form.hasAttribute("data-said")) toast(form.getAttribute("data-said"));
     form.reset();
     await refresh();
   }, (problem) => {

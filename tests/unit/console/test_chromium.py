@@ -1,0 +1,249 @@
+"""The pages as a person uses them, in the Chromium of the system."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from storage.tables import ReplyState
+from tests.replies import log, read_reply
+from tests.unit.console.conftest import PASSWORD, Console
+from tests.unit.console.test_replies import MARKUP, put, say, state
+from tests.waiting import PATIENCE
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium: apt-get install chromium")
+S = ReplyState
+SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
+# Where screenshots are kept; by default with the other files of the test.
+SHOTS = os.environ.get("TAGECHO_TEST_SCREENSHOTS", "")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with sync_api.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Window:
+    """A page that is open, and what it complained of and asked other hosts for."""
+
+    def __init__(
+        self, chromium: Any, console: Console, size: str = "desktop", scheme: str = "light"
+    ):
+        width, height = SIZES[size]
+        phone = size == "phone"
+        self._context = chromium.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            has_touch=phone,
+            is_mobile=phone,
+            base_url=console.address,
+        )
+        self.page = self._context.new_page()
+        self.page.set_default_timeout(PATIENCE * 1000)  # for what hangs
+        self.complaints: list[str] = []
+        self.foreign: list[str] = []
+        self.width = width
+        host = urlsplit(console.address).netloc
+        self.page.on("console", lambda said: said.type == "error" and self._complain(said.text))
+        self.page.on("pageerror", lambda error: self._complain(str(error)))
+        self.page.on("dialog", lambda dialog: (self._complain("a dialog"), dialog.dismiss()))
+        self.page.on(
+            "request",
+            lambda asked: urlsplit(asked.url).netloc != host and self.foreign.append(asked.url),
+        )
+
+    def _complain(self, text: str) -> None:
+        self.complaints.append(text)
+
+    def go(self, path: str) -> None:
+        self.page.goto(path)
+
+    def shows(self, selector: str) -> None:
+        """Wait until it is to be seen."""
+        self.page.wait_for_selector(selector)
+
+    def close(self) -> None:
+        self._context.close()
+        assert not self.complaints and not self.foreign
+
+
+@pytest.fixture
+def window(chromium: Any, console: Console) -> Iterator[Window]:
+    made = Window(chromium, console)
+    yield made
+    made.close()
+
+
+def test_replies_are_decided_by_keys_alone(console: Console, window: Window) -> None:
+    first, second, third = (put(console, post=f"p{n}") for n in range(3))
+    window.go("/replies")
+    window.shows(f'[data-reply="{third}"]')
+    window.page.keyboard.press("a")
+    window.shows(f'[data-reply="{second}"]')
+    assert state(console, third) == S.APPROVED
+    window.page.keyboard.press("z")
+    window.shows(f'[data-reply="{third}"]')
+    assert state(console, third) == S.AWAITING_APPROVAL
+    window.page.keyboard.press("j")
+    window.shows(f'[data-reply="{second}"]')
+    window.page.keyboard.press("j")
+    window.shows(f'[data-reply="{first}"]')
+    window.page.keyboard.press("k")
+    window.shows(f'[data-reply="{second}"]')
+    window.page.keyboard.press("r")
+    window.page.keyboard.press("Tab")
+    window.page.fill("#reject-dialog input[name=why]", "too dark")
+    window.page.keyboard.press("Enter")
+    window.shows(f'[data-reply="{first}"]')
+    assert read_reply(console.app.database, second).reason == "too dark"
+    window.page.keyboard.press("e")
+    window.page.select_option("#redo-dialog select", "poster")
+    window.page.fill("#redo-dialog textarea", "Look, @{author}")
+    window.page.click("#redo-dialog button[value=ok]")
+    window.shows(f'[data-reply="{third}"]')
+    redone = read_reply(console.app.database, first)
+    assert (redone.state, redone.style, redone.text) == (S.QUEUED, "poster", "Look, @{author}")
+
+
+def test_many_are_decided_at_once(console: Console, window: Window) -> None:
+    numbers = [put(console, post=f"p{n}") for n in range(4)]
+    window.go("/replies")
+    window.page.keyboard.press("x")
+    window.page.check(f'[data-id="{numbers[1]}"] .pick')
+    assert window.page.inner_text("#bulk-count") == "2"
+    window.page.click('[data-bulk="approve"]')
+    window.page.wait_for_selector("#bulk", state="hidden")
+    states = [state(console, number) for number in numbers]
+    assert states == ["awaiting_approval", "approved", "awaiting_approval", "approved"]
+
+
+def test_a_page_follows_the_service_without_a_reload(console: Console, window: Window) -> None:
+    number = put(console)
+    window.go("/replies?view=all")
+    window.page.evaluate("document.body.dataset.mine = 'the same page'")
+    window.shows(f'[data-id="{number}"]')
+    other = put(console, post="p2")
+    window.shows(f'[data-id="{other}"]')
+    with console.program() as program:
+        say(program, "approve", number)
+        program.post("/api/pause", json={})
+    window.shows("text=Resume publishing")
+    window.shows(f'[data-id="{number}"] >> text=approved')
+    assert window.page.evaluate("document.body.dataset.mine") == "the same page"
+
+
+def test_whoever_comes_second_is_told_who_was_first(console: Console, window: Window) -> None:
+    number = put(console)
+    window.go("/replies")
+    window.shows('[data-word="approve"]')
+    window.page.route("**/replies?*", lambda route: route.abort())  # its page is out of date
+    with console.program() as program:
+        say(program, "reject", number)
+    window.page.evaluate("say('approve', [current()])")
+    window.shows(".toast.bad >> text=was first: rejected")
+    assert [new for _, new, _, _ in log(console.app.database, number)].count("approved") == 0
+    window.complaints.clear()  # of the request that was stopped
+
+
+def test_a_stranger_runs_nothing_in_a_page(console: Console, window: Window) -> None:
+    number = put(console, reason=MARKUP, text=MARKUP)
+    window.go(f"/replies?id={number}")
+    window.shows(f"text={'<script>alert(1)</script>'}")
+    assert window.page.locator("main script, main img[src=x]").count() == 0
+
+
+def test_the_slider_and_the_pictures(console: Console, window: Window) -> None:
+    number = put(console)
+    window.go(f"/replies?id={number}")
+    window.page.wait_for_function(
+        "[...document.querySelectorAll('#stage img')].every((one) => one.naturalWidth > 0)"
+    )
+    slider = window.page.locator(".cut")
+    slider.focus()
+    for _ in range(10):
+        window.page.keyboard.press("ArrowRight")
+    cut = "document.getElementById('stage').style.getPropertyValue('--cut')"
+    assert window.page.evaluate(cut) == "60%"
+    window.page.click("button[data-show=mask]")
+    assert window.page.get_attribute("#stage", "data-show") == "mask"
+    assert window.page.is_visible("#stage .mask") and not window.page.is_visible("#stage .after")
+
+
+def test_tracks_are_changed_by_hand(console: Console, window: Window) -> None:
+    window.go("/tracks")
+    window.page.fill("input[name=target]", "#dawn")
+    window.page.fill("input[name=every]", "often")
+    window.page.keyboard.press("Enter")
+    window.shows(".add .error:not(:empty)")
+    window.complaints.clear()  # of the answer 400
+    window.page.fill("input[name=every]", "30m")
+    window.page.keyboard.press("Enter")
+    window.shows("text=every 30m")
+    window.page.click('[aria-label="Pause #dawn"]')
+    window.shows('[aria-label="Resume #dawn"]')
+    assert "paused = true" in console.path.read_text(encoding="utf-8")
+
+
+def test_a_person_logs_in_decides_and_logs_out(guarded: Console, chromium: Any) -> None:
+    number = put(guarded)
+    window = Window(chromium, guarded)
+    window.go("/replies")
+    window.page.fill("input[name=name]", "eva")
+    window.page.fill("input[name=password]", PASSWORD)
+    window.page.keyboard.press("Enter")
+    window.shows(f'[data-reply="{number}"]')
+    window.page.keyboard.press("a")
+    window.shows("text=Nothing waits for you.")
+    assert read_reply(guarded.app.database, number).approved_by == "eva"
+    window.page.click("text=Log out")
+    window.shows("input[name=password]")
+    window.close()
+
+
+@pytest.mark.slow  # twenty-eight pages
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_every_page_fits_and_has_no_serious_finding_of_axe(
+    console: Console, chromium: Any, tmp_path: Path, size: str, scheme: str
+) -> None:
+    for one in (S.AWAITING_APPROVAL, S.FAILED, S.SENT, S.UNKNOWN):
+        put(console, one, one, reason="why it is so" if one != S.SENT else "")
+    window = Window(chromium, console, size, scheme)
+    folder = Path(SHOTS or tmp_path)
+    paths = {
+        "state": "/",
+        "replies": "/replies",
+        "reply": "/replies?view=all&id=1",
+        "empty": "/replies?view=underway",
+        "tracks": "/tracks",
+        "log": "/log",
+        "problem": "/nothing",
+    }
+    serious = {}
+    for name, path in paths.items():
+        window.go(path)
+        window.page.wait_for_load_state("load")
+        window.page.screenshot(path=folder / f"{name}-{size}-{scheme}.png")
+        assert window.page.evaluate("document.documentElement.scrollWidth") <= window.width, name
+        found = axe.Axe().run(window.page).response["violations"]
+        serious[name] = [
+            (one["id"], [node["target"] for node in one["nodes"]][:3])
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
+    window.complaints.clear()  # of the page that is not there
+    window.close()
+    assert not any(serious.values()), serious
