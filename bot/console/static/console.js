@@ -82,20 +82,34 @@ document.addEventListener("submit", (event) => {
 
 // --- what is marked data-live is fetched anew when the service says that something changed -----------
 let fetching = null;
+let again = false;
 
-/** Fetch this page again and put its live parts in place; what did not change is not touched. */
+/** Fetch this page again and put its live parts in place; what did not change is not touched. What is
+ *  asked for while an answer is on its way is fetched after it: that answer may be older. */
 function refresh() {
-  fetching ||= (async () => {
-    const answer = await fetch(location.href, { headers: { "Accept": "text/html" } });
-    if (!answer.ok || answer.redirected) return;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const old of document.querySelectorAll("[data-live]")) {
-      const now = page.getElementById(old.id);
-      if (now && now.outerHTML !== old.dataset.html) replace(old, now);
-    }
+  if (fetching) {
+    again = true;
+    return fetching;
+  }
+  fetching = (async () => {
+    do {
+      again = false;
+      await fetched(location.href).catch(() => {});
+    } while (again);
     document.dispatchEvent(new CustomEvent("refreshed"));
-  })().catch(() => {}).finally(() => { fetching = null; });
+  })().finally(() => { fetching = null; });
   return fetching;
+}
+
+async function fetched(address) {
+  const answer = await fetch(address, { headers: { "Accept": "text/html" } });
+  if (!answer.ok || answer.redirected) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (location.href !== address) return;
+  for (const old of document.querySelectorAll("[data-live]")) {
+    const now = page.getElementById(old.id);
+    if (now && now.outerHTML !== old.dataset.html) replace(old, now);
+  }
 }
 
 /** The new part takes the old one's place; opened details and the focus stay. */

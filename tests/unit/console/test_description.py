@@ -14,7 +14,6 @@ checks = pytest.importorskip("schemathesis.specs.openapi.checks")
 
 FEW = settings(
     max_examples=6,
-    deadline=None,
     phases=[Phase.generate],
     derandomize=True,
     database=None,
