@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bot.cli.common import CONFIG, Config, Json, load
+from bot.platforms.registry import FIRST
 
 Seconds = Annotated[
     float | None,
@@ -23,6 +24,7 @@ Folder = Annotated[
 def demo(
     seconds: Seconds = None,
     rate: Rate = 1.0,
+    platform: Annotated[str, typer.Option(help="The platform whose network it is.")] = FIRST,
     folder: Folder = Path("data/demo"),
     json: Json = False,
 ) -> None:
@@ -31,11 +33,12 @@ def demo(
     \b
     Examples:
       tagecho demo --for 60
+      tagecho demo --platform mastodon --for 60
     """
     from bot.verbs.demo.demonstration import demo as start
 
     _stop_on_sigterm()
-    start(folder, seconds=seconds, rate=rate, as_json=json)
+    start(folder, platform, seconds=seconds, rate=rate, as_json=json)
 
 
 def rehearse(

@@ -28,8 +28,11 @@ def login(
       tagecho login main
       tagecho login main --cookies cookies.txt
     """
-    from bot.verbs.login import log_in
+    from bot.verbs.login import log_in, remarks_of
 
     settings = prepare(config, secrets=cookies is None)
-    me = log_in(settings, account or only_account(settings), cookies)
+    name = account or only_account(settings)
+    me = log_in(settings, name, cookies)
     say(f"logged in as {me.username} ({me.user_id})")
+    for remark in remarks_of(settings, name):
+        say(f"{me.username} {remark}")

@@ -5,9 +5,10 @@ Importing a package loads no SDK: that is for `build`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bot.platforms.account import Account
 from bot.platforms.addressing import Spelling
@@ -52,6 +53,9 @@ class Descriptor:
     credentials: tuple[str, ...] = ()  # what its answers call secrets, to mask in logs
     sdk: Package | None = None
     tools: tuple[Tool, ...] = ()  # whose sidecars can be imported
+    loopback: str = ""  # the module that is a network of it on this machine, as a process
+    # What a person should change about the account, by the session that was stored at its login
+    remarks: Callable[[Mapping[str, Any]], Sequence[str]] = lambda _: ()
 
     def __post_init__(self) -> None:
         strange = [name for name in self.secrets if name not in self.settings.model_fields]

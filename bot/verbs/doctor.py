@@ -203,9 +203,12 @@ def _session(settings: Settings, name: str) -> Finding:
         if path.stat().st_mode & TOO_OPEN:
             return Finding(topic, False, f"{path} can be read by others", AuthError.exit_code)
         try:
-            json.loads(path.read_text(encoding="utf-8-sig"))
+            stored = json.loads(path.read_text(encoding="utf-8-sig"))
         except ValueError:
             return Finding(topic, False, f"{path} is damaged: log in again", AuthError.exit_code)
+        found = registry.find(account.platform)
+        for remark in found.remarks(stored) if found and isinstance(stored, dict) else ():
+            return Finding(topic, False, f"{account.username} {remark}")
         return Finding(topic, True, f"{account.username}: session of {_age(path)} ago")
     if variable := login_secret(settings, name):
         text = f"{account.username}: neither a session nor {variable}"

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from bot.config import Settings
 from bot.core.errors import UsageError
 from bot.core.events import Author
 from bot.platforms.base import Adopting
-from bot.service.app import opened
+from bot.service.app import account_of, descriptor_of, opened, session_file
+
+
+def remarks_of(settings: Settings, name: str) -> Sequence[str]:
+    """What a person should change about the account, as its platform sees it."""
+    path = session_file(settings, name)
+    found = descriptor_of(account_of(settings, name))
+    if not path.exists():
+        return ()
+    return found.remarks(json.loads(path.read_text(encoding="utf-8-sig")))
 
 
 def log_in(settings: Settings, name: str, cookies: Path | None = None) -> Author:

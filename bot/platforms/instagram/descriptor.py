@@ -63,4 +63,5 @@ PLATFORM = Descriptor(
     credentials=("enc_password", "sessionid", "csrftoken", "ds_user_id", "ig-set-authorization"),
     sdk=Package("instagrapi", tested="3.2."),
     tools=TOOLS,
+    loopback="bot.platforms.sandbox",
 )

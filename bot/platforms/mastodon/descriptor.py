@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from bot.platforms.base import Platform
 from bot.platforms.descriptor import Descriptor, Opening, Package
 from bot.platforms.mastodon.addressing import SPELLING
@@ -37,6 +40,16 @@ def build(opening: Opening) -> Platform:
     )
 
 
+def remarks(session: Mapping[str, Any]) -> tuple[str, ...]:
+    """What servers ask of bots."""
+    if session.get("bot") is False:
+        return (
+            "is not marked as a bot, which servers ask for: Preferences > Public profile, "
+            "'This is an automated account', then tagecho login",
+        )
+    return ()
+
+
 PLATFORM = Descriptor(
     name="mastodon",
     settings=MastodonAccount,
@@ -55,5 +68,7 @@ PLATFORM = Descriptor(
     deletion=DELETION,
     streams=True,
     credentials=("access_token", "client_secret"),
+    loopback="bot.platforms.mastodon_sandbox",
+    remarks=remarks,
     sdk=Package("Mastodon.py", tested="2.3."),
 )

@@ -45,7 +45,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _announce(box: Sandbox, *, as_json: bool) -> None:
     addresses = box.addresses()
     lines = [f"{name:<12} {value}" for name, value in addresses.items()]
-    own = {"platform": "instagram", "account": box.keys(), "pace": PACE, "secrets": box.secrets()}
+    own = {
+        "platform": "instagram",
+        "profile": "ana.lima",
+        "account": box.keys(),
+        "pace": PACE,
+        "secrets": box.secrets(),
+    }
     told = addresses | own
     sys.stdout.write((json.dumps(told) if as_json else "\n".join(lines)) + "\n")
     sys.stdout.flush()

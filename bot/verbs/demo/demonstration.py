@@ -27,7 +27,7 @@ dataset = "photos"
 
 [[tracks]]
 account = "main"
-profile = "ana.lima"
+profile = "{profile}"
 every = "5s"
 dataset = "ana"
 
@@ -53,10 +53,10 @@ listen = ""
 """
 
 
-def demo(folder: Path, *, seconds: float | None, rate: float, as_json: bool) -> None:
+def demo(folder: Path, platform: str, *, seconds: float | None, rate: float, as_json: bool) -> None:
     """Run until `seconds` are over or Ctrl-C, then report."""
     folder = folder.resolve()
-    with fresh(folder), loopback(folder, rate, []) as network:
+    with fresh(folder), loopback(folder, rate, [], platform) as network:
         path = folder / "config.toml"
         path.write_text(_config(network), encoding="utf-8")
         note = "approval is off here: this network is on loopback; the default is on"
@@ -74,4 +74,5 @@ def _config(network: Loopback) -> str:
         account="\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items()),
         pacing="\n".join(f'{action} = "off"' for action in actions),
         opt_in=told["opt_in"],
+        profile=told["profile"],
     )

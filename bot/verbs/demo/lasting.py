@@ -44,9 +44,8 @@ def sandbox(path: Path | None, folder: Path, *, rate: float) -> None:
         raise UsageError("the network is for one account: give a file that has exactly one")
     away = [name for name in os.environ if name.startswith(LEADING_AWAY)]
     where = folder.resolve()
-    with fresh(where), loopback(where, rate, cast(settings, names[0])) as network:
-        if (platform := settings.accounts[names[0]].platform) != network.addresses["platform"]:
-            raise UsageError(f"there is no loopback network of {platform}")
+    platform, people = settings.accounts[names[0]].platform, cast(settings, names[0])
+    with fresh(where), loopback(where, rate, people, platform) as network:
         file = where / "config.toml"
         file.write_text(_led_here(text, names[0], network.addresses), encoding="utf-8")
         _keep_secrets(where / SECRETS, names[0], network.addresses["secrets"])

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from bot.core.errors import NetworkError
+from bot.core.errors import NetworkError, UsageError
+from bot.platforms import registry
 from bot.verbs.demo.children import end, end_with_us
 
 
@@ -36,8 +37,14 @@ class Loopback:
 
 
 @contextlib.contextmanager
-def loopback(folder: Path, rate: float, options: list[str]) -> Iterator[Loopback]:
-    command = [sys.executable, "-m", "bot.platforms.sandbox", "--json"]
+def loopback(
+    folder: Path, rate: float, options: list[str], platform: str = registry.FIRST
+) -> Iterator[Loopback]:
+    """Raises UsageError for a platform of which there is none."""
+    found = registry.find(platform)
+    if found is None or not found.loopback:
+        raise UsageError(f"there is no loopback network of {platform}")
+    command = [sys.executable, "-m", found.loopback, "--json"]
     command += ["--dir", str(folder / "network"), "--rate", str(rate), *options]
     log = folder / "network.log"  # what its server says of clients that go away is not for people
     with log.open("wb") as errors:

@@ -33,9 +33,8 @@ def rehearse(
     names = list(settings.accounts)
     if len(names) != 1:
         raise UsageError("a rehearsal plays one account: give a file that has exactly one")
-    with fresh(folder), loopback(folder, rate, cast(settings, names[0])) as network:
-        if (here := settings.accounts[names[0]].platform) != network.addresses["platform"]:
-            raise UsageError(f"there is no loopback network of {here}")
+    platform, people = settings.accounts[names[0]].platform, cast(settings, names[0])
+    with fresh(folder), loopback(folder, rate, people, platform) as network:
         name = f"TAGECHO_ACCOUNTS__{names[0].upper()}__"
         environ = secret_variables(names, network) | {
             **account_variables(name, network),
