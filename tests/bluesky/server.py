@@ -79,29 +79,46 @@ class Server:
         self.suspended = False
         self.password = PASSWORD
         self.token_seconds = 7200
+        self.reset_seconds = 60  # until a limit counts anew
         self.headers: dict[str, str] = {}  # of every answer
         self._faults: dict[str, list[Fault]] = {}
         self._changed = threading.Condition(threading.RLock())
-        self._closing = False
         self._last = 0
         self.me = self.join(handle.partition(".")[0])
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._events = serve(self._tell, "127.0.0.1", 0)
+        self._ports = (0, 0)
+        self.start()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._ports[0]}"
+
+    @property
+    def events(self) -> str:
+        return f"ws://127.0.0.1:{self._ports[1]}/subscribe"
+
+    def start(self) -> None:
+        """Listen; again on the ports that it had."""
+        self.closing = False
+        self._http = ThreadingHTTPServer(("127.0.0.1", self._ports[0]), _handler(self))
+        self._events = serve(self._tell, "127.0.0.1", self._ports[1])
+        self._ports = (self._http.server_address[1], self._events.socket.getsockname()[1])
         self._threads = [
             threading.Thread(target=one, daemon=True)
             for one in (self._http.serve_forever, self._events.serve_forever)
         ]
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
-        self.events = f"ws://127.0.0.1:{self._events.socket.getsockname()[1]}/subscribe"
-
-    def __enter__(self) -> Server:
         for one in self._threads:
             one.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
+        """Nobody answers; what there is stays."""
         with self._changed:
-            self._closing = True
+            self.closing = True
             self._changed.notify_all()
         self._events.shutdown()
         self._http.shutdown()
@@ -180,7 +197,7 @@ class Server:
             waiting = self._faults.get(method, [])
             fault = waiting.pop(0) if waiting else None
             if fault not in (None, Fault.LOST_AFTER):
-                return _FAILED[fault](method) if fault in _FAILED else None
+                return self._failed(fault, method)
             try:
                 given = json.loads(body) if body[:1] == b"{" else {}
                 self._authorise(method, token)
@@ -191,6 +208,11 @@ class Server:
             except No as no:
                 answer = no.answer
             return None if fault is Fault.LOST_AFTER else answer
+
+    def _failed(self, fault: Fault | None, method: str) -> Answer | None:
+        if policy := _LIMITS.get(fault):
+            return _limited(policy, self.reset_seconds)
+        return _FAILED[fault](method) if fault in _FAILED else None
 
     def document(self, did: str) -> dict[str, Any]:
         service = {
@@ -411,8 +433,8 @@ class Server:
         at = 0
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closing or len(self.records) > at)  # noqa: B023
-                if self._closing:
+                self._changed.wait_for(lambda: self.closing or len(self.records) > at)  # noqa: B023
+                if self.closing:
                     return
                 one = self.records[at]
             at += 1
@@ -431,6 +453,9 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             self._serve(self.rfile.read(int(self.headers.get("Content-Length", 0))))
 
         def _serve(self, body: bytes) -> None:
+            if server.closing:  # a connection that stayed open
+                self.close_connection = True
+                return
             parts = urlsplit(self.path)
             if not parts.path.startswith("/xrpc/"):
                 self._send((200, server.document(unquote(parts.path[1:])), {}))
@@ -461,8 +486,11 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _limited(policy: str) -> Answer:
-    reset = str(int(time.time()) + 60)
+_LIMITS: dict[Fault | None, str] = {Fault.THROTTLED: "5000;w=3600", Fault.WAIT: "3000;w=300"}
+
+
+def _limited(policy: str, seconds: int) -> Answer:
+    reset = str(int(time.time()) + seconds)
     headers = {"ratelimit-reset": reset, "ratelimit-remaining": "0", "ratelimit-policy": policy}
     return 429, {"error": "RateLimitExceeded", "message": "Rate Limit Exceeded"}, headers
 
@@ -473,8 +501,6 @@ _FAILED: dict[Fault | None, Callable[[str], Answer]] = {
         (200, {"posts": []}, {}) if method == READING else No("RepoNotFound", "No such repo").answer
     ),
     Fault.UNAVAILABLE: lambda _: No("UpstreamFailure", "Upstream failure", 502).answer,
-    Fault.THROTTLED: lambda _: _limited("5000;w=3600"),
-    Fault.WAIT: lambda _: _limited("3000;w=300"),
     Fault.BLOCKED: lambda _: (403, _HTML, {}),
     Fault.ENDED: lambda _: No("ExpiredToken", "Token has expired").answer,
     Fault.CHALLENGE: lambda _: No("AccountDeactivated", "Account is deactivated", 403).answer,
