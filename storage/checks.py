@@ -17,6 +17,7 @@ class Check(StrEnum):
     LOW_INFORMATION = "low_information"  # almost no shades: one colour, a line of text
     NEAR = "near_duplicate"  # the same photo as a larger, or earlier, image of its group
     OVEREXPOSED = "overexposed"  # the brightness is above its limit
+    REJECTED = "rejected"  # a person rejected it
     SCREENSHOT = "screenshot"  # large flat areas, straight edges; not one of a photo
     SMALL = "small"  # too few pixels
     UNDEREXPOSED = "underexposed"  # the brightness is below its limit

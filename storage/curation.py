@@ -13,10 +13,12 @@ from typing import TypeVar
 from sqlalchemy import func, update
 from sqlmodel import Session, col, delete, or_, select
 
+from storage import human_labels
 from storage.checks import Check
 from storage.components import components
 from storage.tables import (
     Curation,
+    ImageLabel,
     LabelScore,
     MediaRow,
     MediaState,
@@ -67,6 +69,7 @@ class Facts:
     copy_of: Other | None = None  # the earliest image of the same bytes, when it is not itself
     fits: dict[str, float] = field(default_factory=dict)  # hashtag → probability
     fits_by: str = ""  # the network's version
+    label: ImageLabel | None = None  # what a person said
     verdicts: dict[str, Verdict] = field(default_factory=dict)  # as stored, by check
 
 
@@ -243,6 +246,8 @@ def facts(session: Session, media: Iterable[int]) -> list[Facts]:
             first = copies.get(one.image.sha256, [one.image])[0]
             one.copy_of = None if first.media == row.media else first
         _add_fits(session, some)
+        for image, label in human_labels.images(session, some).items():
+            some[image].label = label
         for verdict in session.exec(select(Verdict).where(col(Verdict.media).in_(chunk))):
             if verdict.media in some:
                 some[verdict.media].verdicts[verdict.check] = verdict

@@ -16,7 +16,15 @@ from bot.core.events import Post, TrackKind, UserTag
 from bot.core.normal_form import hashtag, username
 from storage import texts
 from storage.checks import Check
-from storage.tables import LabelScore, MediaRow, PostHashtag, PostMention, PostTrack, Verdict
+from storage.tables import (
+    HashtagLabel,
+    LabelScore,
+    MediaRow,
+    PostHashtag,
+    PostMention,
+    PostTrack,
+    Verdict,
+)
 from storage.text import storable
 
 # A longer "hashtag" or "name" is none, and PostgreSQL indexes no text of more than 2704 bytes.
@@ -44,7 +52,7 @@ def set_hashtags(session: Session, row_id: int, tags: Iterable[str]) -> None:
     before = set(session.exec(select(PostHashtag.hashtag).where(PostHashtag.post == row_id)))
     gone = before - now
     if gone:
-        for table in (PostHashtag, LabelScore):
+        for table in (PostHashtag, LabelScore, HashtagLabel):
             of_post = (col(table.post) == row_id) & col(table.hashtag).in_(gone)
             session.exec(delete(table).where(of_post))
         _leave_tracks(session, row_id, gone)

@@ -18,6 +18,8 @@ from storage.tables import (
     AuthorRow,
     CommentRow,
     Curation,
+    HashtagLabel,
+    ImageLabel,
     LabelScore,
     LearningAuthor,
     LearningRun,
@@ -224,9 +226,10 @@ def _forget_stranger(session: Session, platform: str, user_id: str) -> None:
 
 def _forget_measurements(session: Session, row_id: int) -> None:
     media = select(MediaRow.id).where(MediaRow.post == row_id)
-    for measured in (Curation, Verdict):
+    for measured in (Curation, Verdict, ImageLabel):
         session.exec(delete(measured).where(col(measured.media).in_(media)))
-    session.exec(delete(LabelScore).where(col(LabelScore.post) == row_id))
+    for table in (LabelScore, HashtagLabel):
+        session.exec(delete(table).where(col(table.post) == row_id))
 
 
 def _names(session: Session, platform: str, user_id: str) -> list[str]:

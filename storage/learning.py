@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import func
 from sqlmodel import Session, col, or_, select
 
+from storage import human_labels
 from storage.labels import tagged_posts
 from storage.optouts import OptOuts
 from storage.tables import (
@@ -59,11 +60,13 @@ def learnable(
     """Each image once, the newest posts first; at most `most`.
 
     Left out: what is quarantined, near duplicates, images with a verdict of a check that
-    `leave_out` names ("all": of any), posts that were deleted, and people who opted out, also where
-    somebody else posted the same bytes.
+    `leave_out` names ("all": of any), unless a person accepted them; what a person rejected, posts
+    that were deleted, and people who opted out, also where somebody else posted the same bytes.
     """
-    posts = tagged_posts(session, optouts)  # without the people who left
-    shunned = _gone(session, {post.id for post in posts}) | _judged(session, leave_out)
+    here = tagged_posts(session, optouts)  # without the people who left
+    posts = human_labels.believed(session, here)
+    judged = _judged(session, leave_out) - human_labels.accepted(session)
+    shunned = _gone(session, {post.id for post in here}) | judged
     deleted = set(session.exec(select(PostRow.id).where(col(PostRow.deleted_at).is_not(None))))
     found: dict[str, TrainingPicture] = {}
     for post in sorted(posts, key=lambda post: post.id):

@@ -29,6 +29,8 @@ from storage.texts import (
 
 NARROW = 2000  # filters with at most so many posts are asked first, and the text of those
 RANKED = 10_000  # by relevance: among so many of the newest that match
+SCANNED = 20_000  # posts that one page looks at, however few of them pass
+ACCEPTED, REJECTED, UNLABELLED = LABELS = ("accepted", "rejected", "unlabelled")
 FIT = "combined"  # the method of `label_scores` that a filter asks
 _WORD = re.compile(r'(-?)(?:"([^"]*)"?|(\S+))')
 _NAMED = re.compile(r":([a-z]\w*)")
@@ -58,6 +60,9 @@ class Filters:
     fit: float | None = None  # probability that a hashtag (of `hashtags`, if any) fits, at least
     size: int | None = None  # px, the short side of a stored image, at least
     clean: bool = False  # with a stored image that passed every check
+    checks: tuple[str, ...] = ()  # with a stored image that did not pass one of these
+    label: str = ""  # with a stored image that a person ACCEPTED, REJECTED, or UNLABELLED
+    doubt: float | None = None  # probability of a hashtag (of `hashtags`, if any), at most
 
     def marks(self) -> list[Term]:
         found = [Term((tag,)) for tag in map(tokens.hashtag, self.hashtags) if tag]
@@ -74,6 +79,7 @@ class Filters:
 class Hit:
     post: int
     score: float  # larger is better; 0 when sorted by time
+    key: int = 0  # of `search_texts`: larger is newer
 
 
 def parse(query: str) -> tuple[Term, ...]:
@@ -97,6 +103,24 @@ def posts(
     asked = _Asked(session, [*query, *(filters or Filters()).marks()], filters or Filters())
     few = asked.few()
     return asked.among(few, limit) if few is not None else asked.all(limit, relevance)
+
+
+def newest(
+    session: Session, query: Sequence[Term], filters: Filters, limit: int, before: int | None
+) -> tuple[list[Hit], int | None]:
+    """Posts with a stored image, newest first, and where the next page begins (None: nowhere).
+
+    `before`: where this page begins. A page looks at SCANNED posts and may find fewer than `limit`,
+    or none, where hardly any pass: so it costs the same at any depth.
+    """
+    asked = _Asked(session, [*query, *filters.marks()], filters, pictured=True)
+    few = asked.few()
+    if few is not None:
+        found, floor = asked.among(few, limit, before), None
+    else:
+        floor = asked.floor(before) if asked.sparse else None
+        found = asked.all(limit, False, before, floor)
+    return found, found[-1].key if len(found) == limit else floor
 
 
 def matching(
@@ -128,10 +152,27 @@ def images(
     return [(post, sha256) for post, sha256 in found]
 
 
+def media(session: Session, filters: Filters, posts: Sequence[int]) -> list[tuple[int, int]]:
+    """(post, media) of the stored images of these posts that the filters let through, in order."""
+    if not posts:
+        return []
+    asked = _Asked(session, [], filters)
+    return [
+        (post, media)
+        for post, media in asked.run(
+            f"SELECT m.post, m.id FROM media m WHERE m.sha256 IS NOT NULL AND {asked.image} "  # noqa: S608
+            f'AND m.post IN ({_numbers(posts)}) ORDER BY m.post, m."index"'
+        )
+    ]
+
+
 class _Asked:
     """One question, as SQL. Only numbers and our own tokens stand in it, the rest is bound."""
 
-    def __init__(self, session: Session, terms: list[Term], filters: Filters) -> None:
+    def __init__(
+        self, session: Session, terms: list[Term], filters: Filters, pictured: bool = False
+    ) -> None:
+        self.pictured = pictured  # only posts with a stored image
         self.connection = session.connection()
         self.sqlite = self.connection.dialect.name == "sqlite"
         self.terms, self.filters = terms, filters
@@ -162,20 +203,57 @@ class _Asked:
             )
             if len(found) <= NARROW:
                 return [row[0] for row in found]
+        if wanted.checks:
+            found = self.run(
+                "SELECT m.post FROM verdicts v JOIN media m ON m.id = v.media "  # noqa: S608
+                f"WHERE {self._failed()} LIMIT :most",
+                most=NARROW + 1,
+            )
+            if len(found) <= NARROW:
+                return [row[0] for row in found]
+        if wanted.label in (ACCEPTED, REJECTED):
+            found = self.run(
+                "SELECT m.post FROM image_labels l JOIN media m ON m.id = l.media "
+                "WHERE l.accepted = :accepted LIMIT :most",
+                most=NARROW + 1,
+            )
+            if len(found) <= NARROW:
+                return [row[0] for row in found]
         return None
 
-    def all(self, limit: int, relevance: bool) -> list[Hit]:
+    @property
+    def sparse(self) -> bool:
+        """Whether there is a condition that the full-text index cannot answer."""
+        return bool(self._conditions("post"))
+
+    def floor(self, before: int | None) -> int | None:
+        """The key down to which a page looks; None: to the oldest post."""
+        where = "WHERE key < :before " if before is not None else ""
+        found = self.run(
+            f"SELECT key FROM search_texts {where}ORDER BY key DESC LIMIT 1 OFFSET :scanned",  # noqa: S608
+            before=before,
+            scanned=SCANNED,
+        )
+        return int(found[0][0]) if found else None
+
+    def all(
+        self, limit: int, relevance: bool, before: int | None = None, floor: int | None = None
+    ) -> list[Hit]:
         """By the full-text index, whose rows come newest first without being sorted."""
-        name = "search_fts.rowid" if self.sqlite else "search_texts.key"
-        where = " AND ".join([*self._times(name), *self._conditions(f"({name} {_ID})")])
-        if self.sqlite:
+        everything = not self.terms  # then the table itself is as good, and quicker
+        by_text = self.sqlite and not everything
+        name = "search_fts.rowid" if by_text else "search_texts.key"
+        where = " AND ".join(
+            [*self._times(name, before, floor), *self._conditions(f"({name} {_ID})")]
+        )
+        if by_text:
             table, score = "search_fts", "-bm25(search_fts)"
             where = f"search_fts MATCH :match{' AND ' + where if where else ''}"
             self.values["match"] = _fts(self.terms)
         else:
             table, score = "search_texts", "ts_rank(document, CAST(:match AS tsquery))"
-            self.values["match"] = match = _tsquery(self.terms)
-            parts = ["document @@ CAST(:match AS tsquery)"] * bool(match)
+            self.values["match"] = "" if everything else _tsquery(self.terms)
+            parts = ["document @@ CAST(:match AS tsquery)"] * (not everything)
             where = " AND ".join([*parts, *([where] if where else [])]) or "true"
         relevance = relevance and bool(self.terms)
         newest = (
@@ -185,15 +263,15 @@ class _Asked:
         if relevance:
             newest = f"SELECT key, score FROM ({newest}) AS newest ORDER BY score DESC, key DESC LIMIT :limit"  # noqa: S608, E501
         found = self.run(newest, most=RANKED if relevance else limit, limit=limit)
-        return [Hit(int(key) & ((1 << ID_BITS) - 1), float(score)) for key, score in found]
+        return [Hit(int(k) & ((1 << ID_BITS) - 1), float(score), int(k)) for k, score in found]
 
-    def among(self, posts: Sequence[int], limit: int) -> list[Hit]:
+    def among(self, posts: Sequence[int], limit: int, before: int | None = None) -> list[Hit]:
         """By the documents of these posts, newest first."""
         if not posts:
             return []
         where = [
             f"post IN ({_numbers(posts)})",
-            *self._times("key"),
+            *self._times("key", before),
             *self._conditions("search_texts.post"),
         ]
         if self.sqlite:
@@ -204,12 +282,16 @@ class _Asked:
         elif self.terms:
             self.values["match"] = _tsquery(self.terms)
             where.append("document @@ CAST(:match AS tsquery)")
-        statement = f"SELECT post FROM search_texts WHERE {' AND '.join(where)}"  # noqa: S608
+        statement = f"SELECT post, key FROM search_texts WHERE {' AND '.join(where)}"  # noqa: S608
         found = self.run(f"{statement} ORDER BY key DESC LIMIT :limit", limit=limit)
-        return [Hit(row[0], 0.0) for row in found]
+        return [Hit(post, 0.0, int(key)) for post, key in found]
 
-    def _times(self, key: str) -> list[str]:
+    def _times(self, key: str, before: int | None = None, floor: int | None = None) -> list[str]:
         wanted, found = self.filters, []
+        if before is not None:
+            found.append(f"{key} < {int(before)}")
+        if floor is not None:
+            found.append(f"{key} >= {int(floor)}")
         if wanted.since is not None:
             found.append(f"{key} >= {second(wanted.since) << ID_BITS}")
         if wanted.until is not None:
@@ -226,7 +308,12 @@ class _Asked:
             found.append(
                 f"EXISTS (SELECT 1 FROM label_scores WHERE post = {post} AND {self._fits()})"  # noqa: S608
             )
-        if self.filters.size is not None or self.filters.clean:
+        if self.filters.doubt is not None:
+            found.append(
+                f"EXISTS (SELECT 1 FROM label_scores WHERE post = {post} AND {self._doubted()})"  # noqa: S608
+            )
+        asked = self.filters
+        if self.pictured or asked.size is not None or asked.clean or asked.checks or asked.label:
             found.append(f"EXISTS (SELECT 1 FROM media m WHERE m.post = {post} AND {self.image})")  # noqa: S608
         return found
 
@@ -237,13 +324,33 @@ class _Asked:
             parts.append("m.width >= :size AND m.height >= :size")
         if self.filters.clean:
             parts.append("NOT EXISTS (SELECT 1 FROM verdicts v WHERE v.media = m.id)")
+        if self.filters.checks:
+            failed = f"v.media = m.id AND {self._failed()}"
+            parts.append(f"EXISTS (SELECT 1 FROM verdicts v WHERE {failed})")  # noqa: S608
+        if self.filters.label == UNLABELLED:
+            parts.append("NOT EXISTS (SELECT 1 FROM image_labels l WHERE l.media = m.id)")
+        elif self.filters.label:
+            self.values["accepted"] = self.filters.label == ACCEPTED
+            said = "l.media = m.id AND l.accepted = :accepted"
+            parts.append(f"EXISTS (SELECT 1 FROM image_labels l WHERE {said})")  # noqa: S608
         return " AND ".join(parts)
+
+    def _failed(self) -> str:
+        names = [f"c{n}" for n, _ in enumerate(self.filters.checks)]
+        self.values |= dict(zip(names, self.filters.checks, strict=True))
+        return f'v."check" IN ({", ".join(f":{name}" for name in names)})'
 
     def _fits(self) -> str:
         self.values |= {"method": FIT, "fit": self.filters.fit}
+        return f"{self._scored()} AND probability >= :fit"
+
+    def _doubted(self) -> str:
+        self.values |= {"method": FIT, "doubt": self.filters.doubt}
+        return f"{self._scored()} AND probability <= :doubt"
+
+    def _scored(self) -> str:
         names = ", ".join(f":{tag}" for tag in self.tags)
-        which = f"hashtag IN ({names}) AND " if names else ""
-        return f"{which}method = :method AND probability >= :fit"
+        return f"{f'hashtag IN ({names}) AND ' if names else ''}method = :method"
 
 
 def _hashtag(word: str) -> Term | None:

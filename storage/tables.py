@@ -654,3 +654,48 @@ class ConsoleAction(SQLModel, table=True):
     action: str
     target: str = Field(default="", sa_type=Text)
     outcome: str = Field(default="", sa_type=Text)
+
+
+class ImageLabel(SQLModel, table=True):
+    """A person's word on an image: it belongs into datasets and training, or it does not."""
+
+    __tablename__ = "image_labels"
+    media: int = Field(primary_key=True, foreign_key="media.id", ondelete="CASCADE")
+    accepted: bool
+    why: str = Field(default="", sa_type=Text)
+    who: str
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
+class HashtagLabel(SQLModel, table=True):
+    """A person's word on a hashtag of a post; `label_scores` has it as 1 or 0."""
+
+    __tablename__ = "hashtag_labels"
+    post: int = Field(primary_key=True, foreign_key="posts.id", ondelete="CASCADE")
+    hashtag: str = Field(primary_key=True)
+    fits: bool
+    probability: float | None = None  # what the networks said, for when the word is taken back
+    model_version: str = ""  # of them
+    who: str
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
+class ApiKey(SQLModel, table=True):
+    """A key of the search API. Only its hash is kept; nobody can read it back."""
+
+    __tablename__ = "api_keys"
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True)
+    digest: str = Field(unique=True)  # SHA-256 of the key
+    per_day: int | None = None  # free queries; None: what the configuration says
+    created: datetime = Field(sa_type=UtcDateTime)
+    revoked: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class ApiUse(SQLModel, table=True):
+    """How many queries of a key were answered on a day, UTC."""
+
+    __tablename__ = "api_uses"
+    key: int = Field(primary_key=True, foreign_key="api_keys.id", ondelete="CASCADE")
+    day: str = Field(primary_key=True)  # 2026-03-01
+    used: int

@@ -25,6 +25,7 @@ from bot.cli import (
     forget,
     images,
     init,
+    keys,
     learn,
     login,
     networks,
@@ -132,6 +133,7 @@ app.add_typer(replies.app, name="replies")
 app.add_typer(notify.app, name="notify")
 app.add_typer(networks.models, name="models")
 app.add_typer(networks.labels, name="labels")
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:

@@ -234,6 +234,7 @@ class ConsoleSettings(Section, live=False):
     hosts: fields.HostNames = ()  # names that are answered beside numbers and localhost
     password: fields.Password = None  # of reviewers
     viewer_password: fields.Password = None
+    queries_per_day: fields.Count = 100  # of a key of the search API
 
     @property
     def address(self) -> tuple[str, int]:

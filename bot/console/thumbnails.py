@@ -8,10 +8,15 @@ from threading import Lock
 
 import PIL.Image
 
+from bot.core.clock import utc_now
+from bot.service.app import App
 from models.images import decoder
+from storage.artifacts import Artifacts, Recipe
 
 MOST = 24_000_000  # bytes that are kept
 QUALITY = 82
+VERSION = "1"
+KEPT = frozenset({96, 320, 1600})  # sides that are kept on disk: those of our pages
 
 
 class Thumbnails:
@@ -48,3 +53,19 @@ def _reduced(data: bytes, side: int) -> bytes:
     file = io.BytesIO()
     picture.save(file, "WEBP", quality=QUALITY, method=2)
     return file.getvalue()
+
+
+def kept_thumbnail(app: App, thumbnails: Thumbnails, sha256: str, side: int) -> bytes:
+    """That of a stored image, made once: kept as an artifact, it goes when its image goes.
+
+    Raises ImageRejected, StorageError.
+    """
+    if side not in KEPT:
+        return thumbnails.of(sha256, app.originals.get(sha256), side)
+    recipe = Recipe("thumbnail", VERSION, sha256, {"side": side})
+    kept = Artifacts(app.database, app.artifacts)
+    if (found := kept.find(recipe)) is not None:
+        return app.artifacts.get(found.sha256)
+    made = thumbnails.of(sha256, app.originals.get(sha256), side)
+    kept.keep(recipe, made, "image/webp", {}, utc_now())
+    return made

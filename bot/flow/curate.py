@@ -25,6 +25,7 @@ from storage import curation
 from storage.checks import Check
 from storage.curation import SIMILARITY, Facts, Pair
 from storage.database import Database
+from storage.human_labels import PERSON
 from storage.tables import Curation, Verdict
 
 VERSION = f"{measure.VERSION}.{duplicate.VERSION}"
@@ -34,6 +35,7 @@ MOST = 1024  # neighbours looked at: one picture posted ten thousand times costs
 SAMPLE = 10_000  # latest images that percentiles are taken of while collecting
 ENOUGH = 100  # images without which a percentile says nothing
 FRESH = timedelta(hours=1)  # how long percentiles stay
+_REASONED = (Check.EXACT, Check.NEAR, Check.REJECTED)  # their reason may change, and no score
 OVERLAP = timedelta(minutes=5)  # a row may be committed so long after its time
 
 
@@ -215,6 +217,11 @@ class Curator:
                 )
             )
 
+        if one.label is not None and one.label.accepted:
+            return []  # a person looked at it: no measurement stands against that
+        if one.label is not None:
+            why = f": {one.label.why}" if one.label.why else ""
+            say(Check.REJECTED, 0.0, f"{one.label.who} rejected it{why}", PERSON)
         for limit in limits:
             bound = limit.bound
             score = one.scores.get(bound.score)
@@ -291,7 +298,8 @@ def _difference(one: Facts, wanted: Sequence[Verdict]) -> list[Change]:
         if stored is None:
             found.append(change(verdict, "new"))
         elif (stored.score, stored.version) != (verdict.score, verdict.version) or (
-            verdict.check in (Check.EXACT, Check.NEAR) and stored.reason != verdict.reason
+            verdict.check in (Check.EXACT, Check.NEAR, Check.REJECTED)
+            and stored.reason != verdict.reason
         ):
             found.append(change(verdict, "changed"))
     names = {verdict.check for verdict in wanted}

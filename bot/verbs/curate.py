@@ -26,12 +26,13 @@ from models.images.decoder import decode
 from storage import curation
 from storage.blobs import BlobStore
 from storage.database import Database
-from storage.tables import Curation, LabelScore, MediaRow, PostRow, PostTrack, Verdict
+from storage.tables import Curation, ImageLabel, LabelScore, MediaRow, PostRow, PostTrack, Verdict
 
 KEPT = 32  # measurements per transaction; an interruption loses at most so many
 JUDGED = 500  # images per transaction
 SHOWN = 1000  # changes that are listed; all are counted
-COPIED = (PostRow, PostTrack, MediaRow, LabelScore, Curation, Verdict)  # in the order of their keys
+# In the order of their keys.
+COPIED = (PostRow, PostTrack, MediaRow, ImageLabel, LabelScore, Curation, Verdict)
 _ROWS = 1000
 
 

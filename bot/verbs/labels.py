@@ -22,7 +22,7 @@ from models.images.decoder import decode
 from models.labels.fits import Fits, Method, fits
 from models.labels.noise import DOUBT
 from models.labels.outline import Outlines
-from storage import labels
+from storage import human_labels, labels
 from storage.labels import TaggedPost
 from storage.tables import LabelScore, PostRow
 
@@ -79,7 +79,7 @@ def score(settings: Settings) -> LabelSummary:
     segmenter, outlines = ServingStages(settings).segmenter(), Outlines()
     with opened(settings) as app:
         with app.database.read() as session:
-            posts = labels.tagged_posts(session, app.optouts)
+            posts = human_labels.believed(session, labels.tagged_posts(session, app.optouts))
         if not any(post.hashtags for post in posts):
             raise NothingToDo("no stored image with a hashtag")
         summary, second = LabelSummary(segmenter.version), LabelSummary(outlines.version)
@@ -96,6 +96,7 @@ def score(settings: Settings) -> LabelSummary:
         for part in progress(_parts(posts), "hashtags"):
             _judge(app, part, summary, now)
         with app.database.write() as session:
+            human_labels.restore(session, now)
             labels.prune(session, (summary.model, summary.outline), now)
     return summary
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,9 @@ class SearchQuery:
     fit: float | None = None
     size: int | None = None
     clean: bool = False
+    checks: tuple[str, ...] = ()
+    label: str = ""
+    doubt: float | None = None
     limit: int = 20
     best: bool = False
 
@@ -73,7 +77,7 @@ def find(settings: Settings, wanted: SearchQuery) -> SearchResult:
     with opened(settings) as app:
         terms = search.parse(wanted.text)
         with app.database.read() as session:
-            filters = _filters(session, wanted)
+            filters = filters_of(session, wanted)
             if not texts.complete(session):
                 found.remarks.append("the text index is incomplete: tagecho search --rebuild")
             if wanted.text.strip() and not terms:
@@ -151,13 +155,81 @@ def _index(app: App, segmenter: Segmenter) -> ImageIndex:
 
 def _embedding(segmenter: Segmenter, path: Path, settings: Settings) -> Vectors:
     try:
-        image = decode(path.read_bytes(), max_pixels=settings.limits.max_pixels, shrink_to=SIDE)
+        return _seen(segmenter, path.read_bytes(), settings)
     except (OSError, ImageRejected) as error:
         raise UsageError(f"{path}: {error}") from error
+
+
+def _seen(segmenter: Segmenter, data: bytes, settings: Settings) -> Vectors:
+    """Raises ImageRejected. The bytes may be anybody's: they are decoded in a child process."""
+    image = decode(data, max_pixels=settings.limits.max_pixels, shrink_to=SIDE)
     return segmenter(image.pixels).embedding
 
 
-def _filters(session: Session, wanted: SearchQuery) -> Filters:
+class ExampleFinder:
+    """Searches by example for a process that lives on: networks and vectors stay in memory.
+
+    Computes no missing vectors: whoever waits for a page does not wait for these. May be used by
+    several threads; one asks at a time.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._lock = Lock()
+        self._chosen: object = None  # what [models] said when these were made
+        self._segmenter: Segmenter | None = None
+        self._index: ImageIndex | None = None
+
+    def like_image(
+        self, settings: Settings, data: bytes, wanted: SearchQuery
+    ) -> list[tuple[int, str, float]]:
+        """(post, SHA-256, similarity) of images like this one, most similar first.
+
+        Raises UsageError for what is no image, or an unknown author; NothingToDo if too few stored
+        images have a vector.
+        """
+        with self._lock:
+            segmenter, index = self._ready(settings)
+            try:
+                embedding = _seen(segmenter, data, settings)
+            except ImageRejected as error:
+                raise UsageError(f"this is no image that can be used: {error.reason}") from error
+            return self._like(index, embedding, wanted)
+
+    def like_stored(
+        self, settings: Settings, sha256: str, wanted: SearchQuery
+    ) -> list[tuple[int, str, float]]:
+        """The same for a stored image; itself is left out."""
+        with self._lock:
+            segmenter, index = self._ready(settings)
+            with self._app.database.read() as session:
+                known = labels.vectors_of(session, segmenter.version, [sha256])
+            if sha256 in known:
+                embedding = np.frombuffer(known[sha256], "<f4")
+            else:
+                embedding = _seen(segmenter, self._app.originals.get(sha256), settings)
+            found = self._like(index, embedding, replace(wanted, limit=wanted.limit + 1))
+            return [one for one in found if one[1] != sha256][: wanted.limit]
+
+    def _ready(self, settings: Settings) -> tuple[Segmenter, ImageIndex]:
+        if self._segmenter is None or self._index is None or self._chosen != settings.models:
+            self._segmenter = ServingStages(settings).segmenter()
+            self._index = _index(self._app, self._segmenter)
+            self._chosen = settings.models
+        return self._segmenter, self._index
+
+    def _like(
+        self, index: ImageIndex, embedding: Vectors, wanted: SearchQuery
+    ) -> list[tuple[int, str, float]]:
+        with self._app.database.read() as session:
+            filters = filters_of(session, wanted)
+        index.sync()
+        found = index.similar(embedding, wanted.limit, search.parse(wanted.text), filters)
+        return [(one.post, one.sha256, one.cosine) for one in found]
+
+
+def filters_of(session: Session, wanted: SearchQuery) -> Filters:
+    """Raises UsageError for an author whom nobody knows."""
     return Filters(
         hashtags=wanted.hashtags,
         author=_author(session, wanted) if wanted.author else None,
@@ -168,6 +240,9 @@ def _filters(session: Session, wanted: SearchQuery) -> Filters:
         fit=wanted.fit,
         size=wanted.size,
         clean=wanted.clean,
+        checks=wanted.checks,
+        label=wanted.label,
+        doubt=wanted.doubt,
     )
 
 

@@ -23,7 +23,13 @@ from storage.tables import ReplyState
 
 STATIC = Path(__file__).parents[1] / "static"
 # What the navigation lists: path and label, in this order.
-NAVIGATION = (("/", "State"), ("/replies", "Replies"), ("/tracks", "Tracks"), ("/log", "Log"))
+NAVIGATION = (
+    ("/", "State"),
+    ("/replies", "Replies"),
+    ("/tracks", "Tracks"),
+    ("/dataset", "Dataset"),
+    ("/log", "Log"),
+)
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
