@@ -14,16 +14,18 @@ def console(config: Config = CONFIG) -> None:
       tagecho console
       tagecho console --config live.toml
     """
+    import queue
     import signal
-    import threading
 
     from bot.console.server import serving
     from bot.service.app import opened
 
     settings = load(config)
     log_to(settings, "warning")
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    # Not an Event: a handler that interrupts the waiting for one may wait for its lock, for ever.
+    stop: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: stop.put(number))
     with opened(settings) as app, serving(config, app) as address:
         say(f"console: {address}")
-        stop.wait()
+        stop.get()

@@ -13,7 +13,7 @@ from bot.service.app import App
 from models.images import decoder
 from storage.artifacts import Artifacts, Recipe
 
-MOST = 24_000_000  # bytes that are kept
+MOST = 12_000_000  # bytes that are kept
 QUALITY = 82
 VERSION = "1"
 KEPT = frozenset({96, 320, 1600})  # sides that are kept on disk: those of our pages
@@ -27,6 +27,7 @@ class Thumbnails:
         self._kept: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._size = 0
         self._lock = Lock()
+        self._one = Lock()  # at a time: a photo takes many times the memory of its thumbnail
 
     def of(self, sha256: str, data: bytes, side: int) -> bytes:
         """A WebP whose longer side has at most `side` px. Raises ImageRejected."""
@@ -35,7 +36,8 @@ class Thumbnails:
             if (known := self._kept.get(key)) is not None:
                 self._kept.move_to_end(key)
                 return known
-        made = _reduced(data, side)
+        with self._one:
+            made = _reduced(data, side)
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = made

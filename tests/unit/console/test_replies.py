@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from skimage import data
 
+from bot.console.thumbnails import Thumbnails
 from bot.core.clock import utc_now
 from bot.flow.publisher import text_of
 from bot.platforms import registry
@@ -242,3 +243,13 @@ def test_a_change_is_told_as_it_happens(console: Console) -> None:
         with console.app.database.write() as session:
             pauses.switch(session, None, on=True, now=utc_now())
         assert next(line for line in lines if line.startswith("event:")) == "event: change"
+
+
+def test_thumbnails_are_kept_and_their_memory_is_bounded() -> None:
+    photo = encode_jpeg(np.ascontiguousarray(data.astronaut()), description="")
+    first = Thumbnails().of("a", photo, 64)
+    few = Thumbnails(most=len(first))
+    assert few.of("a", photo, 64) is few.of("a", photo, 64)
+    kept = few.of("a", photo, 64)
+    few.of("b", photo, 64)
+    assert few.of("a", photo, 64) is not kept
