@@ -318,7 +318,8 @@ class _Asked:
         return found
 
     def _image(self) -> str:
-        parts = ["m.state = :stored"]
+        # Not the plain column: SQLite would look through all stored images for each post.
+        parts = ["(m.state || '') = :stored"]
         if self.filters.size is not None:
             self.values["size"] = self.filters.size
             parts.append("m.width >= :size AND m.height >= :size")

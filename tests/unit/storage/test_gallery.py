@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 from sqlmodel import Session
 
 from bot.core.events import Media
@@ -147,3 +148,25 @@ def test_what_people_said_goes_with_the_post(stored: Database) -> None:
         human_labels.label_image(session, image.media, False, "no", "eva", NOW)
         forget_post(session, "instagram", "p0", NOW)
     assert rows(stored, ImageLabel) == []
+
+
+def test_each_post_is_asked_for_its_own_images(stored: Database) -> None:
+    """Else a page reads every stored image once for each post that it looks at."""
+    if not stored.sqlite:
+        pytest.skip("an index of SQLite")
+    asked: list[str] = []
+    with stored.read() as session:
+
+        def hear(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            asked.append(statement)
+
+        event.listen(stored.engine, "before_cursor_execute", hear)
+        gallery.page(session, (), Filters(), 5)
+        event.remove(stored.engine, "before_cursor_execute", hear)
+        (page,) = [one for one in asked if "EXISTS (SELECT 1 FROM media" in one]
+        plan = session.connection().exec_driver_sql(
+            f"EXPLAIN QUERY PLAN {page}", ("stored",) * page.count("?")
+        )
+        steps = [str(row[-1]) for row in plan]
+    assert any("(post=?)" in step for step in steps), steps
+    assert not any("ix_media_state" in step for step in steps), steps
