@@ -456,8 +456,8 @@ def test_a_picture_that_costs_hours_stops_nothing(sandbox: Sandbox, tmp_path: Pa
             assert not running.dead()
             assert get(port, "/healthz")[0] == 200
             rows = running.query(state, str(post.pk))
-            assert rows in ([], [QUARANTINED]) or rows[0][0] == "pending"
-            return rows == [QUARANTINED]
+            assert not rows or rows[0][0] == "pending" or rows[0] in QUARANTINED
+            return bool(rows) and rows[0] in QUARANTINED
 
         eventually("it is known to cost too much", quarantined)
         polls, before = running.polls(), fetched()
@@ -467,7 +467,11 @@ def test_a_picture_that_costs_hours_stops_nothing(sandbox: Sandbox, tmp_path: Pa
         assert fetched() == before
 
 
-QUARANTINED = ("quarantined", "too-costly: more than 20 s of processor time")
+# On a busy machine two minutes are over first.
+QUARANTINED = [
+    ("quarantined", f"too-costly: more than {limit}")
+    for limit in ("20 s of processor time", "120 s")
+]
 
 
 def decoding(running: Service) -> bool:
