@@ -72,8 +72,9 @@ class Window:
         self.page.goto(path)
 
     def shows(self, selector: str) -> None:
-        """Wait until it is to be seen."""
+        """Wait until it is to be seen, and until the page's scripts hear keys: they run after it."""
         self.page.wait_for_selector(selector)
+        self.page.wait_for_load_state()
 
     def close(self) -> None:
         self._context.close()
