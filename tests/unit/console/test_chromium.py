@@ -15,7 +15,7 @@ from storage.tables import ReplyState
 from tests.replies import log, read_reply
 from tests.unit.console.conftest import PASSWORD, Console
 from tests.unit.console.test_replies import MARKUP, put, say, state
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, eventually
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
@@ -72,7 +72,7 @@ class Window:
         self.page.goto(path)
 
     def shows(self, selector: str) -> None:
-        """Wait until it is to be seen, and until the page's scripts hear keys: they run after it."""
+        """Wait until it is to be seen, and until the page's scripts hear keys: they run later."""
         self.page.wait_for_selector(selector)
         self.page.wait_for_load_state()
 
@@ -169,9 +169,9 @@ def test_a_stranger_runs_nothing_in_a_page(console: Console, window: Window) -> 
 def test_the_slider_and_the_pictures(console: Console, window: Window) -> None:
     number = put(console)
     window.go(f"/replies?id={number}")
-    window.page.wait_for_function(
-        "[...document.querySelectorAll('#stage img')].every((one) => one.naturalWidth > 0)"
-    )
+    # Not `wait_for_function`, which looks a second time by an eval that the page forbids.
+    loaded = "[...document.querySelectorAll('#stage img')].every((one) => one.naturalWidth > 0)"
+    eventually("the pictures are there", lambda: window.page.evaluate(loaded))
     slider = window.page.locator(".cut")
     slider.focus()
     for _ in range(10):
