@@ -10,11 +10,13 @@ Threads: one adapter belongs to one thread.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from bot.core.errors import TagechoError
 from bot.core.events import (
     Author,
     CommentPage,
@@ -129,3 +131,15 @@ class Pacer(Protocol):
 
     def rest(self, seconds: float) -> bool:
         """Sleep between two attempts of a read. True when it was interrupted: the service stops."""
+
+
+@contextmanager
+def paced(pacer: Pacer, action: str) -> Iterator[None]:
+    """A request that keeps to the pace. Its error is told to the ledger, and raised."""
+    pacer.before(action)
+    try:
+        yield
+    except TagechoError as error:
+        pacer.after(action, error)
+        raise
+    pacer.after(action, None)

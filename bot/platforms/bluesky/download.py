@@ -10,9 +10,9 @@ import threading
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from bot.core.errors import Refused, TagechoError, Unavailable
+from bot.core.errors import Refused, Unavailable
 from bot.net.guarded import Client, Reach, chunks, judge
-from bot.platforms.base import Pacer
+from bot.platforms.base import Pacer, paced
 from bot.platforms.bluesky.settings import BlueskyAccount
 
 _REDIRECTS = 3
@@ -48,14 +48,8 @@ class BlobDownloader:
         Raises Refused, TargetGone, RateLimited or Unavailable.
         """
         did, _, cid = address.removeprefix("bluesky:").partition("/")
-        self._pacer.before("media")
-        try:
-            body = self._blob(did, cid, max_bytes)
-        except TagechoError as error:
-            self._pacer.after("media", error)
-            raise
-        self._pacer.after("media", None)
-        return body
+        with paced(self._pacer, "media"):
+            return self._blob(did, cid, max_bytes)
 
     def close(self) -> None:
         self._client.close()

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.core.errors import TagechoError
 from bot.net.guarded import Client, Reach, chunks, judge
-from bot.platforms.base import Pacer
+from bot.platforms.base import Pacer, paced
 from bot.platforms.instagram.connection import Connection
 
 _REDIRECTS = 3
@@ -46,19 +45,9 @@ class Downloader:
 
     def fetch(self, url: str, max_bytes: int) -> bytes:
         """The bytes of `url`. Raises Refused, TargetGone, RateLimited or Unavailable."""
-        self._pacer.before("media")
-        try:
-            body = self._body(url, max_bytes)
-        except TagechoError as error:
-            self._pacer.after("media", error)
-            raise
-        self._pacer.after("media", None)
-        return body
+        with paced(self._pacer, "media"), self._client.get(url) as response:
+            judge(response)  # 403 passes: the signature in the address has run out
+            return b"".join(chunks(response, max_bytes, decode=True, seconds=self._patience))
 
     def close(self) -> None:
         self._client.close()
-
-    def _body(self, url: str, max_bytes: int) -> bytes:
-        with self._client.get(url) as response:
-            judge(response)  # 403 passes: the signature in the address has run out
-            return b"".join(chunks(response, max_bytes, decode=True, seconds=self._patience))

@@ -6,7 +6,6 @@ from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 
-from bot.core.errors import TagechoError
 from bot.core.events import (
     Author,
     CommentPage,
@@ -19,7 +18,7 @@ from bot.core.events import (
     Topic,
 )
 from bot.net.guarded import chunks, judge
-from bot.platforms.base import Pacer
+from bot.platforms.base import Pacer, paced
 from bot.platforms.mastodon.connection import ServerConnection
 from bot.platforms.mastodon.parse import NAME
 from bot.platforms.mastodon.read import StatusReader
@@ -87,16 +86,9 @@ class MastodonPlatform:
         return self._reader.author(user_id)
 
     def download(self, media: Media, max_bytes: int) -> bytes:
-        self._pacer.before("media")
-        try:
-            with self._downloads.get(media.url) as response:
-                judge(response)
-                body = b"".join(chunks(response, max_bytes, decode=True, seconds=self._patience))
-        except TagechoError as error:
-            self._pacer.after("media", error)
-            raise
-        self._pacer.after("media", None)
-        return body
+        with paced(self._pacer, "media"), self._downloads.get(media.url) as response:
+            judge(response)
+            return b"".join(chunks(response, max_bytes, decode=True, seconds=self._patience))
 
     def send(self, step: Step) -> Receipt:
         return self._writer.send(step)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from bot.core import normal_form as text
-from bot.core.errors import LoginRequired, Refused, TagechoError, TargetGone, TargetPrivate
+from bot.core.errors import LoginRequired, Refused, TargetGone, TargetPrivate
 from bot.core.events import (
     Author,
     Comment,
@@ -23,7 +23,7 @@ from bot.core.events import (
     Step,
     Topic,
 )
-from bot.platforms.base import Pacer
+from bot.platforms.base import Pacer, paced
 from bot.platforms.memory.addressing import SPELLING
 from bot.platforms.memory.network import JournalEntry, Network
 from bot.platforms.memory.reply_modes import CANVAS, WAYS
@@ -207,15 +207,8 @@ class MemoryPlatform:
         return name if "@" in name else f"{name}@{self._network.server}"
 
     def _call(self, action: str, request: Callable[[], T]) -> T:
-        self._pacer.before(action)
-        try:
-            with self._network.request(action):
-                answer = request()
-        except TagechoError as error:
-            self._pacer.after(action, error)
-            raise
-        self._pacer.after(action, None)
-        return answer
+        with paced(self._pacer, action), self._network.request(action):
+            return request()
 
 
 def key_of(token: str) -> str:
