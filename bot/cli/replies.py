@@ -27,6 +27,8 @@ from bot.cli.spans import brief
 from bot.cli.verb import Verbs
 from bot.core.errors import NothingToDo, UsageError
 
+Why = Annotated[str, typer.Option(help="The reason; the history of the reply keeps it.")]
+
 app = Verbs(no_args_is_help=True, help="Replies: list, show, and decide on them.")
 
 
@@ -143,7 +145,7 @@ def replies_reject(
     replies: Chosen = None,
     state: InState = None,
     author: By = None,
-    why: Annotated[str, typer.Option(help="The reason; the history of the reply keeps it.")] = "",
+    why: Why = "",
     config: Config = CONFIG,
 ) -> None:
     """Reject replies, so that they are never sent.
@@ -187,7 +189,7 @@ def replies_cancel(
     replies: Chosen = None,
     state: InState = None,
     author: By = None,
-    why: Annotated[str, typer.Option(help="The reason; the history of the reply keeps it.")] = "",
+    why: Why = "",
     config: Config = CONFIG,
 ) -> None:
     """Cancel replies, made already or not, so that their posts get none.

@@ -13,6 +13,9 @@ from bot.cli.verb import Verbs
 from bot.core.errors import UsageError
 from bot.core.events import TrackKind
 
+Target = Annotated[str, typer.Argument(help="'#hashtag' or '@profile'.")]
+OfAccount = Annotated[str | None, typer.Option(help="The account of the track.")]
+
 app = Verbs(no_args_is_help=True, help="The tracked hashtags and profiles.")
 
 
@@ -35,7 +38,7 @@ def track_list(config: Config = CONFIG, json: Json = False, csv: Csv = False) ->
 
 @app.command("add")
 def track_add(
-    target: Annotated[str, typer.Argument(help="'#hashtag' or '@profile'.")],
+    target: Target,
     account: Annotated[str | None, typer.Option(help="The account that listens.")] = None,
     every: Annotated[str, typer.Option(help="How often to look: 15m, 1h …")] = "15m",
     dataset: Annotated[
@@ -63,8 +66,8 @@ def track_add(
 
 @app.command("remove")
 def track_remove(
-    target: Annotated[str, typer.Argument(help="'#hashtag' or '@profile'.")],
-    account: Annotated[str | None, typer.Option(help="The account of the track.")] = None,
+    target: Target,
+    account: OfAccount = None,
     config: Config = CONFIG,
 ) -> None:
     """Remove a track from the configuration file. Its collected posts stay.
@@ -82,8 +85,8 @@ def track_remove(
 
 @app.command("pause")
 def track_pause(
-    target: Annotated[str, typer.Argument(help="'#hashtag' or '@profile'.")],
-    account: Annotated[str | None, typer.Option(help="The account of the track.")] = None,
+    target: Target,
+    account: OfAccount = None,
     config: Config = CONFIG,
 ) -> None:
     """Pause a track in the configuration file: it is not polled. What it found stays.
@@ -101,8 +104,8 @@ def track_pause(
 
 @app.command("resume")
 def track_resume(
-    target: Annotated[str, typer.Argument(help="'#hashtag' or '@profile'.")],
-    account: Annotated[str | None, typer.Option(help="The account of the track.")] = None,
+    target: Target,
+    account: OfAccount = None,
     config: Config = CONFIG,
 ) -> None:
     """Poll a track again that was paused.
