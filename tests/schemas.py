@@ -112,14 +112,15 @@ def schema(server: URL) -> Iterator[str]:
     # A lost server loses the test anyway: waiting for its disk at every commit proves nothing.
     options = f"-csearch_path={name} -csynchronous_commit=off"
     inside = server.update_query_dict({"options": options})
-    _administer(server, f"CREATE SCHEMA {name}")
+    administer(server, f"CREATE SCHEMA {name}")
     try:
         yield inside.render_as_string(hide_password=False)
     finally:
-        _administer(server, f"DROP SCHEMA {name} CASCADE")
+        administer(server, f"DROP SCHEMA {name} CASCADE")
 
 
-def _administer(server: URL, statement: str) -> None:
+def administer(server: URL, statement: str) -> None:
+    """One statement outside of any transaction."""
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql(statement)

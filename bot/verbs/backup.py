@@ -65,8 +65,8 @@ def backup(settings: Settings, target: Path) -> Backup:
 def restore(settings: Settings, source: Path) -> Backup:
     """Make the data folder, and the database, from a backup.
 
-    Raises UsageError where data are there already, StorageError for a damaged file, which changes
-    nothing.
+    Raises UsageError where data are there already, StorageError for a damaged file or a database
+    that is not empty, which changes nothing.
     """
     home = settings.data.dir
     if home.exists() and any(home.iterdir()):
@@ -80,7 +80,11 @@ def restore(settings: Settings, source: Path) -> Backup:
             private_folder(data)
             _take_place(data, home)
             (copied,) = (folder / DATABASE).iterdir()
-            copies.put(copied, settings.data.database_url)
+            try:
+                copies.put(copied, settings.data.database_url)
+            except (StorageError, OSError):
+                home.replace(data)  # without its database it is worth nothing
+                raise
     except FileNotFoundError as error:
         raise _missing(error, source) from error
     except OSError as error:

@@ -5,19 +5,29 @@ from __future__ import annotations
 import io
 import json
 import os
+import secrets
 import shutil
 import stat
 import tarfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import URL
+from sqlmodel import select
 
 from bot.config import load
+from bot.core.clock import utc_now
+from bot.core.errors import StorageError
 from bot.service.app import opened
-from storage import dataset
+from storage import copies, dataset
+from storage.tables import AuthorRow
 from tests.command import Run
 from tests.datasets import put
 from tests.paths import ROOT
+from tests.schemas import administer
+
+Use = Callable[[str], str]
 
 CONFIG = """\
 [accounts.main]
@@ -63,19 +73,14 @@ def test_there_and_back_while_somebody_writes(tagecho: Run, config: Path, tmp_pa
         done = tagecho("backup", "b.tar", "--json")
     assert done.code == 0, done.err
     assert stat.S_IMODE((tmp_path / "b.tar").stat().st_mode) == 0o600
-    before = {
-        p.name: p.read_bytes() for p in (tmp_path / "data/originals").rglob("*") if p.is_file()
-    }
+    before = images(tmp_path)
     assert len(before) == 3
     shutil.rmtree(tmp_path / "data")
     restored = tagecho("restore", "b.tar", "--json")
     assert restored.code == 0, restored.err
     assert json.loads(restored.out)["files"] == json.loads(done.out)["files"] >= 6
     assert posts(config) == 3
-    after = {
-        p.name: p.read_bytes() for p in (tmp_path / "data/originals").rglob("*") if p.is_file()
-    }
-    assert after == before
+    assert images(tmp_path) == before
     assert (tmp_path / "data/sessions/main.json").is_file()
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
@@ -117,23 +122,76 @@ def test_a_damaged_file_changes_nothing(
     assert {p.name for p in tmp_path.iterdir()} == {"b.tar", "config.toml"}
 
 
+needs_programs = pytest.mark.skipif(
+    shutil.which("pg_dump") is None, reason="pg_dump and pg_restore are not installed"
+)
+
+
+@pytest.fixture
+def postgres(postgres_server: URL, monkeypatch: pytest.MonkeyPatch) -> Iterator[Use]:
+    """A function that leads the configuration to a database of its own, by name."""
+    made: set[str] = set()
+
+    def use(name: str) -> str:
+        database = f"tagecho_{secrets.token_hex(6)}_{name}"
+        made.add(database)
+        administer(postgres_server, f"CREATE DATABASE {database}")
+        url = postgres_server.set(database=database).render_as_string(hide_password=False)
+        monkeypatch.setenv("TAGECHO_DATA__URL", url)
+        return url
+
+    yield use
+    for database in made:
+        administer(postgres_server, f"DROP DATABASE {database} WITH (FORCE)")
+
+
+@needs_programs
 @pytest.mark.postgres
-def test_of_postgresql(
-    tagecho: Run, config: Path, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+def test_there_and_back_on_postgresql(
+    tagecho: Run, config: Path, tmp_path: Path, postgres: Use
 ) -> None:
-    """Where its client programs are; else it is said what is missing."""
-    if not database_url.startswith("postgresql"):
-        pytest.skip("SQLite")
-    monkeypatch.setenv("TAGECHO_DATA__URL", database_url)
+    """Of one moment, though somebody writes; into another, empty database."""
+    old = postgres("old")
     with opened(load(config)) as app:
         put(app, "p9", "u9", ("hoodie",), into="hoodie")
-    if shutil.which("pg_dump") is None:
-        done = tagecho("backup", "b.tar")
-        assert (done.code, "pg_dump" in done.err) == (11, True)
-        return
-    assert tagecho("backup", "b.tar").code == 0
+        with app.database.write() as session:  # seen by nobody before it is committed
+            now = utc_now()
+            who = {"platform": "instagram", "user_id": "u99", "username": "later"}
+            session.add(AuthorRow(**who, first_seen=now, last_seen=now))
+            session.flush()
+            done = tagecho("backup", "b.tar", "--json")
+    assert done.code == 0, done.err
+    assert stat.S_IMODE((tmp_path / "b.tar").stat().st_mode) == 0o600
     with tarfile.open(tmp_path / "b.tar") as tar:
-        assert "database/tagecho.pgdump" in tar.getnames()
+        assert tar.getnames()[0] == "database/tagecho.pgdump"
+    before = images(tmp_path)
+    (tmp_path / "data").rename(tmp_path / "data.old")
+    refused = tagecho("restore", "b.tar")  # the database is not empty
+    assert (refused.code, len(refused.err.splitlines())) == (10, 1), refused.err
+    assert not (tmp_path / "data").exists()
+    assert postgres("new") != old
+    restored = tagecho("restore", "b.tar", "--json")
+    assert restored.code == 0, restored.err
+    assert images(tmp_path) == before
+    assert posts(config) == 1
+    with opened(load(config)) as app, app.database.read() as session:
+        assert session.exec(select(AuthorRow.user_id)).all() == ["u9"]
+
+
+@needs_programs
+@pytest.mark.postgres
+def test_a_dump_is_read_to_its_end(
+    tagecho: Run, config: Path, tmp_path: Path, postgres: Use
+) -> None:
+    """Its table of contents, which stands first, says nothing of the rows."""
+    url, dump = postgres("cut"), tmp_path / "tagecho.pgdump"
+    with opened(load(config)) as app:
+        put(app, "p9", "u9", ("hoodie",), into="hoodie")
+    copies.copy(url, dump)
+    copies.check(dump)
+    dump.write_bytes(dump.read_bytes()[:-1000])
+    with pytest.raises(StorageError, match=r"^pg_restore: "):
+        copies.check(dump)
 
 
 def test_without_the_programs_of_postgresql(
