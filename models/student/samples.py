@@ -50,7 +50,7 @@ class StudentSample(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class PhotoPool:
     lessons: list[Lesson]
-    features: Floats  # (N, D)
+    features: Floats  # (N, D); (N, 0) where the targets have none
     masked: list[int]  # lessons with a mask
     backgrounds: list[Image]
 
@@ -68,10 +68,11 @@ def load_pool(photos: Sequence[Photo], targets: Path) -> PhotoPool:
         size = (round(picture.width * factor), round(picture.height * factor))
         image = np.asarray(picture.resize(size, Pil.Resampling.BOX))
         with np.load(path) as stored:
-            small, feature = stored["mask"], stored["feature"].astype(np.float32)
+            small = stored["mask"]
+            feature = stored["feature"] if "feature" in stored else np.empty(0, np.float32)
         mask = cv2.resize(small, size, interpolation=cv2.INTER_LINEAR)
         lessons.append(Lesson(image, mask if clear(small) else None))
-        features.append(feature)
+        features.append(feature.astype(np.float32))
         if lessons[-1].mask is not None:
             backgrounds += background_strips(lessons[-1])
     if not lessons:

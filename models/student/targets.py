@@ -1,12 +1,13 @@
 """What other networks say of the photos the student learns from: computed once, kept in a folder.
 
-python -m models.student.targets --photos ROOT --masks u2netp.onnx --features clip.onnx --out DIR
-    [--part 0/2 --count 4000 --exclude EVALUATION/photos]
+python -m models.student.targets --photos ROOT --masks u2netp.onnx --out DIR
+    [--features clip.onnx] [--part 0/2 --count 4000]
 
 The mask teacher is U²-Net in rembg's ONNX layout (320², ImageNet's mean and deviation, its first
 output stretched to 0..1); that of the embedding is CLIP's image tower (224², CLIP's mean and
-deviation). One NPZ per photo under its name: `mask` (224, 224) uint8, `feature` (512,) float16 of
-length 1, both of the photo squeezed to a square. A photo that is there already is passed over.
+deviation). One NPZ per photo under its name, of the photo squeezed to a square: `mask` (320, 320)
+uint8, and where there is a teacher of features, `feature` (512,) float16 of length 1. A photo that
+is there already is passed over.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +28,7 @@ from models.student.photos import Photo, learning
 
 Floats = NDArray[np.float32]
 
-MASK_SIDE, KEPT_SIDE, FEATURE_SIDE = 320, 224, 224
+MASK_SIDE, FEATURE_SIDE = 320, 224
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
@@ -34,19 +36,27 @@ CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711
 class Teachers:
     """(H, W, 3) uint8 → soft mask and feature."""
 
-    def __init__(self, masks: Path, features: Path, threads: int = 1) -> None:
+    def __init__(self, masks: Path, features: Path | None, threads: int = 1) -> None:
         self.masks, self.features = masks, features
         self.runtime = Runtime(threads=threads)
 
     def mask(self, image: Image) -> NDArray[np.uint8]:
-        """(224, 224) uint8: 255 is sure."""
+        """(320, 320) uint8: 255 is sure."""
         found = self.runtime.run_first(self.masks, squeezed(image, MASK_SIDE, IMAGENET))[0, 0]
         stretched = (found - found.min()) / max(float(np.ptp(found)), 1e-6)
-        small = Pil.fromarray(np.rint(stretched * 255).astype(np.uint8))
-        return np.asarray(small.resize((KEPT_SIDE, KEPT_SIDE), Pil.Resampling.BOX))
+        return np.rint(stretched * 255).astype(np.uint8)
+
+    def targets(self, image: Image) -> dict[str, NDArray[Any]]:
+        """By the name in the file."""
+        found: dict[str, NDArray[Any]] = {"mask": self.mask(image)}
+        if self.features is not None:
+            found["feature"] = self.feature(image)
+        return found
 
     def feature(self, image: Image) -> NDArray[np.float16]:
-        """(512,) float16 of length 1."""
+        """(512,) float16 of length 1. ValueError without a teacher of features."""
+        if self.features is None:
+            raise ValueError("no network gives features")
         found = self.runtime.run_first(self.features, squeezed(image, FEATURE_SIDE, CLIP))[0]
         return (found / np.linalg.norm(found)).astype(np.float16)
 
@@ -75,7 +85,7 @@ def make(photos: list[Photo], teachers: Teachers, out: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".part")
         with partial.open("wb") as file:
-            np.savez_compressed(file, mask=teachers.mask(image), feature=teachers.feature(image))
+            np.savez_compressed(file, allow_pickle=False, **teachers.targets(image))
         partial.replace(path)
         made += 1
         if made % 100 == 0:
@@ -89,7 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--masks", type=Path, required=True)
-    parser.add_argument("--features", type=Path, required=True)
+    parser.add_argument("--features", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=4000)
     parser.add_argument("--part", default="0/1", help="which of how many processes this one is")

@@ -25,7 +25,7 @@ from models.student.evaluate import EDITS, nearest_class, same_hashtag  # noqa: 
 from models.student.features import Basis, basis_of  # noqa: E402
 from models.student.photos import judges, judging_author, learning, sets, withheld  # noqa: E402
 from models.student.samples import NONE, PhotoPool, clear, draw, load_pool, pasted  # noqa: E402
-from models.student.targets import KEPT_SIDE, squeezed, target_path  # noqa: E402
+from models.student.targets import MASK_SIDE, squeezed, target_path  # noqa: E402
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.learn
@@ -78,7 +78,7 @@ def targets(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for photo in learning(root):
         path = target_path(out, photo)
         path.parent.mkdir(parents=True, exist_ok=True)
-        small = Pil.fromarray(picture(0)[1]).resize((KEPT_SIDE, KEPT_SIDE), Pil.Resampling.BOX)
+        small = Pil.fromarray(picture(0)[1]).resize((MASK_SIDE, MASK_SIDE), Pil.Resampling.BOX)
         feature = rng.normal(0, 1, 48)
         feature = (feature / np.linalg.norm(feature)).astype(np.float16)
         np.savez_compressed(path, mask=np.asarray(small), feature=feature)
