@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlmodel import Session, col, select, update
+from sqlmodel import Session, and_, col, or_, select, update
 
 from storage.tables import CollectRequest, RequestState
 from storage.text import storable
@@ -82,6 +82,13 @@ def recover(session: Session, account: str) -> int:
 def open_ones(session: Session) -> list[CollectRequest]:
     rows = select(CollectRequest).where(col(CollectRequest.state).in_(OPEN))
     return list(session.exec(rows.order_by(col(CollectRequest.id))))
+
+
+def open_or_failed(session: Session, since: datetime) -> list[CollectRequest]:
+    """The open ones, and those that failed since then, in the order in which they were asked."""
+    failed = and_(col(CollectRequest.state) == S.FAILED, col(CollectRequest.finished) >= since)
+    wanted = or_(col(CollectRequest.state).in_(OPEN), failed)
+    return list(session.exec(select(CollectRequest).where(wanted).order_by(col(CollectRequest.id))))
 
 
 def together(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

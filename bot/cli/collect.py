@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -67,14 +68,19 @@ def collect(
     wanted = [target_of(text) for text in [*(targets or []), *_lines_of(file)]]
     if not wanted:
         raise UsageError("say what to collect: '#hashtag', '@profile', or --from FILE")
-    settings = prepare(config, secrets=True)
+    settings = prepare(config)
     wish = Wish(limit, _day(since), where, comments)
     reader = account or only_account(settings)
+
+    def log_in() -> Settings:  # a service that runs needs no secret of ours
+        return prepare(config, secrets="all")
+
     found: list[dict[str, Any]] = []
     codes: list[int] = []
     for kind, name in dict.fromkeys(wanted):
         try:
-            found.append(_collected(settings, Target(reader, kind, name, dataset), wish, wait=wait))
+            target = Target(reader, kind, name, dataset)
+            found.append(_collected(settings, target, wish, wait=wait, with_secrets=log_in))
         except TagechoError as error:
             if len(wanted) == 1:
                 raise
@@ -86,12 +92,19 @@ def collect(
         raise typer.Exit(codes[0] if len(set(codes)) == 1 else TagechoError.exit_code)
 
 
-def _collected(settings: Settings, target: Target, wish: Wish, *, wait: bool) -> dict[str, Any]:
+def _collected(
+    settings: Settings,
+    target: Target,
+    wish: Wish,
+    *,
+    wait: bool,
+    with_secrets: Callable[[], Settings],
+) -> dict[str, Any]:
     """One target, and a line about it."""
     from bot.verbs.collect import collect as run
 
     name = label(target.kind, target.name)
-    done = run(settings, target, wish, wait=wait, tell=say)
+    done = run(settings, target, wish, wait=wait, tell=say, with_secrets=with_secrets)
     if done.request is not None:
         say(f"{name}: the service was asked for it (request {done.request})")
     else:

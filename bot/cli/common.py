@@ -13,6 +13,7 @@ from bot.core.voice import VOICE
 
 if TYPE_CHECKING:  # what settings need would make --help slow
     from bot.config import Settings
+    from bot.config.source import Secrets
 
 Config = Annotated[
     Path,
@@ -59,8 +60,8 @@ Networks = Annotated[
 ]
 
 
-def load(path: Path, *, disk: bool = False, secrets: bool = True) -> Settings:
-    """`disk`: also see whether the data folder can be used; `secrets`: read those of accounts."""
+def load(path: Path, *, disk: bool = False, secrets: Secrets = "all") -> Settings:
+    """`disk`: also see whether the data folder can be used; `secrets`: which are read."""
     from bot import config
 
     return config.load(path, styles=config.STYLES, disk=disk, secrets=secrets)
@@ -72,13 +73,13 @@ def network_settings(path: Path | None) -> Settings:
 
     if path is None and not CONFIG.exists():
         return Settings()
-    return load(path or CONFIG, secrets=False)
+    return load(path or CONFIG, secrets="none")
 
 
-def prepare(path: Path, *, secrets: bool = False) -> Settings:
+def prepare(path: Path, *, secrets: Secrets = "none") -> Settings:
     """Settings for a verb that opens the database; its log goes to stderr.
 
-    `secrets`: read those of the accounts, which only a verb that logs in needs.
+    `secrets`: which are read; only a verb that logs in needs those of accounts.
     """
     settings = load(path, secrets=secrets)
     log_to(settings, "warning")

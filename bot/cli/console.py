@@ -20,7 +20,7 @@ def console(config: Config = CONFIG) -> None:
     from bot.console.server import serving
     from bot.service.app import opened
 
-    settings = load(config)
+    settings = load(config, secrets="sections")
     log_to(settings, "warning")
     # Not an Event: a handler that interrupts the waiting for one may wait for its lock, for ever.
     stop: queue.SimpleQueue[int] = queue.SimpleQueue()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli.common import CONFIG, Config, Json, load
+from bot.cli.common import CONFIG, Config, Json
 from bot.platforms.registry import FIRST
 
 Seconds = Annotated[
@@ -57,7 +57,6 @@ def rehearse(
     """
     from bot.verbs.demo.rehearsal import rehearse as start
 
-    load(config)
     _stop_on_sigterm()
     start(config, folder, seconds=seconds, rate=rate, approve=approve, as_json=json)
 

@@ -30,7 +30,7 @@ def login(
     """
     from bot.verbs.login import log_in, remarks_of
 
-    settings = prepare(config, secrets=cookies is None)
+    settings = prepare(config, secrets="all" if cookies is None else "none")
     name = account or only_account(settings)
     me = log_in(settings, name, cookies)
     say(f"logged in as {me.username} ({me.user_id})")

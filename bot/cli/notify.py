@@ -22,7 +22,7 @@ def notify_test(config: Config = CONFIG) -> None:
     """
     from bot.net.notices import send
 
-    said = prepare(config, secrets=True).notices
+    said = prepare(config, secrets="sections").notices
     if not said.services:
         raise ConfigError(
             f"{config}: notices.urls: is not set; write addresses into secrets/notices.urls, one a "

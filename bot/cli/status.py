@@ -13,7 +13,14 @@ from bot.cli.output import echo, following, print_json
 from bot.cli.spans import ago, ahead, brief, minute
 
 if TYPE_CHECKING:
-    from bot.service.state import AccountStatus, LimitLeft, Missing, ServiceState, TrackStatus
+    from bot.service.state import (
+        AccountStatus,
+        Collection,
+        LimitLeft,
+        Missing,
+        ServiceState,
+        TrackStatus,
+    )
 
 EVERY = 2.0  # seconds between two looks
 WIDTH = 79
@@ -63,6 +70,7 @@ def lines(state: ServiceState) -> Iterator[str]:
     if state.tracks:
         yield ""
         yield from track_table(state)
+    yield from _collections(state)
     yield from _replies(state)
     yield ""
     yield from _hanging("disk      ", _disk(state))
@@ -129,8 +137,7 @@ def _track(track: TrackStatus, state: ServiceState) -> Iterator[str]:
     every = format_duration(track.every)
     health = track.health.replace("_", " ")
     last, coming = ago(track.last_poll, state.at), ahead(track.next_poll, state.at)
-    label = track.label if len(track.label) <= LABEL else f"{track.label[: LABEL - 1]}…"
-    yield f"{label:<{LABEL}}  {every:>6}  {health:<10}  {last:>10}  {coming:>9}"
+    yield f"{_short(track.label):<{LABEL}}  {every:>6}  {health:<10}  {last:>10}  {coming:>9}"
     if track.why and (state.service.running or track.broken):
         since = f" since {minute(track.since)}" if track.since else ""
         yield from _hanging("    ", f"{health}{since}: {track.why}")
@@ -138,6 +145,10 @@ def _track(track: TrackStatus, state: ServiceState) -> Iterator[str]:
         yield from _hanging("    -> ", track.do)
     for gap in track.missing:
         yield from _hanging("    ", _missing(gap))
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= LABEL else f"{label[: LABEL - 1]}…"
 
 
 def _missing(gap: Missing) -> str:
@@ -155,6 +166,24 @@ def _hanging(head: str, text: str) -> Iterator[str]:
     yield from textwrap.wrap(
         text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False
     )
+
+
+def _collections(state: ServiceState) -> Iterator[str]:
+    """What the service was asked to collect."""
+    if not state.collections:
+        return
+    yield ""
+    yield f"{'collecting':<{LABEL}}  {'state':<8}  {'listed':>8}  {'new':>8}  asked"
+    for one in state.collections:
+        yield from _collection(one, state)
+
+
+def _collection(one: Collection, state: ServiceState) -> Iterator[str]:
+    label, asked = _short(one.label), ago(one.asked, state.at)
+    yield f"{label:<{LABEL}}  {one.state:<8}  {one.listed:>8}  {one.new:>8}  {asked}"
+    turn = f"goes on {ahead(one.next_turn, state.at)}" if one.next_turn else ""
+    if told := ": ".join(filter(None, (turn, one.why))):
+        yield from _hanging("    ", told)
 
 
 def _replies(state: ServiceState) -> Iterator[str]:

@@ -29,7 +29,7 @@ from pydantic_core import ErrorDetails
 
 from bot.config import fields
 from bot.config.fields import NOTICES
-from bot.config.source import Source, parse_source, read_text
+from bot.config.source import Secrets, Source, parse_source, read_text
 from bot.config.values import Threshold
 from bot.core.errors import ConfigError
 from bot.core.events import TrackKind
@@ -299,13 +299,13 @@ def load(
     *,
     styles: Collection[str] | None = None,
     disk: bool = False,
-    secrets: bool = True,
+    secrets: Secrets = "all",
 ) -> Settings:
     """Read and judge the file with the environment over it.
 
     `styles`: the names a reply's style may have; None leaves them unchecked. `disk`: also see
-    whether the data folder is there or can be made. `secrets`: read those of the accounts, which
-    only a verb that logs in needs. Raises ConfigError.
+    whether the data folder is there or can be made. `secrets`: which are read; only a verb that
+    logs in needs those of accounts. Raises ConfigError.
     """
     return parse(read_text(path), path, environ, styles=styles, disk=disk, secrets=secrets)
 
@@ -317,7 +317,7 @@ def parse(
     *,
     styles: Collection[str] | None = None,
     disk: bool = False,
-    secrets: bool = True,
+    secrets: Secrets = "all",
 ) -> Settings:
     """Like `load`, for a text that stands, or is about to stand, in `path`."""
     source = parse_source(text, path, environ, secrets=secrets)
@@ -333,7 +333,7 @@ def parse(
     _check_accounts(source, context)
     _check_modes(source)
     _check_limits(source)
-    if secrets and settings is not None and settings.console.unguarded:
+    if secrets != "none" and settings is not None and settings.console.unguarded:
         source.complain(("console", "listen"), UNGUARDED)
     if disk and settings is not None:
         _check_disk(source, settings.data.dir)

@@ -15,7 +15,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as File
-from typing import Any
+from typing import Any, Literal
 
 from bot.config.lines import locate
 from bot.core.errors import ConfigError
@@ -30,6 +30,10 @@ SECTION_SECRETS: tuple[tuple[str, ...], ...] = (
     ("console", "password"),
     ("console", "viewer_password"),
 )
+
+# Which secrets are read: those of accounts and sections, of sections only, or none. The variables
+# and files of the others are left alone, so that a verb fails for no secret that it does not need.
+Secrets = Literal["all", "sections", "none"]
 
 _MOUNTED_SECRETS = File("/run/secrets")  # the container engine sets their mode
 _LINE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
@@ -69,13 +73,9 @@ def read_text(path: File) -> str:
 
 
 def parse_source(
-    text: str, path: File, environ: Mapping[str, str], *, secrets: bool = True
+    text: str, path: File, environ: Mapping[str, str], *, secrets: Secrets = "all"
 ) -> Source:
-    """Text and environment as one tree. Raises ConfigError where the text is not TOML.
-
-    `secrets`: read those of the accounts and sections; without, their variables and files are
-    left alone.
-    """
+    """Text and environment as one tree. Raises ConfigError where the text is not TOML."""
     try:
         source = Source(tomllib.loads(text))
         source.origins = _origins(text)
@@ -87,14 +87,29 @@ def parse_source(
         line = int(found[1]) if found and found[1] else last if found else 1
         raise ConfigError(f"{path}:{line}: not TOML: {_LINE.sub('', str(error))}") from None
     _refuse_secrets(source)
-    wanted = environ if secrets else {k: v for k, v in environ.items() if not _is_secret(k)}
+    wanted = {k: v for k, v in environ.items() if _is_wanted(k, secrets)}
     _overlay(source, path.parent, wanted)
-    if secrets:
-        _secrets_beside(source, path.parent / SECRETS)
+    folder = path.parent / SECRETS
+    if secrets == "all":
+        _account_secrets_beside(source, folder)
+    if secrets != "none":
+        _section_secrets_beside(source, folder)
     return source
 
 
-def _secrets_beside(source: Source, folder: File) -> None:
+def account_secrets_named(path: File, account: str, environ: Mapping[str, str]) -> set[str]:
+    """The secrets that the operator has set for an account, without a look into any of them."""
+    prefix, folder = f"{PREFIX}ACCOUNTS__{account}__".upper(), path.parent / SECRETS
+    return {
+        name
+        for name in registry.secret_names()
+        if environ.get(prefix + name.upper())
+        or environ.get(f"{prefix}{name.upper()}_FILE")
+        or os.path.lexists(folder / f"{account}.{name}")
+    }
+
+
+def _account_secrets_beside(source: Source, folder: File) -> None:
     """`secrets/main.password` beside the file: of what the environment does not say."""
     accounts = source.data.get("accounts")
     for name, account in accounts.items() if isinstance(accounts, dict) else ():
@@ -105,6 +120,10 @@ def _secrets_beside(source: Source, folder: File) -> None:
                 value = _content(source, keys, file, origin)
                 if value is not None:
                     _put(source, keys, value, origin)
+
+
+def _section_secrets_beside(source: Source, folder: File) -> None:
+    """`secrets/console.password`, likewise."""
     for path in SECTION_SECRETS:
         file = folder / ".".join(path)
         if path not in source.origins and os.path.lexists(file):
@@ -168,13 +187,14 @@ def _overlay(source: Source, folder: File, environ: Mapping[str, str]) -> None:
     _refuse_strays(source)
 
 
-def _is_secret(variable: str) -> bool:
-    """Whether it holds, or names the file of, a secret of an account or of a section."""
+def _is_wanted(variable: str, secrets: Secrets) -> bool:
+    """Whether a variable is read: it holds, and names the file of, no secret that is left alone."""
     keys = variable.removeprefix(PREFIX).lower().split("__")
     name = keys[-1].removesuffix("_file")
     if (*keys[:-1], name) in SECTION_SECRETS:
-        return True
-    return len(keys) > 2 and keys[0] == "accounts" and name in registry.secret_names()
+        return secrets != "none"
+    of_account = len(keys) > 2 and keys[0] == "accounts" and name in registry.secret_names()
+    return secrets == "all" or not of_account
 
 
 def _names_a_secret_file(keys: tuple[str, ...]) -> bool:

@@ -173,8 +173,8 @@ def _edit_file(
     path: Path, environ: Mapping[str, str], styles: Collection[str] | None, edit: _Edit
 ) -> TrackSettings:
     before = read_text(path)
-    after, track = edit(before, parse(before, path, environ, styles=styles))
-    parse(after, path, environ, styles=styles)
+    after, track = edit(before, parse(before, path, environ, styles=styles, secrets="none"))
+    parse(after, path, environ, styles=styles, secrets="none")
     if read_text(path) != before:
         raise ConfigError(f"{path}: was changed by somebody else meanwhile; nothing was written")
     try:

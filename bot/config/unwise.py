@@ -34,7 +34,7 @@ def unwise(
     path: Path, settings: Settings, environ: Mapping[str, str] = os.environ
 ) -> list[Problem]:
     """Sorted by line. The file must be the one that `settings` come from."""
-    origins = parse_source(read_text(path), path, environ, secrets=False).origins
+    origins = parse_source(read_text(path), path, environ, secrets="none").origins
     found = {
         Problem(origin_of(place, origins), key_name(place), what)
         for rule in RULES

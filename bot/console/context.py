@@ -41,7 +41,7 @@ class Context:
 
     def _read(self) -> None:
         try:
-            self._settings = config.load(self.path, styles=config.STYLES)
+            self._settings = config.load(self.path, styles=config.STYLES, secrets="sections")
             self.config_error = ""
         except ConfigError as error:
             self.config_error = str(error)

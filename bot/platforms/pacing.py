@@ -25,6 +25,7 @@ from bot.core.events import Breaker
 
 ACCOUNT = "*"  # the breaker that stops every action of an account
 DAY = 86400.0
+LOOK = 0.5  # seconds between two looks at what may be done while a read waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,8 @@ class LedgerPacer:
     `rates` has an entry for every action that is asked for; None: not limited, but its breaker
     still counts. `before` waits at most `max_wait` seconds for a token (for one of "media", not at
     all). `sleep` returns True when it was interrupted, as `threading.Event.wait` does; then
-    `before` gives up.
+    `before` gives up. `meanwhile` is called again and again while a read waits, for a token or for
+    its next attempt, on the thread that waits: it may make requests of its own, and must not raise.
     """
 
     def __init__(
@@ -133,6 +135,7 @@ class LedgerPacer:
         clock: Callable[[], datetime] = _utc_now,
         sleep: Callable[[float], bool] = _sleep,
         rng: random.Random | None = None,
+        meanwhile: Callable[[], object] | None = None,
     ) -> None:
         self._account = account
         self._ledger = ledger
@@ -141,6 +144,7 @@ class LedgerPacer:
         self._clock = clock
         self._sleep = sleep
         self._forgivable: set[str] = set()  # breakers with failures, seen before a request
+        self._meanwhile = meanwhile
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
 
     def before(self, action: str) -> None:
@@ -156,7 +160,7 @@ class LedgerPacer:
         while (wait := self._take(action, rate)) > 0.0:
             if waited + wait > patience:
                 raise RateLimited(f"{action}: our own limit is reached", retry_after=wait)
-            if self._sleep(wait):
+            if self.rest(wait) if action == "read" else self._sleep(wait):
                 raise RateLimited(f"{action}: stopped while waiting for our own limit", wait)
             waited += wait
 
@@ -174,8 +178,17 @@ class LedgerPacer:
             self._hold(error)
 
     def rest(self, seconds: float) -> bool:
-        """Sleep. True when it was interrupted."""
-        return self._sleep(seconds)
+        """Wait until a read may be made, or made again. True when it was interrupted."""
+        if self._meanwhile is None:
+            return self._sleep(seconds)
+        end = self._clock() + timedelta(seconds=seconds)
+        while True:
+            self._meanwhile()
+            left = (end - self._clock()).total_seconds()
+            if left <= 0:
+                return False
+            if self._sleep(min(left, LOOK)):
+                return True
 
     def resume(self, *, force: bool = False) -> None:
         """A person looked at the account: close the breakers that waited for one.

@@ -123,14 +123,18 @@ class App:
         self.settings = settings
         self.curator.bounds = bounds_of(settings)
 
-    def pacer(self, account: str) -> LedgerPacer:
+    def pacer(self, account: str, meanwhile: Callable[[], object] | None = None) -> LedgerPacer:
         rates = rates_of(self.settings, account_of(self.settings, account))
-        return LedgerPacer(account, self.ledger, rates, sleep=self.stop.wait)
+        return LedgerPacer(account, self.ledger, rates, sleep=self.stop.wait, meanwhile=meanwhile)
 
-    def platform(self, name: str) -> Platform:
-        """A client for this account; it belongs to the thread that uses it."""
+    def platform(self, name: str, meanwhile: Callable[[], object] | None = None) -> Platform:
+        """A client for this account; it belongs to the thread that uses it.
+
+        `meanwhile` is called while a read waits; see `LedgerPacer`.
+        """
         account = account_of(self.settings, name)
-        opening = Opening(name, account, session_file(self.settings, name), self.pacer(name))
+        pacer = self.pacer(name, meanwhile)
+        opening = Opening(name, account, session_file(self.settings, name), pacer)
         return descriptor_of(account).build(opening)
 
     @contextlib.contextmanager

@@ -137,6 +137,8 @@ class AccountWorker(Worker):
         self._listener = Listener(app.database, self._ingest)
         self._gaps = Gaps(app.database, self._ingest)
         self._requested = Requested(app, account, self._ingest)
+        self._finding = False  # a read may wait, and nothing else is half done
+        self._broke: Exception | None = None  # what was done meanwhile
 
     @property
     def ready(self) -> bool:
@@ -164,18 +166,26 @@ class AccountWorker(Worker):
         if platform is None or us is None:
             return False
         try:
-            return (
-                Reconciler(self._app.database, platform, files=self._files).next(rules.policy)
-                or self._publish(platform, us, rules)
-                or Retractor(self._app.database, platform, meaning=self._deletion).next()
-                or self._find(platform, us, rules)
-            )
+            return self._act(platform, us, rules)
         except LoginRequired as error:
             log.warning("the session ended", account=self.account, error=str(error))
             self._us = None  # one login is worth a try; `_log_in` keeps attempts apart
             with self._app.database.write() as session:
                 account_logins.begin(session, self.account, utc_now())
             return False
+
+    def _act(self, platform: Platform, us: Us, rules: Adopted) -> bool:
+        """What is most urgent, once."""
+        busy = (
+            Reconciler(self._app.database, platform, files=self._files).next(rules.policy)
+            or self._publish(platform, us, rules)
+            or Retractor(self._app.database, platform, meaning=self._deletion).next()
+            or self._find(platform, us, rules)
+        )
+        broke, self._broke = self._broke, None
+        if broke is not None:
+            raise broke
+        return busy
 
     def clean_up(self) -> None:
         self._ingest.close()
@@ -186,7 +196,7 @@ class AccountWorker(Worker):
         if time.monotonic() < self._next_login:
             return False
         if self._platform is None:
-            self._platform = self._app.platform(self.account)
+            self._platform = self._app.platform(self.account, self._publish_meanwhile)
         try:
             me = self._platform.login()
         except TagechoError as error:
@@ -234,14 +244,37 @@ class AccountWorker(Worker):
         """Read one page of the stream and do one other thing: an endless stream must not block the
         rest.
         """
-        streamed = self._listen(platform, us, rules)
-        found = (
-            self._poll_one(platform, us, rules)
-            or self._retry_media(platform)
-            or self._collect(platform, us, rules)
-            or self._close_gap(platform, us, rules)
-        )
+        self._finding = True
+        try:
+            streamed = self._listen(platform, us, rules)
+            found = (
+                self._poll_one(platform, us, rules)
+                or self._retry_media(platform)
+                or self._collect(platform, us, rules)
+                or self._close_gap(platform, us, rules)
+            )
+        finally:
+            self._finding = False
         return streamed or found
+
+    def _publish_meanwhile(self) -> None:
+        """Send what may be sent while a read waits for its limit or its next attempt: it waits on
+        this thread, and no reply should wait with it.
+
+        Only a read that finds something waits so: those of a reply that is being sent or settled
+        belong to it.
+        """
+        platform, us, ours = self._platform, self._us, self.ident == threading.get_ident()
+        if platform is None or us is None or not (ours and self._finding) or self._broke:
+            return
+        self.alive()
+        self._finding = False
+        try:
+            self._publish(platform, us, self._rules.now)
+        except Exception as error:  # noqa: BLE001 - no fault of the read: `_act` raises it
+            self._broke = error
+        finally:
+            self._finding = True
 
     def _listen(self, platform: Platform, us: Us, rules: Adopted) -> bool:
         ours = replace(us, ours=frozenset(self._rules.ours))

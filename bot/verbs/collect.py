@@ -76,11 +76,13 @@ def collect(
     *,
     wait: bool = True,
     tell: Callable[[str], None] = lambda _: None,
+    with_secrets: Callable[[], Settings] | None = None,
 ) -> Collected:
     """Collect, under the account's lock and its pacing ledger; or ask the service that has them.
 
     `wait`: until the service is done with it; if it ends before, this process goes on. `tell` is
-    told what a person should know meanwhile.
+    told what a person should know meanwhile. `with_secrets`: the same settings with what a login
+    needs, if `settings` are without; asked for only if this process collects.
 
     Raises AccountLocked while another process than the service works with the account, UsageError
     for a profile that is not there, private or somebody else's than before, and what the platform
@@ -90,7 +92,7 @@ def collect(
     wish.want()
     app = App(settings)
     try:
-        return _collect(app, target, wish, wait=wait, tell=tell)
+        return _collect(app, target, wish, wait=wait, tell=tell, with_secrets=with_secrets)
     except (NameTaken, TargetGone, TargetPrivate) as error:  # the name is wrong, no network
         raise UsageError(f"{target.kind} {target.name}: {error}") from error
     finally:
@@ -98,11 +100,19 @@ def collect(
 
 
 def _collect(
-    app: App, target: Target, wish: Wish, *, wait: bool, tell: Callable[[str], None]
+    app: App,
+    target: Target,
+    wish: Wish,
+    *,
+    wait: bool,
+    tell: Callable[[str], None],
+    with_secrets: Callable[[], Settings] | None,
 ) -> Collected:
     while True:
         try:
             with app.lock(target.account):
+                if with_secrets is not None:
+                    app.adopt(with_secrets())
                 return _here(app, target, wish)
         except AccountLocked:
             if not _serves(app, target.account):

@@ -53,7 +53,8 @@ def examine(path: Path) -> list[Finding]:
         settings = config.load(path, styles=config.STYLES)
     except ConfigError as error:
         return [*findings, Finding("config", False, str(error), error.exit_code)]
-    findings.append(Finding("config", True, f"{path}: {len(settings.tracks)} tracks"))
+    counted = f"{(n := len(settings.tracks))} track{'' if n == 1 else 's'}"
+    findings.append(Finding("config", True, f"{path}: {counted}"))
     from bot.verbs.status import state_of  # noqa: PLC0415
 
     findings += [_disk(settings), *_database(settings), _weights(settings)]

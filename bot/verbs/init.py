@@ -25,7 +25,7 @@ def begin(path: Path, said: Beginning, *, replace: bool = False) -> Path:
         )
     text = initial(said)
     try:
-        config.parse(text, path, {}, styles=config.STYLES, secrets=False)
+        config.parse(text, path, {}, styles=config.STYLES, secrets="none")
     except ConfigError as error:
         raise UsageError(f"this makes no configuration: {error}") from None
     folder = path.absolute().parent / SECRETS

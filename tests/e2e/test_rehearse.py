@@ -50,6 +50,26 @@ def test_a_rehearsal_never_opens_the_real_database(tmp_path: Path) -> None:
     assert (tmp_path / "rehearsal/data/tagecho.db").exists()
 
 
+def test_a_rehearsal_reads_no_secret_and_tells_nobody(tmp_path: Path) -> None:
+    """Neither what cannot be read, nor the addresses of notices that could be."""
+    (tmp_path / "secrets").mkdir(mode=0o700)
+    (tmp_path / "secrets/main.password").mkdir()
+    urls = tmp_path / "secrets/notices.urls"
+    urls.write_text("json://127.0.0.1:1/", encoding="utf-8")
+    urls.chmod(0o600)
+    done = rehearse(
+        tmp_path,
+        TAGECHO_ACCOUNTS__MAIN__TOTP_SECRET_FILE=str(tmp_path / "absent"),
+        TAGECHO_NOTICES__URLS_FILE=str(tmp_path / "absent"),
+        TAGECHO_CONSOLE__ENABLED="true",
+        TAGECHO_CONSOLE__PASSWORD_FILE=str(tmp_path / "absent"),
+    )
+    assert done.returncode == 0, done.stderr
+    log = (tmp_path / "rehearsal/daemon.log").read_text(encoding="utf-8")
+    assert "session opened" in log, "by a second factor that the network made up"
+    assert '"event": "notice' not in log and '"event": "console' not in log
+
+
 def test_a_second_one_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     """It used to delete the data of the one that runs."""
     folder = tmp_path / "demo"

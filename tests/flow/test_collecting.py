@@ -154,6 +154,22 @@ def test_wishes_travel(beside: Beside) -> None:
     assert len(beside.requests()) == 1, "nothing is asked for that cannot be read"
 
 
+def test_the_service_is_asked_without_secrets(beside: Beside) -> None:
+    """Only who collects in its own process reads them."""
+    read: list[str] = []
+
+    def with_secrets() -> Settings:
+        read.append("secrets")
+        return beside.settings
+
+    beside.begin()
+    beside.asks(wait=False, with_secrets=with_secrets)
+    assert read == []
+    beside.held.close()
+    beside.asks(with_secrets=with_secrets)
+    assert read == ["secrets"]
+
+
 def test_nobody_waits_who_does_not_want_to(beside: Beside) -> None:
     beside.begin()
     asked = beside.asks(wait=False)

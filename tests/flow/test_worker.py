@@ -23,11 +23,13 @@ from bot.flow.policy import Deleted
 from bot.flow.render import Renderer
 from bot.platforms import registry
 from bot.service.app import App
+from bot.service.observe import FAULTS
 from bot.service.worker import LOGIN_PAUSE, AccountWorker, RenderWorker, Rules
 from bot.verbs.pause import switch_pause
 from storage import retractions
-from storage.tables import PostRow, Reply, ReplyState, Retraction
+from storage.tables import PostRow, Reply, ReplyState, Retraction, TrackState
 from tests.flow.kit import Flow
+from tests.waiting import PATIENCE, eventually
 
 
 @pytest.fixture
@@ -171,6 +173,57 @@ def test_an_account_obeys_a_reload_between_two_writes(
     assert account.work()
     assert [write["kind"] for write in flow.writes()] == ["upload"]
     assert flow.reason(post) == "replies are switched off"
+
+
+def test_an_account_publishes_while_a_read_waits(
+    flow: Flow, app: App, account: AccountWorker
+) -> None:
+    """The first attempt of a poll is held until the reply may go; the second one finds it sent."""
+    track = flow.track()
+    post = flow.asking("ana")
+    flow.poll()
+    flow.render()
+    account._rules.now = replace(account._rules.now, policy=flow.policy, tracks=flow.tracks)
+    first = flow.box.faults.add("stall", "/api/v1/tags/*")
+    second = flow.box.faults.add("stall", "/api/v1/tags/*")
+    account.due(track.key)
+    account.start()
+    eventually("the poll waits for its answer", lambda: first.hits)
+    due_now(app)
+    first.released.set()
+    eventually("it tries again", lambda: second.hits)
+    assert flow.published(post) == 1
+    account.stopping.set()
+    flow.box.faults.clear()
+    account.wake.set()
+    account.join(PATIENCE)
+
+
+def test_what_breaks_meanwhile_is_no_fault_of_the_read(
+    flow: Flow, app: App, account: AccountWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The poll ends well; the worker's turn is what fails, once."""
+    track = flow.track()
+    account._rules.now = replace(account._rules.now, policy=flow.policy, tracks=flow.tracks)
+    broken: list[int] = []
+
+    def publish(*_args: Any) -> bool:
+        if account._finding or not flow.box.journal.requests("/tags/"):
+            return False
+        broken.append(1)
+        raise StorageError("database or disk is full")
+
+    monkeypatch.setattr(account, "_publish", publish)
+    flow.box.faults.add("server_error", "/api/v1/tags/*")
+    account.due(track.key)
+    before = FAULTS.labels(account.name)._value.get()
+    account.start()
+    eventually("the turn fails", lambda: FAULTS.labels(account.name)._value.get() > before)
+    with app.database.read() as session:
+        assert session.get_one(TrackState, track.key).health == "ok"
+    account.stopping.set()
+    account.wake.set()
+    account.join(PATIENCE)
 
 
 def test_an_account_whose_session_ends_while_it_deletes_logs_in_again(

@@ -71,10 +71,10 @@ class App:
     ) -> Answer | None:
         """What a faulty request gets; None when the client left first."""
         applied = real() if fault.after else None
-        if fault.kind == "hang":
+        if fault.kind in ("hang", "stall"):
             if not await _hang(fault, receive):
                 return None
-            return applied or real()
+            return Answer() if fault.kind == "stall" else applied or real()
         canned = fault.answer()
         if canned is not None:
             status, headers, body = canned

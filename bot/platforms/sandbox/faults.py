@@ -64,6 +64,7 @@ EFFECTS: Final = (
     "cut_json",  # the real answer, cut in the middle, with a length that fits the cut
     "truncated",  # the real answer's headers, half of its body, then the connection breaks
     "hang",  # no answer until released, `seconds` are over or the client leaves
+    "stall",  # as `hang`, and then the connection breaks
     "drop",  # the connection breaks instead of an answer
 )
 KINDS: Final = (*ANSWERS, *EFFECTS)

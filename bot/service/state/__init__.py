@@ -4,6 +4,8 @@ facts.py      the values that are told
 look.py       `look` reads them; `as_dict` makes JSON of them
 accounts.py   logins, pauses, caps and limits of an account
 tracks.py     the health of a track
+collections.py
+              what the service was asked to collect
 waiting.py    the replies by state, and why the oldest waits
 advice.py     what to do about an error
 """
@@ -12,6 +14,7 @@ from bot.service.state.facts import (
     AccountHealth,
     AccountStatus,
     Caps,
+    Collection,
     Disk,
     LimitLeft,
     Missing,
@@ -28,6 +31,7 @@ __all__ = [
     "AccountHealth",
     "AccountStatus",
     "Caps",
+    "Collection",
     "Disk",
     "LimitLeft",
     "Missing",

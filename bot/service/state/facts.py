@@ -31,6 +31,12 @@ class TrackHealth(StrEnum):
 FINE = frozenset({TrackHealth.OK, TrackHealth.QUIET, TrackHealth.PAUSED})
 
 
+def label(kind: str, name: str) -> str:
+    """As people write a hashtag or a profile; "" for what is neither."""
+    sign = {"hashtag": "#", "profile": "@"}.get(kind)
+    return f"{sign}{name}" if sign else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """Whether `tagecho run` runs on this data folder."""
@@ -138,8 +144,24 @@ class TrackStatus:
     @property
     def label(self) -> str:
         """As people write it: `#sunset`, `@some.name`, `mentions of main`."""
-        sign = {"hashtag": "#", "profile": "@"}.get(self.kind)
-        return f"{sign}{self.name}" if sign else f"mentions of {self.account}"
+        return label(self.kind, self.name) or f"mentions of {self.account}"
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What the service was asked to collect: open, or failed within a day."""
+
+    number: int
+    account: str
+    label: str  # as people write it: `#sunset`, `@some.name`
+    state: str  # waiting | running | failed
+    asked: datetime
+    asked_by: str
+    listed: int  # posts so far
+    new: int
+    most: int | None  # posts of it to have in all; None: as many as there are
+    next_turn: datetime | None  # it waits until then
+    why: str  # it waits, or failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +226,7 @@ class ServiceState:
     queue: Queue | None  # None: the database cannot be read
     deletions: Mapping[str, int]  # of our replies on the network, by state
     disk: Disk
+    collections: tuple[Collection, ...] = ()  # in the order in which they were asked for
     troubles: tuple[Trouble, ...] = ()  # newest first; those without a time before them
     database_error: str = ""
 

@@ -17,7 +17,7 @@ from bot.core.errors import NetworkError, StorageError, TagechoError
 from bot.schema.values import format_duration
 from bot.service import presence
 from bot.service.app import policy_of, tracks_of
-from bot.service.state import accounts, advice, tracks, waiting
+from bot.service.state import accounts, advice, collections, tracks, waiting
 from bot.service.state.facts import (
     AccountHealth,
     AccountStatus,
@@ -112,6 +112,7 @@ def _read(settings: Settings, session: Session, now: datetime) -> ServiceState:
             queue=waiting.queue(session, policy, found, now, running=service.running),
             deletions=retractions.states(session),
             disk=_disk(settings.data.dir),
+            collections=collections.collections(session, now, running=service.running),
         )
     )
 

@@ -38,7 +38,7 @@ def sandbox(path: Path | None, folder: Path, *, rate: float) -> None:
     """
     console = Console(stderr=True, quiet=VOICE.quiet, highlight=False)
     text = _made_up() if path is None else read_text(path)
-    settings = config.parse(text, path or Path("config.toml"), {}, secrets=False)
+    settings = config.parse(text, path or Path("config.toml"), {}, secrets="none")
     names = list(settings.accounts)
     if len(names) != 1:
         raise UsageError("the network is for one account: give a file that has exactly one")

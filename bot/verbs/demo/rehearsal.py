@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from bot import config
 from bot.config import Settings
+from bot.config.source import account_secrets_named
 from bot.core.errors import UsageError
-from bot.platforms import registry
-from bot.platforms.account import Account
 from bot.schema.values import format_duration
 from bot.verbs.demo.folder import fresh
 from bot.verbs.demo.loopback import account_variables, loopback, secret_variables
 from bot.verbs.demo.run import Script, show
+
+DROPPED = ("TAGECHO_ACCOUNTS__", "TAGECHO_DATA__", "TAGECHO_NOTICES__", "TAGECHO_CONSOLE__")
 
 
 def rehearse(
@@ -26,21 +28,28 @@ def rehearse(
 ) -> None:
     """The operator's own file: only addresses, secrets and the data folder are replaced.
 
-    `approve` plays the person who approves; without it, replies wait as they would.
+    `approve` plays the person who approves; without it, replies wait as they would. No secret of
+    the operator is read, nobody gets a notice, and the console, whose port may be taken, is off.
     """
     folder = folder.resolve()
-    settings = config.load(path)
+    settings = config.load(path, styles=config.STYLES, secrets="none")
     names = list(settings.accounts)
     if len(names) != 1:
         raise UsageError("a rehearsal plays one account: give a file that has exactly one")
     platform, people = settings.accounts[names[0]].platform, cast(settings, names[0])
+    # The network makes up such secrets as the operator has; theirs stay untouched.
+    for secret in sorted(account_secrets_named(path, names[0], os.environ)):
+        people += ["--secret", secret]
     with fresh(folder), loopback(folder, rate, people, platform) as network:
+        linked = folder / "config.toml"  # here is no folder of secrets beside it
+        linked.symlink_to(path.absolute())
         name = f"TAGECHO_ACCOUNTS__{names[0].upper()}__"
         environ = secret_variables(names, network) | {
             **account_variables(name, network),
             "TAGECHO_DATA__DIR": str(folder / "data"),
             "TAGECHO_DATA__URL": "",
             "TAGECHO_HEALTH__LISTEN": "",
+            "TAGECHO_CONSOLE__ENABLED": "false",
         }
         if approve:
             environ["TAGECHO_REPLIES__APPROVAL"] = "false"
@@ -53,7 +62,7 @@ def rehearse(
         rare = sorted({t.every for t in settings.tracks if seconds and t.every.seconds >= seconds})
         if rare:
             note += f"; what is looked at every {format_duration(rare[0])} is looked at only once"
-        script = Script(path, note, environ, dropped=("TAGECHO_ACCOUNTS__", "TAGECHO_DATA__"))
+        script = Script(linked, note, environ, dropped=DROPPED)
         show(network, script, folder, seconds, as_json=as_json)
 
 
@@ -64,10 +73,4 @@ def cast(settings: Settings, account: str) -> list[str]:
         options += [f"--{track.kind}", track.name]
     if settings.replies.opt_in_hashtags:
         options += ["--opt-in", settings.replies.opt_in_hashtags[0]]
-    return options + _secret_options(settings.accounts[account])
-
-
-def _secret_options(account: Account) -> list[str]:
-    """The network makes up such secrets as the operator has; theirs stay untouched."""
-    named = [name for name in registry.secret_names() if getattr(account, name, None) is not None]
-    return [word for name in named for word in ("--secret", name)]
+    return options

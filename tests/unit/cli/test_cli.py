@@ -876,20 +876,7 @@ def test_one_of_a_thing_is_not_many(tagecho: Run, config: Path) -> None:
     assert tagecho("check").err == f"{config}: correct (1 account, 1 track)\n"
 
 
-# --- secrets and styles ---------------------------------------------------------------------------
-
-
-def test_only_verbs_that_log_in_need_secrets(
-    tagecho: Run, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TAGECHO_ACCOUNTS__MAIN__PASSWORD_FILE", str(tmp_path / "missing"))
-    assert tagecho("replies", "list").code == 0
-    assert tagecho("track", "list").code == 0
-    source = photo(tmp_path / "photo.png")
-    assert tagecho("segment", source, "--out", tmp_path / "out").code == 0
-    for verb in (["login"], ["collect", "#sunset"], ["check"], ["run"]):
-        done = tagecho(*verb)
-        assert (done.code, "PASSWORD_FILE" in done.err) == (3, True), verb
+# --- styles --------------------------------------------------------------------------------------
 
 
 def test_compose_names_its_styles_and_takes_what_the_configuration_takes(

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import os
-import pty
-import select
 import stat
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,8 +12,8 @@ from bot.config import load
 from bot.config.initial import example
 from bot.core.events import TrackKind
 from tests.command import Run
-from tests.paths import ROOT
-from tests.waiting import PATIENCE, killed_at_the_end
+from tests.terminal import on_terminal
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -105,22 +100,7 @@ def test_a_folder_of_secrets_that_others_may_enter_is_closed(tagecho: Run, tmp_p
 
 def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
     """User name, tracks, password: the last is not echoed, and lands in a file of mode 0600."""
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("TAGECHO_")}
-    environ["PYTHONPATH"] = str(ROOT)
-    ours, theirs = pty.openpty()
-    with (
-        subprocess.Popen(
-            [sys.executable, "-m", "bot", "init"],
-            cwd=tmp_path,
-            env=environ,
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        ) as process,
-        killed_at_the_end(process),
-    ):
-        os.close(theirs)
+    with on_terminal(tmp_path, "init") as terminal:
         shown = ""
         for question, answer in (
             ("User name", "my.bot"),
@@ -129,24 +109,13 @@ def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
             # is thrown away, as at any prompt for a password.
             ("Password (empty: later): ", "s3cr"),
         ):
-            shown += _until(ours, question)
-            os.write(ours, f"{answer}\n".encode())
-        shown += _until(ours, "next: tagecho check")
-        assert process.wait(PATIENCE) == 0
-    os.close(ours)
+            shown += terminal.until(question)
+            terminal.type(f"{answer}\n")
+        shown += terminal.until("next: tagecho check")
+        assert terminal.process.wait(PATIENCE) == 0
     assert "s3cr" not in shown
     main = load(tmp_path / "config.toml", {}).accounts["main"]
     assert main.username == "my.bot"
     assert main.password.get_secret_value() == "s3cr"  # type: ignore[attr-defined]
     file = tmp_path / "secrets" / "main.password"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-
-
-def _until(terminal: int, text: str) -> str:
-    """What is shown up to and with `text`."""
-    shown, end = "", time.monotonic() + PATIENCE
-    while text not in shown:
-        assert time.monotonic() < end, shown
-        if select.select([terminal], [], [], 1)[0]:
-            shown += os.read(terminal, 4096).decode()
-    return shown

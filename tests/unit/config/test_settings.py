@@ -626,9 +626,9 @@ def test_secrets_beside_the_file(write: Write, tmp_path: Path) -> None:
         password = load(path, environ).accounts["main"].password
         assert password is not None
         assert password.get_secret_value() == expected
-    assert load(path, {}, secrets=False).accounts["main"].password is None
+    assert load(path, {}, secrets="none").accounts["main"].password is None
     file.write_text("\n", encoding="utf-8")
-    assert load(path, {}, secrets=False).accounts["main"].password is None
+    assert load(path, {}, secrets="none").accounts["main"].password is None
     with pytest.raises(ConfigError) as raised:
         load(path, {})
     assert str(raised.value) == f"{file}: accounts.main.password: the secret file is empty"
@@ -685,7 +685,7 @@ def test_where_notices_go_is_a_secret(write: Write, tmp_path: Path) -> None:
     assert load(path, {}).notices.services == ()
     said = {"TAGECHO_NOTICES__URLS": urls}
     assert load(path, said).notices.services == tuple(urls.split())
-    assert load(path, said, secrets=False).notices.services == ()
+    assert load(path, said, secrets="none").notices.services == ()
     assert "hunter2" not in repr(load(path, said))
     (tmp_path / "urls").write_text(urls)
     (tmp_path / "urls").chmod(0o600)

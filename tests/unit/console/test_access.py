@@ -230,7 +230,7 @@ def test_beyond_this_machine_it_needs_a_password(
     with pytest.raises(ConfigError, match=r"needs a password: secrets/console\.password"):
         config.load(path)
     with (
-        opened(config.load(path, secrets=False)) as app,
+        opened(config.load(path, secrets="none")) as app,
         pytest.raises(ConfigError, match="needs a password"),
         serving(path, app),
     ):

@@ -270,6 +270,33 @@ def test_nobody_waits_for_an_image(world: World) -> None:
     assert slept == [] and 0 < (caught.value.retry_after or 0) <= 1
 
 
+def test_other_actions_go_on_while_a_read_waits(world: World) -> None:
+    """Both for a token and for the next attempt; where the other action's own limit allows."""
+    done: list[tuple[str, float]] = []
+
+    def meanwhile() -> None:
+        seconds = (world.now - START).total_seconds()
+        try:
+            pacer.before("comment")
+        except RateLimited:
+            done.append(("held", seconds))
+        else:
+            done.append(("commented", seconds))
+
+    pacer = world.pacer(meanwhile=meanwhile, max_wait=2.0)
+    for _ in range(2):
+        pacer.before("read")
+    assert done == []
+    pacer.before("read")
+    assert done == [("commented", 0.0), ("held", 0.5), ("held", 1.0)]
+    done.clear()
+    assert not pacer.rest(0.7)
+    assert [what for what, _ in done] == ["held"] * 3
+    done.clear()
+    world.pacer(meanwhile=meanwhile, rates=RATES | {"upload": TokenRate(3600, 1)}).before("upload")
+    assert done == [], "a write that waits is not interrupted by another one"
+
+
 def test_tokens_are_taken_once_across_threads() -> None:
     ledger, taken = MemoryLedger(), []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 from sqlmodel import SQLModel
 
+from bot.cli.status import lines
 from bot.config import Settings
 from bot.core.errors import BadCredentials, ChallengeRequired, Unavailable
 from bot.platforms.pacing import ACCOUNT
@@ -21,7 +23,7 @@ from bot.service.state import AccountHealth, ServiceState, TrackHealth, as_dict,
 from bot.service.state.facts import FINE
 from storage import account_logins, pauses
 from storage.database import Database
-from storage.tables import BreakerRow, Bucket, Health, ReplyState, TrackState
+from storage.tables import BreakerRow, Bucket, CollectRequest, Health, ReplyState, TrackState
 from tests.datasets import settings_at
 from tests.replies import put_reply
 
@@ -323,3 +325,45 @@ def test_every_metric_reads_it(seen: Look) -> None:
     assert value("tagecho_track_ok", track=TRACK) == 0
     tell(look(seen.settings.model_copy(update={"tracks": ()}), seen.database, NOW))
     assert value("tagecho_track_ok", track=TRACK) is None, "a track that is gone"
+
+
+def asked(name: str, **values: Any) -> CollectRequest:
+    """A collection that somebody asked for ten minutes ago."""
+    row = {"account": "main", "kind": "hashtag", "name": name, "asked_by": "kay"}
+    times = {"not_before": NOW - 10 * MINUTE, "created": NOW - 10 * MINUTE}
+    return CollectRequest(**(row | times | values))
+
+
+def test_what_was_asked_to_be_collected(seen: Look) -> None:
+    """The open ones and those that failed within a day; nobody works on them without a service."""
+    day = timedelta(days=1)
+    seen.put(
+        asked("dusk", state="running", summary={"listed": 120, "new": 80}, most=2000),
+        asked("dawn", not_before=NOW + 5 * MINUTE, error="RateLimited: read: paused"),
+        asked("ana", kind="profile", state="failed", error="it is private", finished=NOW - day / 2),
+        asked("old", state="failed", error="gone", finished=NOW - 2 * day),
+        asked("done", state="done", finished=NOW - MINUTE),
+        asked("no", state="cancelled", finished=NOW - MINUTE),
+    )
+    dusk, dawn, ana = seen().collections
+    assert (dusk.label, dusk.state, dusk.listed, dusk.new, dusk.most) == (
+        *("#dusk", "running"),
+        *(120, 80, 2000),
+    )
+    assert (dusk.why, dusk.next_turn, dusk.asked_by) == ("", None, "kay")
+    assert (dawn.state, dawn.why) == ("waiting", "read: paused")
+    assert dawn.next_turn == NOW + 5 * MINUTE
+    assert (ana.label, ana.state, ana.why) == ("@ana", "failed", "it is private")
+    assert seen().fine, "it is told, and no trouble of the service"
+    shown = "\n".join(lines(seen()))
+    assert re.search(r"#dusk +running +120 +80 +10 min ago", shown)
+    assert "    goes on in 5 min: read: paused" in shown
+    assert max(map(len, shown.splitlines())) < 80
+    document = json.loads(json.dumps(as_dict(seen())))
+    assert [one["label"] for one in document["collections"]] == ["#dusk", "#dawn", "@ana"]
+    seen.stop()
+    dusk, dawn, ana = seen().collections
+    assert {(one.state, one.why, one.next_turn) for one in (dusk, dawn)} == {
+        ("waiting", "the service does not run", None)
+    }
+    assert ana.why == "it is private"
