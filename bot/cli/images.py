@@ -28,6 +28,13 @@ Recursive = Annotated[
 Skip = Annotated[
     bool, typer.Option("--skip-existing", help="Leave out an image whose result is there already.")
 ]
+WithPalette = Annotated[
+    bool,
+    typer.Option(
+        "--palette",
+        help="Also write the colours of each picture: NAME.palette.png, and in --json.",
+    ),
+]
 FilesJson = Annotated[
     bool, typer.Option("--json", help="Print for each file what became of it, as one document.")
 ]
@@ -77,16 +84,18 @@ def segment(
     ] = False,
     recursive: Recursive = False,
     skip_existing: Skip = False,
+    palette: WithPalette = False,
     config: Networks = None,
     json: FilesJson = False,
 ) -> None:
     """Find the main object. Writes NAME.png with 0 or 255, in the size of the input.
 
-    With --point or --box: find the object that they show, in one image.
+    With --point or --box: find the object that they show, in one image. With --palette: the colours
+    are those of the object.
 
     \b
     Examples:
-      tagecho segment photos/ --out masks/ --json
+      tagecho segment photos/ --out masks/ --palette --json
       tagecho segment photo.heic --out - --cutout
     """
     from bot.verbs import images
@@ -102,7 +111,8 @@ def segment(
         raise UsageError("--soft and --cutout exclude each other")
     kind = "soft" if soft else "cutout" if cutout else "mask"
     where = _where(out, recursive, skip_existing, json)
-    finish(images.segment(paths, where, settings, prompt, kind), json)
+    _not_piped(out, palette)
+    finish(images.segment(paths, where, settings, prompt, kind, palette=palette), json)
 
 
 def compose(
@@ -112,6 +122,7 @@ def compose(
     seed: Annotated[int, typer.Option(help="Another number gives another variant.")] = 0,
     recursive: Recursive = False,
     skip_existing: Skip = False,
+    palette: WithPalette = False,
     config: Networks = None,
     json: FilesJson = False,
 ) -> None:
@@ -124,7 +135,9 @@ def compose(
     from bot.verbs import images
 
     where = _where(out, recursive, skip_existing, json)
-    finish(images.compose(paths, where, style, seed, network_settings(config)), json)
+    _not_piped(out, palette)
+    settings = network_settings(config)
+    finish(images.compose(paths, where, style, seed, settings, palette=palette), json)
 
 
 def _numbers(text: str, count: int, option: str) -> tuple[float, ...]:
@@ -135,6 +148,13 @@ def _numbers(text: str, count: int, option: str) -> tuple[float, ...]:
     if len(numbers) != count or not all(map(math.isfinite, numbers)):
         raise UsageError(f"{option} takes {count} numbers separated by commas, not {text!r}")
     return numbers
+
+
+def _not_piped(out: Path, palette: bool) -> None:
+    from bot.verbs.files import PIPE
+
+    if palette and out == PIPE:
+        raise UsageError("--palette writes a second file, and --out - is for one")
 
 
 def _where(out: Path, recursive: bool, skip_existing: bool, json: bool) -> Where:

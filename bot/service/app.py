@@ -360,11 +360,13 @@ def check_logins(settings: Settings) -> None:
         if not session_file(settings, name).exists()
     }
     variables = [variable for variable in missing.values() if variable]
+    names = [name for name, variable in missing.items() if variable]
     if not variables or len(variables) < len(settings.accounts):
         return
     key = variables[0].rpartition("__")[2].lower()
     raise AuthError(
-        f"no account can log in: there is neither a session nor a {key}. Set "
+        f"no account can log in: there is neither a session nor a {key}. Write it into "
+        f"secrets/{names[0]}.{key} beside the configuration, or set "
         f"{' or '.join(variables)} (or ..._{key.upper()}_FILE)"
     )
 

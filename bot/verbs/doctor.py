@@ -212,7 +212,8 @@ def _session(settings: Settings, name: str) -> Finding:
             return Finding(topic, False, f"{account.username} {remark}")
         return Finding(topic, True, f"{account.username}: session of {_age(path)} ago")
     if variable := login_secret(settings, name):
-        text = f"{account.username}: neither a session nor {variable}"
+        file = f"secrets/{name}.{variable.rpartition('__')[2].lower()}"
+        text = f"{account.username}: neither a session nor {file}, nor {variable}"
         return Finding(topic, False, text, AuthError.exit_code)
     return Finding(
         topic, True, f"{account.username}: no session yet; the secrets for a login are set"

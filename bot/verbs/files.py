@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,16 @@ PIPE = Path("-")  # standard input among the paths, standard output as the folde
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".avif", ".bmp"}
 SUFFIXES |= {".tif", ".tiff", ".heic", ".heif"}
 
-Made = tuple[bytes, dict[str, Any]]  # a file, and what is to be told of it
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A file, what is to be told of it, and files that go beside it, by the end of their names."""
+
+    data: bytes
+    facts: dict[str, Any]
+    beside: Mapping[str, bytes] = field(default_factory=dict)
+
+
 Work = Callable[[Decoded], Made]
 
 
@@ -106,11 +115,13 @@ def _one(
     try:
         data = sys.stdin.buffer.read() if source == PIPE else source.read_bytes()
         image = decode(data, max_pixels=settings.limits.max_pixels, own=True)
-        made, facts = work(image)
-        _deliver(made, target)
+        made = work(image)
+        _deliver(made.data, target)
+        for end, more in made.beside.items() if target is not None else ():
+            _deliver(more, target.with_name(target.stem + end))
     except (ImageRejected, ModelError, OSError) as error:
         return Outcome(source, "failed", None, str(error))
-    return Outcome(source, "written", target, "", facts)
+    return Outcome(source, "written", target, "", made.facts)
 
 
 def _deliver(made: bytes, target: Path | None) -> None:

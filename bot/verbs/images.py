@@ -16,6 +16,7 @@ from bot.platforms import registry
 from bot.service.app import ServingStages
 from bot.verbs.files import Made, Where, WrittenImages, each
 from models.base import Image, Mask, Prompt, Segmentation
+from models.compose.palette import Swatch, main_colours, strip
 from models.compose.styles import AUTO, OVERLAYS, WITHOUT_MASK, composer, styles
 from models.images.codec import Decoded, encode_grey, encode_jpeg, encode_png, png_mask
 from models.images.fit import fit, placement
@@ -23,6 +24,7 @@ from models.images.opacity import straight
 from models.superres.pick_by_damage import PickedUpscaler
 
 KINDS = ("mask", "soft", "cutout")  # what `segment` writes
+PALETTE = ".palette.png"  # beside a result: the colours of its picture
 
 
 def upscale(paths: list[Path], out: Path | Where, scale: int, settings: Settings) -> WrittenImages:
@@ -34,13 +36,13 @@ def upscale(paths: list[Path], out: Path | Where, scale: int, settings: Settings
         alpha = image.alpha
         if alpha is None:
             large = upscaler(image.pixels)
-            return encode_png(large), _size(large)
+            return Made(encode_png(large), _size(large))
         # The network works on RGB. Alpha as three equal channels gets the same edges, as
         # long as it is the one that the colours picked.
         colours = straight(image.pixels, alpha)
         picked = upscaler.pick(colours) if isinstance(upscaler, PickedUpscaler) else upscaler
         opacity = picked(np.repeat(alpha[:, :, None], 3, axis=2))[:, :, 1]
-        return encode_png(picked(colours), alpha=opacity), _size(opacity)
+        return Made(encode_png(picked(colours), alpha=opacity), _size(opacity))
 
     return each(paths, _where(out), ".png", work, settings)
 
@@ -60,12 +62,14 @@ def segment(
     settings: Settings,
     prompt: Prompt | None = None,
     kind: str = "mask",
+    *,
+    palette: bool = False,
 ) -> WrittenImages:
     """Write NAME.png in the size of the input; without a clear object nothing is shown.
 
     `kind`: "mask", 0 or 255; "soft", probabilities from 0 to 255; "cutout", the object in its
     colours, transparent around it. With `prompt`: the object at that place, by the network that
-    `[models] refiner` names.
+    `[models] refiner` names. `palette`: also write the colours of the object as NAME.palette.png.
     """
     stages = ServingStages(settings)
     found = stages.segmenter() if prompt is None else _prompted(prompt, stages)
@@ -73,9 +77,18 @@ def segment(
     def work(image: Decoded) -> Made:
         seen = found(image.pixels)
         facts = {"confidence": round(seen.confidence, 4), "coverage": _coverage(seen.mask)}
-        return _drawn(image, seen, kind), facts
+        colours = main_colours(image.pixels, seen.mask) if palette else None
+        return _with_colours(_drawn(image, seen, kind), facts, colours)
 
     return each(paths, _where(out), ".png", work, settings)
+
+
+def _with_colours(data: bytes, facts: dict[str, Any], colours: tuple[Swatch, ...] | None) -> Made:
+    """None: they are not wanted."""
+    if colours is None:
+        return Made(data, facts)
+    told = [{"colour": one.code, "share": round(one.share, 4)} for one in colours]
+    return Made(data, facts | {"palette": told}, {PALETTE: encode_png(strip(colours))})
 
 
 def _coverage(mask: Mask) -> float:
@@ -115,9 +128,18 @@ def _prompted(prompt: Prompt, stages: ServingStages) -> Callable[[Image], Segmen
 
 
 def compose(
-    paths: list[Path], out: Path | Where, style: str, seed: int, settings: Settings
+    paths: list[Path],
+    out: Path | Where,
+    style: str,
+    seed: int,
+    settings: Settings,
+    *,
+    palette: bool = False,
 ) -> WrittenImages:
-    """Write NAME.jpg, as a reply to this image would look on the first platform."""
+    """Write NAME.jpg, as a reply to this image would look on the first platform.
+
+    `palette`: also write the colours of the photo as NAME.palette.png.
+    """
     canvas = registry.descriptors()[0].ways.modes[0].canvas
     if style not in (AUTO, *styles()):
         raise UsageError(f"no style {style!r}; there are {', '.join((AUTO, *styles()))}")
@@ -135,7 +157,8 @@ def compose(
         made = fit(chosen(large, mask, seed=seed, size=size), canvas)
         shown = {"confidence": round(seen.confidence, 4), "coverage": _coverage(mask)}
         facts = {"style": chosen.style, "alt_text": alt, **shown}
-        return encode_jpeg(made, description=alt), facts
+        colours = main_colours(image.pixels) if palette else None
+        return _with_colours(encode_jpeg(made, description=alt), facts, colours)
 
     return each(paths, _where(out), ".jpg", work, settings)
 

@@ -11,6 +11,8 @@ import PIL.Image
 from numpy.typing import NDArray
 from PIL.Image import Resampling
 
+from models.base import Image, Mask
+
 Colour: TypeAlias = tuple[int, int, int]  # sRGB, 0..255
 Lab: TypeAlias = NDArray[np.float64]  # (n, 3): OKLab lightness, a, b
 
@@ -32,6 +34,11 @@ class Swatch:
     @property
     def colour(self) -> Colour:
         return oklch(self.lightness, self.chroma, self.hue)
+
+    @property
+    def code(self) -> str:
+        """As `#1f77b4`."""
+        return "#{:02x}{:02x}{:02x}".format(*self.colour)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,30 @@ def palette(photo: PIL.Image.Image, layer: PIL.Image.Image | None, seed: int) ->
         _vividness(swatches),
         float((lab[:, 0] * weight).sum() / weight.sum()),
     )
+
+
+def main_colours(image: Image, mask: Mask | None = None) -> tuple[Swatch, ...]:
+    """The colours of a picture, or of the object in it, the largest share first: at most `GROUPS`.
+
+    None for an empty mask.
+    """
+    pixels = image.reshape(-1, 3) if mask is None else image[mask]
+    if not len(pixels):
+        return ()
+    # Evenly spread, and not in step with the rows of the picture.
+    places = np.linspace(0, len(pixels) - 1, min(len(pixels), _SAMPLE**2)).astype(np.intp)
+    lab = _oklab(pixels[places].astype(np.float64) / 255)
+    return tuple(swatch for swatch, _ in _groups(lab, np.ones(len(lab))))
+
+
+def strip(swatches: tuple[Swatch, ...], size: tuple[int, int] = (600, 100)) -> Image:
+    """The colours beside each other, each as wide as its share; white where there is none."""
+    width, height = size
+    made = np.full((height, width, 3), 255, np.uint8)
+    edges = np.cumsum([0.0, *(one.share for one in swatches)]) * width
+    for one, left, right in zip(swatches, edges[:-1], edges[1:], strict=True):
+        made[:, round(left) : round(right)] = one.colour
+    return made
 
 
 def hue(seed: int) -> float:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tomllib
@@ -87,6 +90,39 @@ def test_the_wheel_is_complete(wheel: Path, check_wheel: ModuleType) -> None:
         for name in shipped
         if name.startswith(("tests/", "bench/", "research/", "data/", "docs/"))
     ]
+
+
+@pytest.mark.slow
+def test_from_the_wheel_to_a_service_that_runs(wheel: Path, tmp_path: Path) -> None:
+    """In an empty folder, with no checkout near: from `init` and what it names to a rehearsal."""
+    site, evening = tmp_path / "site", tmp_path / "evening"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    evening.mkdir()
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("TAGECHO_")}
+    environ |= {"PYTHONPATH": str(site)}
+
+    def tagecho(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "bot", *words],
+            cwd=evening,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        return done
+
+    said = tagecho("init", "--username", "imagebot", "--track", "#sunset", "--opt-in", "tintme")
+    assert stat.S_IMODE((evening / "secrets").stat().st_mode) == 0o700
+    named = said.stderr.rpartition("next: tagecho ")[2].split()
+    assert "correct (1 account, 1 track)" in tagecho(*named).stderr
+    found = tagecho("doctor", code=4).stdout  # nobody has logged in yet
+    assert f"bot, models and storage come from {site}\n" in found
+    assert "secrets/main.password" in found
+    said = tagecho("rehearse", "--for", "5", "--rate", "2", "--approve", "--json")
+    assert json.loads(said.stdout)["duplicate_replies"] == 0
 
 
 def test_a_missing_and_a_foreign_file_are_noticed(

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from models.compose.palette import main_colours, strip
 from models.compose.styles import styles
 from models.images import decoder
 from tests.command import Run
@@ -208,3 +209,38 @@ HEIC = (
     "x3sFqDFDEfW/U7VuWGj02LjsMS9SwXGDXKvbmLXgGTZq8ig5ZHNLg8dyFaDh4wwVO04mXJCDkIslStnL9ARV8foevJ"
     "25fvmGTzqZI3rU5EfNKuCmAZeLXbh4CWIW5XV4A="
 )
+
+
+def test_the_colours_of_each_picture(tagecho: Run, tmp_path: Path) -> None:
+    """Of the object for `segment`, of the whole photo for `compose`; one file more for each."""
+    photo(tmp_path / "a.jpg")
+    photo(tmp_path / "a.png")
+    rows = told(tagecho, "segment", "a.jpg", "a.png", "--out", "out", "--palette")
+    for row in rows:
+        shares = [one["share"] for one in row["palette"]]
+        assert sum(shares) == pytest.approx(1, abs=0.01)
+        assert shares == sorted(shares, reverse=True) and 1 < len(shares) <= 6
+        strip = Image.open(Path(row["target"]).with_suffix(".palette.png"))
+        first = "#{:02x}{:02x}{:02x}".format(*strip.convert("RGB").getpixel((1, 50)))  # type: ignore[misc]
+        assert first == row["palette"][0]["colour"]
+    assert len(list(Path("out").iterdir())) == 4
+    (whole,) = told(tagecho, "compose", "a.png", "--out", "made", "--palette")
+    assert Path("made/a.palette.png").is_file()
+    assert whole["palette"] != rows[1]["palette"]
+    (plain,) = told(tagecho, "segment", "a.png", "--out", "plain")
+    assert "palette" not in plain
+    assert [path.name for path in Path("plain").iterdir()] == ["a.png"]
+    done = tagecho("segment", "a.png", "--out", "-", "--palette")
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+
+
+def test_colours_of_an_empty_mask_are_none() -> None:
+    image = np.zeros((8, 8, 3), np.uint8)
+    image[:, 4:] = (255, 0, 0)
+    black, red = main_colours(image)
+    assert {black.code, red.code} == {"#000000", "#ff0000"}
+    assert (black.share, red.share) == (0.5, 0.5)
+    assert main_colours(image, np.zeros((8, 8), bool)) == ()
+    (only,) = main_colours(image, image[:, :, 0] > 0)
+    assert only.code == "#ff0000"
+    assert strip(()).min() == 255
