@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from bot.platforms.sandbox.things import Details
+
 HASHTAG = "bench"
 
 
@@ -58,7 +60,9 @@ def large(box: Any, posts: int, side: int) -> None:
         photo.resize(size, Image.Resampling.BICUBIC, part).save(out, "JPEG", quality=88)
         picture = box.gallery.keep(f"large{number}", out.getvalue())
         at = now - (posts - number)
-        box.world.add_post(author, f"#{HASHTAG} {number}", pictures=[picture], at=at)
+        box.world.add_post(
+            author, f"#{HASHTAG} {number}", pictures=[picture], details=Details(at=at)
+        )
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ from sqlmodel import col, select
 from bench.service import CONFIG
 from bot import config
 from bot.dataset.evaluation_sets import TaggedPhoto, tagged_photos
+from bot.platforms.sandbox.things import Details
 from bot.service.app import App, opened
 from models.labels.noise import swapped
 from models.metrics.ranking import auroc
@@ -69,7 +70,9 @@ def publish(world: Any, gallery: Any, photos: Sequence[TaggedPhoto]) -> dict[str
         picture = gallery.keep(f"photo{number}", photo.path.read_bytes())
         at = begin + SPACING_S * len(truth)
         caption = f"#{word(said[number])}"
-        post = world.add_post(names[photo.author], caption, pictures=[picture], at=at)
+        post = world.add_post(
+            names[photo.author], caption, pictures=[picture], details=Details(at=at)
+        )
         truth[post.code] = bool(wrong[number])
     return truth
 

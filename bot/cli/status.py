@@ -15,7 +15,7 @@ from bot.cli.spans import ago, ahead, brief, minute
 if TYPE_CHECKING:
     from bot.service.state import (
         AccountStatus,
-        Collection,
+        CollectionStatus,
         LimitLeft,
         Missing,
         ServiceState,
@@ -178,7 +178,7 @@ def _collections(state: ServiceState) -> Iterator[str]:
         yield from _collection(one, state)
 
 
-def _collection(one: Collection, state: ServiceState) -> Iterator[str]:
+def _collection(one: CollectionStatus, state: ServiceState) -> Iterator[str]:
     label, asked = _short(one.label), ago(one.asked, state.at)
     yield f"{label:<{LABEL}}  {one.state:<8}  {one.listed:>8}  {one.new:>8}  {asked}"
     turn = f"goes on {ahead(one.next_turn, state.at)}" if one.next_turn else ""

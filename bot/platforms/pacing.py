@@ -115,14 +115,26 @@ def _sleep(seconds: float) -> bool:
     return False
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How a pacer waits.
+
+    `before` waits at most `longest` seconds for a token (for one of "media", not at all). `sleep`
+    returns True when it was interrupted, as `threading.Event.wait` does; then `before` gives up.
+    `meanwhile` is called again and again while a read waits, for a token or for its next attempt,
+    on the thread that waits: it may make requests of its own, and must not raise.
+    """
+
+    longest: float = 30.0
+    sleep: Callable[[float], bool] = _sleep
+    meanwhile: Callable[[], object] | None = None
+
+
 class LedgerPacer:
     """The Pacer of one account (see `bot.platforms.base.Pacer`), on a ledger. Safe across threads.
 
     `rates` has an entry for every action that is asked for; None: not limited, but its breaker
-    still counts. `before` waits at most `max_wait` seconds for a token (for one of "media", not at
-    all). `sleep` returns True when it was interrupted, as `threading.Event.wait` does; then
-    `before` gives up. `meanwhile` is called again and again while a read waits, for a token or for
-    its next attempt, on the thread that waits: it may make requests of its own, and must not raise.
+    still counts.
     """
 
     def __init__(
@@ -131,20 +143,18 @@ class LedgerPacer:
         ledger: Ledger,
         rates: Mapping[str, TokenRate | None],
         *,
-        max_wait: float = 30.0,
+        patience: Patience = Patience(),
         clock: Callable[[], datetime] = _utc_now,
-        sleep: Callable[[float], bool] = _sleep,
         rng: random.Random | None = None,
-        meanwhile: Callable[[], object] | None = None,
     ) -> None:
         self._account = account
         self._ledger = ledger
         self._rates = dict(rates)
-        self._max_wait = max_wait
+        self._longest = patience.longest
         self._clock = clock
-        self._sleep = sleep
+        self._sleep = patience.sleep
         self._forgivable: set[str] = set()  # breakers with failures, seen before a request
-        self._meanwhile = meanwhile
+        self._meanwhile = patience.meanwhile
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
 
     def before(self, action: str) -> None:
@@ -155,7 +165,7 @@ class LedgerPacer:
             return
         # Images are many, and wait in the database: a thread that waited for them would do nothing
         # else for long.
-        patience = 0.0 if action == "media" else self._max_wait
+        patience = 0.0 if action == "media" else self._longest
         waited = 0.0
         while (wait := self._take(action, rate)) > 0.0:
             if waited + wait > patience:

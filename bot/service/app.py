@@ -28,7 +28,7 @@ from bot.platforms import registry
 from bot.platforms.account import Account
 from bot.platforms.base import Platform
 from bot.platforms.descriptor import Descriptor, Opening
-from bot.platforms.pacing import LedgerPacer, TokenRate
+from bot.platforms.pacing import LedgerPacer, Patience, TokenRate
 from bot.schema.values import Rate
 from bot.service.locks import Check, account_lock
 from models.base import Composer, Image, Mask, Prompter, Segmenter, Upscaler, WeightsError
@@ -125,7 +125,8 @@ class App:
 
     def pacer(self, account: str, meanwhile: Callable[[], object] | None = None) -> LedgerPacer:
         rates = rates_of(self.settings, account_of(self.settings, account))
-        return LedgerPacer(account, self.ledger, rates, sleep=self.stop.wait, meanwhile=meanwhile)
+        patience = Patience(sleep=self.stop.wait, meanwhile=meanwhile)
+        return LedgerPacer(account, self.ledger, rates, patience=patience)
 
     def platform(self, name: str, meanwhile: Callable[[], object] | None = None) -> Platform:
         """A client for this account; it belongs to the thread that uses it.

@@ -117,8 +117,9 @@ def _one(
         image = decode(data, max_pixels=settings.limits.max_pixels, own=True)
         made = work(image)
         _deliver(made.data, target)
-        for end, more in made.beside.items() if target is not None else ():
-            _deliver(more, target.with_name(target.stem + end))
+        if target is not None:
+            for end, more in made.beside.items():
+                _deliver(more, target.with_name(target.stem + end))
     except (ImageRejected, ModelError, OSError) as error:
         return Outcome(source, "failed", None, str(error))
     return Outcome(source, "written", target, "", made.facts)

@@ -55,10 +55,11 @@ class Machine:
 
 @dataclass(frozen=True)
 class Rhythm:
-    """Steps between two writings."""
+    """Steps between two writings. `by`: what chooses among the checkpoints; None: the last one."""
 
     save: int = 50
     select: int = 200
+    by: Selection | None = None
 
 
 def train(
@@ -68,7 +69,6 @@ def train(
     *,
     machine: Machine | None = None,
     rhythm: Rhythm | None = None,
-    selection: Selection | None = None,
     start: ViT | None = None,
     resume: Path | None = None,
 ) -> ViT:
@@ -88,7 +88,7 @@ def train(
         )
     learner = Learner(recipe, machine.device, bfloat16=machine.bfloat16, start=start)
     done = go_on(learner, resume or out / "last.pt")
-    diary = Diary(out, learner, done, rhythm, selection) if rank == 0 else None
+    diary = Diary(out, learner, done, rhythm) if rank == 0 else None
     if diary is not None and start is not None and not done:
         diary.begin()
     watch = CollapseWatch(recipe.outputs)
@@ -121,10 +121,8 @@ def go_on(learner: Learner, checkpoint: Path) -> int:
 class Diary:
     """What the first process writes: log, curves, checkpoints."""
 
-    def __init__(
-        self, out: Path, learner: Learner, done: int, rhythm: Rhythm, selection: Selection | None
-    ) -> None:
-        self.out, self.learner, self.rhythm, self.selection = out, learner, rhythm, selection
+    def __init__(self, out: Path, learner: Learner, done: int, rhythm: Rhythm) -> None:
+        self.out, self.learner, self.rhythm, self.selection = out, learner, rhythm, rhythm.by
         self.log = out / "log.jsonl"
         self.steps = learner.recipe.steps
         self.progress = Progress(self.log, done, self.steps, 10)
@@ -179,8 +177,7 @@ def run(options: Options) -> None:
             recipe,
             options.out,
             machine=Machine(device, options.bfloat16, options.workers),
-            rhythm=Rhythm(options.save_every, options.select_every),
-            selection=selection,
+            rhythm=Rhythm(options.save_every, options.select_every, selection),
             start=load_start(options.start, options.grid) if options.start else None,
             resume=options.resume,
         )

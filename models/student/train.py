@@ -149,16 +149,22 @@ def parameter_groups(network: SegmentNet, recipe: StudentRecipe) -> list[dict[st
     return groups
 
 
+@dataclass(frozen=True, slots=True)
+class Host:
+    """How it is trained here; no figure depends on it but by rounding."""
+
+    save_every: int = 50  # steps
+    bfloat16: bool = False
+    workers: int = 0  # processes that prepare lessons
+
+
 def train(
     pool: PhotoPool,
     basis: Basis,
     recipe: StudentRecipe,
     network: SegmentNet,
     out: Path,
-    *,
-    save_every: int = 50,
-    bfloat16: bool = False,
-    workers: int = 0,
+    machine: Host = Host(),
 ) -> SegmentNet:
     """Train (or go on from `out`/last.pt) and return the averaged network."""
     torch.manual_seed(recipe.seed)
@@ -172,14 +178,14 @@ def train(
     done = load_checkpoint(out / "last.pt", parts, asdict(recipe))
     progress = Progress(out / "log.jsonl", done, recipe.steps, every=10)
     lessons = Lessons(pool, basis.wanted(pool.features), recipe)
-    for step, batch in enumerate(batches(lessons, done, workers), start=done):
+    for step, batch in enumerate(batches(lessons, done, machine.workers), start=done):
         share = cosine(step, recipe.steps, 1.0, 0.01 if recipe.fall else 1.0, recipe.warmup)
         for group in optimiser.param_groups:
             group["lr"] = share * group["base"]
-        figures = _learn(network, batch, recipe, optimiser, bfloat16=bfloat16)
+        figures = _learn(network, batch, recipe, optimiser, bfloat16=machine.bfloat16)
         ema.update(network, step)
         progress(step + 1, **figures)
-        if (step + 1) % save_every == 0 or step + 1 == recipe.steps:
+        if (step + 1) % machine.save_every == 0 or step + 1 == recipe.steps:
             save_checkpoint(out / "last.pt", parts, step + 1, asdict(recipe))
     return ema.network
 
@@ -271,8 +277,8 @@ def main() -> None:
     network = load_network(arguments.start)
     if arguments.start.suffix == ".onnx":
         settled(network, Lessons(pool, basis.wanted(pool.features), recipe))
-    train(pool, basis, recipe, network, arguments.out,
-          bfloat16=arguments.bfloat16, workers=1)  # fmt: skip
+    machine = Host(bfloat16=arguments.bfloat16, workers=1)
+    train(pool, basis, recipe, network, arguments.out, machine)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from bot.platforms.memory.adapter import MemoryPlatform
 from bot.platforms.memory.network import Fault, Network
 from bot.platforms.reply_modes import StepKind
 from bot.platforms.sandbox.server import Sandbox
-from bot.platforms.sandbox.things import Tag
+from bot.platforms.sandbox.things import Profile, Tag
 from tests.bluesky.kit import bluesky_at
 from tests.bluesky.server import Server
 from tests.mastodon import mastodon_at
@@ -128,7 +128,7 @@ class OnInstagram:
         try:
             self.box.world.user(name)
         except KeyError:
-            self.box.world.add_user(name, is_private=is_private)
+            self.box.world.add_user(name, profile=Profile(is_private=is_private))
         return name
 
     def post(self, author: str, caption: str) -> str:

@@ -12,6 +12,7 @@ from bot.core.events import Post
 from bot.platforms.instagram.adapter import InstagramPlatform
 from bot.platforms.instagram.kinds import Remote, StepKind
 from bot.platforms.sandbox.server import Sandbox
+from bot.platforms.sandbox.things import Content
 from tests.contract.instagram_kit import OpenPacer, new_source, ready, settled
 from tests.contract.test_instagram_errors import ROWS
 
@@ -169,7 +170,9 @@ def test_nothing_of_somebody_else(
     else:
         ours = published(platform, StepKind.DM_TEXT, source)
         thread = box.world.thread_by_id(ours.partition("/")[0])
-        theirs_too = box.world.say(thread, source.author.user_id, "text", "hello", None, "x")
+        theirs_too = box.world.say(
+            thread, source.author.user_id, Content("text", "hello", context="x")
+        )
         remote_id = f"{thread.thread_id}/{theirs_too.pk}"
     with pytest.raises(TagechoError) as caught:
         platform.delete(kind, remote_id)

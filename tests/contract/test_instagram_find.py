@@ -14,6 +14,7 @@ from bot.platforms.instagram.adapter import InstagramPlatform
 from bot.platforms.instagram.kinds import Mode, StepKind
 from bot.platforms.sandbox import reading, shapes
 from bot.platforms.sandbox.server import Sandbox
+from bot.platforms.sandbox.things import Content, Details
 from tests.contract.instagram_kit import (
     account,
     applied,
@@ -138,9 +139,11 @@ def test_pages_are_read_back_to_the_write(
     texted = platform.send(step(StepKind.DM_TEXT, source))
     thread = sandbox.world.thread_by_id(texted.outputs["thread_id"])
     for number in range(50):
-        sandbox.world.add_post(sandbox.username, f"later {number}", pinned=number == 0)
+        sandbox.world.add_post(
+            sandbox.username, f"later {number}", details=Details(pinned=number == 0)
+        )
         sandbox.world.comment(source.post_id, "ana", f"later {number}")
-        sandbox.world.say(thread, source.author.user_id, "text", f"later {number}")
+        sandbox.world.say(thread, source.author.user_id, Content("text", f"later {number}"))
     for kind, receipt in (
         (StepKind.POST, posted),
         (StepKind.COMMENT, commented),

@@ -14,8 +14,8 @@ from bot.platforms.instagram.adapter import InstagramPlatform
 from bot.platforms.sandbox import shapes
 from bot.platforms.sandbox.net import Network
 from bot.platforms.sandbox.server import Sandbox
+from bot.platforms.sandbox.things import Details, Profile, Spot, Tag
 from bot.platforms.sandbox.things import Post as WorldPost
-from bot.platforms.sandbox.things import Spot, Tag
 from tests.contract.instagram_kit import account
 from tests.sandbox import no_foreign_ca, sandbox, sign_in
 
@@ -38,8 +38,7 @@ def test_a_post_with_everything(sandbox: Sandbox, platform: InstagramPlatform) -
         "ana",
         "@imagebot Вечер 🌅 #Закат #sunset2026\nby @ben.",
         tags=[Tag(ben.pk, 0.25, 0.75)],
-        place=Spot(7, "Lisboa", 38.7, -9.1),
-        likes=12,
+        details=Details(place=Spot(7, "Lisboa", 38.7, -9.1), likes=12),
     )
     world.comment(made.pk, "ben", "nice")
     post = platform.post(str(made.pk))
@@ -78,7 +77,9 @@ def test_paging_shows_every_post_once(sandbox: Sandbox, platform: InstagramPlatf
     world, now = sandbox.world, sandbox.world.clock()
     tag = Tag(sandbox.account.pk, 0.5, 0.5)
     made = [
-        world.add_post("ana", "#sunset", tags=[tag], at=now - 1000 + n, pinned=n == 3)
+        world.add_post(
+            "ana", "#sunset", tags=[tag], details=Details(at=now - 1000 + n, pinned=n == 3)
+        )
         for n in range(70)
     ]
     newest_first = [str(post.pk) for post in reversed(made)]
@@ -146,7 +147,7 @@ def test_a_failing_part_of_mentions_fails_them_all(
 
 
 def test_nobody_there(sandbox: Sandbox, platform: InstagramPlatform) -> None:
-    sandbox.world.add_user("hidden", is_private=True)
+    sandbox.world.add_user("hidden", profile=Profile(is_private=True))
     with pytest.raises(TargetGone):
         platform.profile("not.there")
     with pytest.raises(TargetPrivate):
@@ -221,7 +222,7 @@ def test_one_unreadable_post_is_skipped_and_a_page_of_them_is_an_error(
 def test_people(
     sandbox: Sandbox, platform: InstagramPlatform, biography: str, is_bot: bool
 ) -> None:
-    made = sandbox.world.add_user("helper", biography=biography)
+    made = sandbox.world.add_user("helper", profile=Profile(biography=biography))
     author = platform.author(made.pk)
     assert (author.username, author.is_bot, author.is_private) == ("helper", is_bot, False)
     sandbox.world.rename("helper", "renamed")

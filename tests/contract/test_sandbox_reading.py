@@ -11,7 +11,7 @@ from instagrapi import exceptions as ig
 from PIL import Image
 
 from bot.platforms.sandbox.server import Sandbox
-from bot.platforms.sandbox.things import Spot, Tag
+from bot.platforms.sandbox.things import Details, Profile, Spot, Tag
 from tests.waiting import PATIENCE
 
 
@@ -49,7 +49,10 @@ def test_new_posts_do_not_shift_the_next_page(
 
 
 def test_top_is_by_likes(sandbox: Sandbox, raw_client: Client, author: str) -> None:
-    made = [sandbox.world.add_post(author, "#sunset", likes=likes) for likes in (5, 50, 20)]
+    made = [
+        sandbox.world.add_post(author, "#sunset", details=Details(likes=likes))
+        for likes in (5, 50, 20)
+    ]
     medias, _ = raw_client.hashtag_medias_v1_chunk("sunset", 27, "top")
     assert [media.like_count for media in medias] == [50, 20, 5]
     assert int(medias[0].pk) == made[1].pk
@@ -58,7 +61,9 @@ def test_top_is_by_likes(sandbox: Sandbox, raw_client: Client, author: str) -> N
 def test_profile_pages_lead_with_the_pinned_post(
     sandbox: Sandbox, raw_client: Client, author: str
 ) -> None:
-    made = [sandbox.world.add_post(author, str(n), pinned=n == 0) for n in range(30)]
+    made = [
+        sandbox.world.add_post(author, str(n), details=Details(pinned=n == 0)) for n in range(30)
+    ]
     info = raw_client.user_info_by_username_v1(author)
     assert info.media_count == 30
     seen, cursor = [], ""
@@ -77,7 +82,7 @@ def test_a_post_carries_what_its_author_gave_it(
     friend = sandbox.world.add_user("ben")
     place = Spot(213385402, "London", 51.5141, -0.1094)
     tags = [Tag(friend.pk, 0.25, 0.75), Tag(sandbox.account.pk, 0.5, 0.125)]
-    post = sandbox.world.add_post(author, text, place=place, tags=tags, likes=7)
+    post = sandbox.world.add_post(author, text, tags=tags, details=Details(place=place, likes=7))
     sandbox.world.comment(post.pk, "ben", "nice")
 
     media = raw_client.media_info_v1(str(post.pk))
@@ -133,7 +138,7 @@ def test_where_the_bot_is_tagged_and_mentioned(
 
 
 def test_private_deleted_edited_renamed(sandbox: Sandbox, raw_client: Client, author: str) -> None:
-    hidden = sandbox.world.add_user("hidden", is_private=True)
+    hidden = sandbox.world.add_user("hidden", profile=Profile(is_private=True))
     secret = sandbox.world.add_post("hidden", "#sunset")
     post = sandbox.world.add_post(author, "#sunset")
     with pytest.raises(ig.PrivateAccount):

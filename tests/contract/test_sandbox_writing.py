@@ -14,7 +14,7 @@ from instagrapi.types import StoryLink, StoryMention, UserShort, Usertag
 
 from bot.platforms.sandbox.journal import Journal
 from bot.platforms.sandbox.server import Sandbox
-from bot.platforms.sandbox.things import Post
+from bot.platforms.sandbox.things import Content, Post, Profile
 from tests.sandbox import close, new_client
 from tests.waiting import PATIENCE
 
@@ -167,7 +167,7 @@ def test_a_photo_in_a_thread_refers_to_a_link_once(
 
 
 def test_whoever_takes_no_messages_gets_none(sandbox: Sandbox, raw_client: Client) -> None:
-    shy = sandbox.world.add_user("shy", takes_dms=False)
+    shy = sandbox.world.add_user("shy", profile=Profile(takes_dms=False))
     with pytest.raises(ig.DirectMessageRequestsDisabled):
         raw_client.direct_send("hello", user_ids=[int(shy.pk)])
     assert not sandbox.journal.writes("dm_text")
@@ -179,7 +179,7 @@ def test_a_message_from_a_stranger_waits_in_the_pending_inbox(
     ana = sandbox.world.add_user("ana")
     thread = sandbox.world.thread([ana.pk, sandbox.account.pk], create=True)
     assert thread is not None
-    sandbox.world.say(thread, "ana", "text", "hi there")
+    sandbox.world.say(thread, "ana", Content("text", "hi there"))
     assert raw_client.direct_threads() == []
     [waiting] = raw_client.direct_pending_inbox()
     assert waiting.messages[0].text == "hi there"

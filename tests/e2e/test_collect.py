@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.platforms.sandbox.server import Sandbox
+from bot.platforms.sandbox.things import Details
 from tests.e2e.kit import Service
 from tests.waiting import PATIENCE, eventually
 
@@ -20,7 +21,9 @@ def test_killed_and_run_again_nothing_is_missing_or_fetched_twice(
     sandbox.world.add_user("ana")
     begin = time.time() - 3600 * 300
     for number in range(120):
-        sandbox.world.add_post("ana", f"#sunset {number}", at=begin + 3600 * number)
+        sandbox.world.add_post(
+            "ana", f"#sunset {number}", details=Details(at=begin + 3600 * number)
+        )
     service = Service(sandbox, tmp_path / "service", by_command=True)
     try:
         sandbox.faults.add("hang", "*/tags/sunset/sections/", skip=2)  # here it is killed
@@ -51,7 +54,7 @@ def test_beside_the_service_which_is_killed(sandbox: Sandbox, tmp_path: Path) ->
     sandbox.world.add_user("ana")
     begin = time.time() - 3600 * 300
     for number in range(120):
-        sandbox.world.add_post("ana", f"#dawn {number}", at=begin + 3600 * number)
+        sandbox.world.add_post("ana", f"#dawn {number}", details=Details(at=begin + 3600 * number))
     service = Service(sandbox, tmp_path / "service")
     try:
         service.start()

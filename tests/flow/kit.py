@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from bot.platforms import registry
 from bot.platforms.instagram.adapter import InstagramPlatform
 from bot.platforms.pacing import LedgerPacer, TokenRate
 from bot.platforms.sandbox.server import Sandbox
-from bot.platforms.sandbox.things import Picture, Post, Tag
+from bot.platforms.sandbox.things import Details, Picture, Post, Profile, Tag
 from models.base import Image, Mask, Segmentation
 from storage import outbox, pauses, steps
 from storage.archive import Archive
@@ -193,18 +193,22 @@ class Flow:
 
     # the network
 
-    def person(self, name: str, **more: Any) -> str:
-        self.box.world.add_user(name, **more)
+    def person(self, name: str, full_name: str = "", **profile: Any) -> str:
+        """`profile` as in Profile."""
+        self.box.world.add_user(name, full_name, profile=Profile(**profile))
         return name
 
     def post(self, author: str = "ana", caption: str = "#sunset", **more: Any) -> Post:
-        """A post with one plain picture, of somebody who is added when there is no such person."""
+        """A post with one plain picture, of somebody who is added when there is no such person;
+        `more` as World.add_post and Details.
+        """
         try:
             self.box.world.user(author)
         except KeyError:
             self.person(author)
         more.setdefault("pictures", [plain_picture(self.box)])
-        return self.box.world.add_post(author, caption, **more)
+        said = {one.name: more.pop(one.name) for one in fields(Details) if one.name in more}
+        return self.box.world.add_post(author, caption, details=Details(**said), **more)
 
     def asking(self, author: str = "ana", **more: Any) -> Post:
         """A post that asks for a reply by the opt-in hashtag."""

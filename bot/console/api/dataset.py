@@ -97,7 +97,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[int, Field(ge=1, le=100_000)]
 
 
-def wanted_of(
+def _shown_by(
     text: Annotated[str, Query(max_length=500, description="As `tagecho search` takes it.")] = "",
     hashtag: Annotated[list[str], Query(max_length=20)] = [],  # noqa: B006 - FastAPI copies it
     author: Annotated[str, Query(max_length=200)] = "",
@@ -105,6 +105,20 @@ def wanted_of(
     dataset: Annotated[str, Query(max_length=200)] = "",
     since: Annotated[date | None, Query(), Given] = None,
     until: Annotated[date | None, Given, Query(description="Before this day, UTC.")] = None,
+) -> dict[str, Any]:
+    """What a post shows by itself."""
+    return {
+        "text": text,
+        "hashtags": tuple(tag for tag in hashtag if tag.strip("# ")),
+        "author": author.strip(),
+        "platform": platform.strip().lower(),
+        "dataset": dataset.strip(),
+        "since": _moment(since),
+        "until": _moment(until),
+    }
+
+
+def _judged_as(
     fit: Annotated[Share | None, Given, Query()] = None,
     doubt: Annotated[
         Share | None, Given, Query(description="A hashtag fits at most so probably.")
@@ -113,23 +127,19 @@ def wanted_of(
     check: Annotated[list[Check], Given, Query(max_length=20)] = [],  # noqa: B006
     label: Annotated[Literal["", "accepted", "rejected", "unlabelled"], Query()] = "",
     clean: Annotated[bool, Query(description="Only images without any verdict.")] = False,
+) -> dict[str, Any]:
+    """What was measured, computed or said by people."""
+    checks = tuple(map(str, check))
+    judged = {"fit": fit, "doubt": doubt, "size": size}
+    return judged | {"checks": checks, "label": label, "clean": clean}
+
+
+def wanted_of(
+    shown: Annotated[dict[str, Any], Depends(_shown_by)],
+    judged: Annotated[dict[str, Any], Depends(_judged_as)],
 ) -> SearchQuery:
     """The filters of `tagecho search`, with verdicts, labels and doubt."""
-    return SearchQuery(
-        text=text,
-        hashtags=tuple(tag for tag in hashtag if tag.strip("# ")),
-        author=author.strip(),
-        platform=platform.strip().lower(),
-        dataset=dataset.strip(),
-        since=_moment(since),
-        until=_moment(until),
-        fit=fit,
-        doubt=doubt,
-        size=size,
-        checks=tuple(map(str, check)),
-        label=label,
-        clean=clean,
-    )
+    return SearchQuery(**shown, **judged)
 
 
 Wanted = Annotated[SearchQuery, Depends(wanted_of)]

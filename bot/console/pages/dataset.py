@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -27,6 +27,15 @@ PAGE = 60  # images fetched at once
 Like = Annotated[int | None, Query(ge=1, le=api.LARGEST)]
 
 
+@dataclass(frozen=True, slots=True)
+class GridSource:
+    """By which example the images were found, or why none were."""
+
+    example: int | None = None  # a stored one
+    dropped: bool = False
+    problem: str = ""
+
+
 @router.get("/dataset")
 def dataset(
     request: Request,
@@ -47,7 +56,7 @@ def dataset(
             example = like
     except (UsageError, NothingToDo) as error:  # an author whom nobody has, too few vectors
         problem = str(error)
-    return _grid(request, here, person, asked, found, example=example, problem=problem)
+    return _grid(request, here, person, asked, found, GridSource(example, problem=problem))
 
 
 @router.post("/dataset/like")
@@ -61,7 +70,7 @@ def dataset_like(
     """The grid of images like the one that was dropped; the script shows it."""
     asked = replace(wanted, limit=PAGE)
     images = gallery.similar(here.app, request.app.state.finder, here.settings, example, asked)
-    return _grid(request, here, person, asked, GridPage(images, None), dropped=True)
+    return _grid(request, here, person, asked, GridPage(images, None), GridSource(dropped=True))
 
 
 @router.get("/posts/{post}")
@@ -75,10 +84,7 @@ def _grid(
     person: Person,
     wanted: SearchQuery,
     found: GridPage,
-    *,
-    example: int | None = None,
-    dropped: bool = False,
-    problem: str = "",
+    how: GridSource = GridSource(),
 ) -> HTMLResponse:
     said = asked_for(wanted)
     with here.app.database.read() as session:
@@ -90,9 +96,7 @@ def _grid(
         images=found.images,
         following=found.following,
         wanted=wanted,
-        example=example,
-        dropped=dropped,
-        problem=problem,
+        **asdict(how),
         narrowed=bool(said),
         filters={name: value for name, value in said if name != "text"},
         query=urlencode(said),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse
 
@@ -33,17 +34,25 @@ VIEWS: dict[str, tuple[str, tuple[ReplyState, ...]]] = {
 REASONS = ("wrong object", "mask is wrong", "too dark", "not a fitting photo", "shows a person")
 
 
+@dataclass(frozen=True, slots=True)
+class ListAsked:
+    """Which list, which of it, and from where on."""
+
+    view: Annotated[str, Query(max_length=20)] = "decide"
+    state: Annotated[str, Query(max_length=40)] = ""
+    author: Annotated[str, Query(max_length=200)] = ""
+    before: Annotated[int | None, Query(ge=1, le=api.LARGEST)] = None
+
+
 @router.get("/replies")
 def replies(
     request: Request,
     here: Here,
     person: Asks,
-    view: Annotated[str, Query(max_length=20)] = "decide",
-    state: Annotated[str, Query(max_length=40)] = "",
-    author: Annotated[str, Query(max_length=200)] = "",
-    before: Annotated[int | None, Query(ge=1, le=api.LARGEST)] = None,
+    asked: Annotated[ListAsked, Depends()],
     id: Annotated[int | None, Query(ge=1, le=api.LARGEST)] = None,
 ) -> HTMLResponse:
+    view, state, author, before = asked.view, asked.state, asked.author, asked.before
     if view not in VIEWS:
         raise HTTPException(404, "there is no such list")
     found, problem = api.ReplyList(replies=[], total=0), ""
@@ -55,7 +64,7 @@ def replies(
         problem = str(error)
     with here.app.database.read() as session:
         counts = outbox.states(session)
-    said = {"view": view, "state": state, "author": author, "before": before}
+    said = asdict(asked)
     chosen = id if id is not None else found.replies[0].id if found.replies else None
     return page(
         request,

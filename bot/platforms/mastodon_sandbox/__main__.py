@@ -16,6 +16,7 @@ from typing import Any
 
 from bot.platforms.mastodon_sandbox.people import Crowd
 from bot.platforms.mastodon_sandbox.server import BOT, Mastodon
+from bot.platforms.sandbox.people import Habits
 
 OPT_IN = "imagebotplease"
 _CONTROL = "/_loopback"  # beneath it, another process asks how it goes
@@ -32,10 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         network.world,
         options.dir,
         bot=network.username,
-        opt_in=options.opt_in,
-        hashtags=options.hashtag,
-        profiles=options.profile,
-        rate=options.rate,
+        habits=Habits(options.opt_in, options.hashtag, options.profile, options.rate),
         seed=options.seed,
     )
     network.extra |= _orders(network, crowd)

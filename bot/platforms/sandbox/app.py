@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from bot.platforms.sandbox import direct, login, publishing, reading
 from bot.platforms.sandbox.faults import Fault
+from bot.platforms.sandbox.journal import SeenRequest
 from bot.platforms.sandbox.net import Answer, Call, Network, Refusal, Route, fail
 
 Scope = dict[str, Any]
@@ -55,7 +56,7 @@ class App:
         except Exception:
             self._log(call, started, 500, "")
             raise
-        broken = fault is not None and fault.kind in ("drop", "truncated")
+        broken = fault is not None and fault.kind in ("drop", "stall", "truncated")
         # before the answer leaves: whoever got it finds it in the journal
         status = 0 if answer is None or broken else answer.status
         self._log(call, started, status, fault.kind if fault else "")
@@ -86,16 +87,9 @@ class App:
         return applied
 
     def _log(self, call: Call, started: float, status: int, fault: str) -> None:
-        self._net.journal.request(
-            host=call.host,
-            method=call.method,
-            path=call.path,
-            http=call.http,
-            status=status,
-            started=started,
-            user=call.actor.username if call.actor else "",
-            fault=fault,
-        )
+        user = call.actor.username if call.actor else ""
+        seen = SeenRequest(call.host, call.method, call.path, call.http, status, user, fault)
+        self._net.journal.request(seen, started)
 
     def _answer(
         self, call: Call, route: Route | None, groups: dict[str, str], on_media_port: bool

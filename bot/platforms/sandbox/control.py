@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from bot.platforms.sandbox.app import App, Receive, Scope, Send, read_call, send_answer
 from bot.platforms.sandbox.net import Answer, Call, Network, fail, ok
 from bot.platforms.sandbox.people import Crowd, bulk
-from bot.platforms.sandbox.things import Post, Spot, Tag
+from bot.platforms.sandbox.things import Details, Post, Profile, Spot, Tag
 
 
 class Control:
@@ -82,11 +82,12 @@ def _replies(net: Network, crowd: Crowd, actor: str = "") -> Answer:
 
 
 def _post(net: Network, crowd: Crowd, author: str, caption: str = "", **more: Any) -> Answer:
-    """`more` as World.add_post; tags are [user name, x, y], place is [pk, name, lat, lng]."""
+    """`more` as World.add_post and Details; tags are [user, x, y], place [pk, name, lat, lng]."""
     tags = [Tag(net.world.user(name).pk, float(x), float(y)) for name, x, y in more.pop("tags", ())]
-    place = Spot(*more.pop("place")) if more.get("place") else None
-    more.pop("place", None)
-    return _shown(net.world.add_post(author, caption, tags=tags, place=place, **more))
+    said = {one.name: more.pop(one.name) for one in fields(Details) if one.name in more}
+    place = Spot(*said["place"]) if said.get("place") else None
+    details = Details(**(said | {"place": place}))
+    return _shown(net.world.add_post(author, caption, tags=tags, details=details, **more))
 
 
 def _edit(net: Network, crowd: Crowd, ref: str, caption: str) -> Answer:
@@ -101,8 +102,9 @@ def _comment(net: Network, crowd: Crowd, ref: str, author: str, text: str) -> An
     return ok(pk=net.world.comment(ref, author, text).pk)
 
 
-def _user(net: Network, crowd: Crowd, username: str, **more: Any) -> Answer:
-    return ok(user=asdict(net.world.add_user(username, **more)))
+def _user(net: Network, crowd: Crowd, username: str, full_name: str = "", **profile: Any) -> Answer:
+    """`profile` as in Profile."""
+    return ok(user=asdict(net.world.add_user(username, full_name, profile=Profile(**profile))))
 
 
 def _rename(net: Network, crowd: Crowd, username: str, new_name: str) -> Answer:

@@ -9,7 +9,7 @@ from bot.platforms.sandbox import shapes
 from bot.platforms.sandbox.net import Answer, Call, Network, Refusal, Routes, Upload, fail, ok
 from bot.platforms.sandbox.publishing import keep, once
 from bot.platforms.sandbox.reading import found_user
-from bot.platforms.sandbox.things import Message, MessageKind, Thread, linked_code
+from bot.platforms.sandbox.things import Content, Message, MessageKind, Thread, linked_code
 
 routes = Routes()
 _PREFIX = r"/api/v1/direct_v2/"
@@ -133,9 +133,8 @@ def _send(
         if upload is not None:
             picture, sha256 = upload.picture, upload.sha256
             source, shown = _meant(thread, call.me.pk, sha256), {"sha256": sha256}
-        made = net.world.say(
-            thread, call.me.pk, kind, text, picture, token, source=source, sha256=sha256
-        )
+        content = Content(kind, text, picture, token, source, sha256)
+        made = net.world.say(thread, call.me.pk, content)
         net.journal.write(
             write,
             actor=call.me.username,

@@ -11,12 +11,27 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 Line = dict[str, Any]
 
 REPLIES: Final = ("post", "story", "dm_photo")  # the kinds that publish a reply image
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRequest:
+    """A request and its outcome. Status 0: no whole answer was sent."""
+
+    host: str
+    method: str
+    path: str
+    http: str  # "1.1" or "2"
+    status: int
+    user: str = ""
+    fault: str = ""
+    note: str = ""
 
 
 class Journal:
@@ -48,27 +63,10 @@ class Journal:
         if self._file is not None:
             self._file.close()
 
-    def request(
-        self,
-        *,
-        host: str,
-        method: str,
-        path: str,
-        http: str,
-        status: int,
-        started: float,
-        user: str = "",
-        fault: str = "",
-        note: str = "",
-    ) -> None:
+    def request(self, seen: SeenRequest, started: float) -> None:
+        """`started`: by `time.monotonic`."""
         ms = round((time.monotonic() - started) * 1000, 2)
-        self._add(
-            {
-                "type": "request", "at": self._clock(), "host": host, "method": method,
-                "path": path, "http": http, "status": status, "ms": ms, "user": user,
-                "fault": fault, "note": note,
-            }
-        )  # fmt: skip
+        self._add({"type": "request", "at": self._clock(), "ms": ms, **asdict(seen)})
 
     def write(
         self,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bot.platforms.sandbox.net import Network
-from bot.platforms.sandbox.things import Post, PostKind, Spot, Tag
+from bot.platforms.sandbox.things import Details, Post, PostKind, Profile, Spot, Tag
 from bot.platforms.sandbox.world import World
 
 COMMON: Final = "photooftheday"  # on every post of the crowd
@@ -74,11 +74,13 @@ class Crowd:
         for name in names.values():
             world.add_user(name, name.partition(".")[0].title())
             self._people.append(name)
-        world.add_user("quiet.corner", "Quiet Corner", is_private=True)
+        world.add_user("quiet.corner", "Quiet Corner", profile=Profile(is_private=True))
         world.add_user(
-            "daily_quote_bot", "Daily Quotes", biography="🤖 automated account, I am a bot"
+            "daily_quote_bot",
+            "Daily Quotes",
+            profile=Profile(biography="🤖 automated account, I am a bot"),
         )
-        world.add_user("no.messages", "No Messages", takes_dms=False)
+        world.add_user("no.messages", "No Messages", profile=Profile(takes_dms=False))
         self._people.append("no.messages")
         for _ in range(old_posts):
             age = self._chance.uniform(25, 24 * 30) * 3600
@@ -155,9 +157,9 @@ class Crowd:
             kind=kind,
             pictures=pictures,
             tags=tags,
-            at=at,
-            place=chance.choice((None, None, *_SPOTS)),
-            likes=chance.randrange(500),
+            details=Details(
+                at=at, place=chance.choice((None, None, *_SPOTS)), likes=chance.randrange(500)
+            ),
         )
 
 
@@ -167,4 +169,4 @@ def bulk(world: World, hashtag: str, count: int, *, authors: int = 50, step_s: f
     now = world.clock()
     for number in range(count):
         at = now - (count - number) * step_s
-        world.add_post(names[number % authors], f"#{hashtag} {number}", at=at)
+        world.add_post(names[number % authors], f"#{hashtag} {number}", details=Details(at=at))

@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from bot.platforms.sandbox import tls
-from bot.platforms.sandbox.journal import Journal
+from bot.platforms.sandbox.journal import Journal, SeenRequest
 
 _CHUNK = 256 * 1024
 _HEAD_S = 30.0
@@ -66,10 +66,9 @@ class Proxy:
         target = rest.partition(" ")[0]
         host, _, port = target.rpartition(":")
         if method != "CONNECT" or port != "443" or not tls.known(host):
-            self._journal.request(
-                host=host or target, method=method, path=target, http="1.1", status=403,
-                note="refused by the proxy", started=time.monotonic(),
-            )  # fmt: skip
+            note = "refused by the proxy"
+            seen = SeenRequest(host or target, method, target, "1.1", 403, note=note)
+            self._journal.request(seen, time.monotonic())
             body = b"this proxy leads to the loopback network only\n"
             writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             await writer.drain()

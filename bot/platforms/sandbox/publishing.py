@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from bot.platforms.sandbox import ids, shapes
 from bot.platforms.sandbox.net import Answer, Call, Network, Refusal, Routes, Upload, fail, ok
 from bot.platforms.sandbox.reading import found_post
-from bot.platforms.sandbox.things import Comment, Post, Spot, Story, Tag, linked_code
+from bot.platforms.sandbox.things import Comment, Details, Post, Spot, Story, Tag, linked_code
 
 routes = Routes()
 T = TypeVar("T")
@@ -82,9 +82,7 @@ def configure(net: Network, call: Call) -> Answer:
             call.me.pk,
             caption,
             pictures=[picture],
-            place=_spot(call),
-            alt_text=_alt_text(call),
-            upload_id=upload_id,
+            details=Details(place=_spot(call), alt_text=_alt_text(call), upload_id=upload_id),
         )
         net.journal.write(
             "post",

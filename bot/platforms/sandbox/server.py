@@ -27,6 +27,7 @@ from bot.platforms.sandbox.people import Crowd, Habits
 from bot.platforms.sandbox.photos import Gallery
 from bot.platforms.sandbox.proxy import Proxy
 from bot.platforms.sandbox.sessions import Sessions
+from bot.platforms.sandbox.things import Profile
 from bot.platforms.sandbox.world import World
 
 _START_S = _STOP_S = 120.0  # for whatever hangs: neither takes long on an idle machine
@@ -85,9 +86,9 @@ class Sandbox:
         self.account = self.world.add_user(
             bot.username,
             "Image bot",
-            biography="I am a bot",
-            password=bot.password,
-            totp_secret=bot.totp_secret,
+            profile=Profile(
+                biography="I am a bot", password=bot.password, totp_secret=bot.totp_secret
+            ),
         )
         self.crowd = Crowd(self.net, bot.username, habits, seed)
         self._media = media

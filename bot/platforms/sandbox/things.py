@@ -34,6 +34,19 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Profile:
+    """What a person says of themselves, and how they log in; as in `Person`."""
+
+    biography: str = ""
+    is_private: bool = False
+    is_verified: bool = False
+    is_business: bool = False
+    takes_dms: bool = True
+    password: str = ""
+    totp_secret: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Tag:
     """A person at a place of an image; x, y in [0, 1] from the top left."""
 
@@ -66,6 +79,18 @@ class Comment:
     at: float
     token: str = ""
     reply_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What most posts do not say."""
+
+    at: float | None = None  # None: now
+    place: Spot | None = None
+    likes: int = 0
+    pinned: bool = False
+    alt_text: str = ""
+    upload_id: str = ""
 
 
 @dataclass(slots=True)
@@ -112,6 +137,18 @@ class Story:
     deleted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What somebody says to somebody."""
+
+    kind: MessageKind
+    text: str = ""
+    picture: Picture | None = None
+    context: str = ""
+    source: str = ""  # shortcode of the post it refers to, where that can be known
+    sha256: str = ""  # of a photo
+
+
 @dataclass(slots=True)
 class Message:
     pk: str
@@ -121,8 +158,8 @@ class Message:
     text: str = ""
     picture: Picture | None = None
     context: str = ""
-    source: str = ""  # shortcode of the post it refers to, where that can be known
-    sha256: str = ""  # of a photo
+    source: str = ""
+    sha256: str = ""
 
 
 @dataclass(slots=True)

@@ -12,20 +12,21 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from typing import Protocol
 
 from bot.platforms.sandbox import ids
 from bot.platforms.sandbox.things import (
     Comment,
+    Content,
+    Details,
     Message,
-    MessageKind,
     News,
     Person,
     Picture,
     Post,
     PostKind,
-    Spot,
+    Profile,
     Story,
     Tag,
     Thread,
@@ -75,13 +76,7 @@ class World:
         username: str,
         full_name: str = "",
         *,
-        biography: str = "",
-        is_private: bool = False,
-        is_verified: bool = False,
-        is_business: bool = False,
-        takes_dms: bool = True,
-        password: str = "",
-        totp_secret: str = "",
+        profile: Profile = Profile(),  # noqa: B008 - a constant
     ) -> Person:
         """Raises ValueError for a name that is taken."""
         with self.lock:
@@ -92,15 +87,9 @@ class World:
                 pk,
                 username,
                 full_name or username,
-                biography,
-                is_private,
-                is_verified,
-                is_business,
-                takes_dms,
-                password,
-                totp_secret,
-                self._random.randrange(20, 20_000),
-                self._random.randrange(20, 900),
+                **asdict(profile),
+                followers=self._random.randrange(20, 20_000),
+                following=self._random.randrange(20, 900),
             )
             self.people[pk] = person
             self._names[username.lower()] = pk
@@ -131,12 +120,7 @@ class World:
         pictures: Sequence[Picture] | None = None,
         count: int | None = None,
         tags: Iterable[Tag] = (),
-        at: float | None = None,
-        place: Spot | None = None,
-        likes: int = 0,
-        pinned: bool = False,
-        alt_text: str = "",
-        upload_id: str = "",
+        details: Details = Details(),  # noqa: B008 - a constant
     ) -> Post:
         """Publish as `author` (name or pk). `tags` go on the first image unless it has its own.
 
@@ -144,7 +128,7 @@ class World:
         """
         with self.lock:
             person = self.user(author)
-            at = self.clock() if at is None else at
+            at = self.clock() if details.at is None else details.at
             pk = self.next_pk(at)
             if pictures is None:
                 many = count or (3 if kind == "album" else 1)
@@ -152,10 +136,8 @@ class World:
             first, *rest = pictures
             if tagged := tuple(tags):
                 first = replace(first, tags=tagged)
-            post = Post(
-                pk, person.pk, at, kind, (first, *rest), caption, place, likes, pinned, alt_text,
-                upload_id,
-            )  # fmt: skip
+            said = asdict(details) | {"at": at, "place": details.place}
+            post = Post(pk, person.pk, kind=kind, pictures=(first, *rest), caption=caption, **said)
             self.posts[pk] = post
             bisect.insort(self._by_user[person.pk], pk)
             self._index(post)
@@ -304,23 +286,12 @@ class World:
                     return thread
             raise KeyError(ref)
 
-    def say(
-        self,
-        thread: Thread,
-        author: str,
-        kind: MessageKind,
-        text: str = "",
-        picture: Picture | None = None,
-        context: str = "",
-        source: str = "",
-        sha256: str = "",
-    ) -> Message:
+    def say(self, thread: Thread, author: str, content: Content) -> Message:
         with self.lock:
             person = self.user(author)
             item = f"3{self.next_pk():019d}{self._random.randrange(10**15):015d}"
-            made = Message(
-                item, person.pk, self.clock(), kind, text, picture, context, source, sha256
-            )
+            said = {one.name: getattr(content, one.name) for one in fields(content)}
+            made = Message(item, person.pk, self.clock(), **said)
             if not thread.messages:
                 thread.pending_for = set(thread.members) - {person.pk}
             thread.pending_for.discard(person.pk)

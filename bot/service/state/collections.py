@@ -7,23 +7,23 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from bot.service.state import advice
-from bot.service.state.facts import Collection, label
+from bot.service.state.facts import CollectionStatus, label
 from storage import collect_requests
 from storage.tables import CollectRequest, RequestState
 
 TOLD = timedelta(days=1)  # so long a failed one is shown
 
 
-def collections(session: Session, now: datetime, *, running: bool) -> tuple[Collection, ...]:
+def collections(session: Session, now: datetime, *, running: bool) -> tuple[CollectionStatus, ...]:
     """The open ones, and those that failed of late."""
     found = collect_requests.open_or_failed(session, since=now - TOLD)
     return tuple(_collection(row, now, running=running) for row in found)
 
 
-def _collection(row: CollectRequest, now: datetime, *, running: bool) -> Collection:
+def _collection(row: CollectRequest, now: datetime, *, running: bool) -> CollectionStatus:
     ended = row.state == RequestState.FAILED
     held = not ended and row.not_before > now
-    return Collection(
+    return CollectionStatus(
         number=row.id or 0,
         account=row.account,
         label=label(row.kind, row.name) or row.name,

@@ -148,7 +148,7 @@ class TrackStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Collection:
+class CollectionStatus:
     """What the service was asked to collect: open, or failed within a day."""
 
     number: int
@@ -226,7 +226,7 @@ class ServiceState:
     queue: Queue | None  # None: the database cannot be read
     deletions: Mapping[str, int]  # of our replies on the network, by state
     disk: Disk
-    collections: tuple[Collection, ...] = ()  # in the order in which they were asked for
+    collections: tuple[CollectionStatus, ...] = ()  # in the order in which they were asked for
     troubles: tuple[Trouble, ...] = ()  # newest first; those without a time before them
     database_error: str = ""
 

@@ -38,7 +38,11 @@ from models.training.loop import read_checkpoint  # noqa: E402
 from tests.dino import TINY, photos  # noqa: E402
 
 pytestmark = pytest.mark.learn
-TWICE = dino.Rhythm(save=2, select=2)
+
+
+def twice(by: Selection) -> dino.Rhythm:
+    """Both at every second step."""
+    return dino.Rhythm(save=2, select=2, by=by)
 
 
 @pytest.fixture
@@ -110,7 +114,7 @@ def stamp(path: Path) -> int:
 
 
 def test_goes_on_from_any_checkpoint(tmp_path: Path) -> None:
-    whole = dino.train(photos(), TINY, tmp_path / "whole", selection=Scripted(), rhythm=TWICE)
+    whole = dino.train(photos(), TINY, tmp_path / "whole", rhythm=twice(Scripted()))
     assert read_checkpoint(tmp_path / "whole" / "best.pt")["step"] == 4
     resumed = dino.train(photos(), TINY, tmp_path / "new", resume=tmp_path / "whole" / "best.pt")
     assert same(resumed, whole)
@@ -128,7 +132,7 @@ class Scripted(Selection):
 
 
 def test_best_is_by_score_and_is_written_down(tmp_path: Path) -> None:
-    dino.train(photos(), TINY, tmp_path, selection=Scripted(), rhythm=TWICE)
+    dino.train(photos(), TINY, tmp_path, rhythm=twice(Scripted()))
     rows = [row for row in read_log(tmp_path / "log.jsonl") if "knn" in row]
     assert [(row["step"], row["score"]) for row in rows] == [(2, 0.2), (4, 0.9), (6, 0.5), (8, 0.1)]
     assert read_checkpoint(tmp_path / "best.pt")["step"] == 4
@@ -139,10 +143,10 @@ def test_a_resumed_training_remembers_its_best(tmp_path: Path) -> None:
     halted = Scripted()
     halted.scores[2:] = []  # asked a third time, it breaks
     with pytest.raises(IndexError):
-        dino.train(photos(), TINY, tmp_path, selection=halted, rhythm=TWICE)
+        dino.train(photos(), TINY, tmp_path, rhythm=twice(halted))
     later = Scripted()
     later.scores[:2] = []
-    dino.train(photos(), TINY, tmp_path, selection=later, rhythm=TWICE)
+    dino.train(photos(), TINY, tmp_path, rhythm=twice(later))
     assert read_checkpoint(tmp_path / "best.pt")["step"] == 4
 
 
@@ -151,10 +155,10 @@ def test_a_start_that_nothing_betters_is_the_best(tmp_path: Path) -> None:
     start, scripted = ViT(TINY.shape), Scripted()
     scripted.scores[1:] = []  # asked a second time, it breaks
     with pytest.raises(IndexError):
-        dino.train(photos(), TINY, tmp_path, selection=scripted, rhythm=TWICE, start=start)
+        dino.train(photos(), TINY, tmp_path, rhythm=twice(scripted), start=start)
     scripted = Scripted()
     scripted.scores[:] = [0.9, 0.2, 0.5, 0.9, 0.1]
-    dino.train(photos(), TINY, tmp_path, selection=scripted, rhythm=TWICE, start=start)
+    dino.train(photos(), TINY, tmp_path, rhythm=twice(scripted), start=start)
     rows = [row["step"] for row in read_log(tmp_path / "log.jsonl") if "knn" in row]
     assert rows == [0, 2, 4, 6, 8]
     assert same(load_teacher(tmp_path / "best.pt"), start)
@@ -335,7 +339,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(folder: Path) -> None:
     whole = (out / "last.pt").read_bytes()
     (out / "last.part").symlink_to("/dev/full")  # every write to it: no space left on device
     learner = Learner(TINY)
-    diary = dino.Diary(out, learner, 0, dino.Rhythm(save=1), None)
+    diary = dino.Diary(out, learner, 0, dino.Rhythm(save=1))
     with pytest.raises(OSError, match=r"last\.pt cannot be written: .*No space left.*whole"):
         diary(1, {"loss": 1.0})
     assert (out / "last.pt").read_bytes() == whole

@@ -212,7 +212,7 @@ def test_only_what_is_free_learns_and_a_training_resumes(pool: PhotoPool, tmp_pa
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(teaching, "batches", killed)
-        teaching.train(pool, basis_for(pool), half, small(), tmp_path / "part", save_every=2)
+        teaching.train(pool, basis_for(pool), half, small(), tmp_path / "part", teaching.Host(2))
     resumed = teaching.train(pool, basis_for(pool), half, small(), tmp_path / "part")
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name

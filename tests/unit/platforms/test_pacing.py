@@ -24,7 +24,16 @@ from bot.core.errors import (
 )
 from bot.core.events import Breaker
 from bot.platforms.instagram.settings import InstagramAccount
-from bot.platforms.pacing import ACCOUNT, DAY, THROTTLED, LedgerPacer, TokenRate, merged, refill
+from bot.platforms.pacing import (
+    ACCOUNT,
+    DAY,
+    THROTTLED,
+    LedgerPacer,
+    Patience,
+    TokenRate,
+    merged,
+    refill,
+)
 from bot.platforms.retries import reads
 from bot.service.app import rates_of
 from tests.ledger import MemoryLedger
@@ -50,7 +59,7 @@ class World:
     def pacer(self, account: str = "main", **options: object) -> LedgerPacer:
         values: dict[str, object] = {
             "clock": lambda: self.now,
-            "sleep": self.sleep,
+            "patience": Patience(sleep=self.sleep),
             "rng": random.Random(7),
             "rates": RATES
             | {"read": TokenRate(per_hour=3600, burst=2), "comment": TokenRate(60, 1)},
@@ -97,7 +106,7 @@ def test_over_any_time_the_rate_holds(world: World) -> None:
 
 
 def test_a_wait_that_is_too_long_is_refused_and_takes_nothing(world: World) -> None:
-    pacer = world.pacer(max_wait=30)
+    pacer = world.pacer(patience=Patience(30, world.sleep))
     pacer.before("comment")
     with pytest.raises(RateLimited) as caught:
         pacer.before("comment")
@@ -110,7 +119,7 @@ def test_a_wait_that_is_too_long_is_refused_and_takes_nothing(world: World) -> N
 def test_waiting_stops_when_the_service_does() -> None:
     stop = threading.Event()
     rates = {"read": TokenRate(60, 1)}
-    pacer = LedgerPacer("main", MemoryLedger(), rates, max_wait=60, sleep=stop.wait)
+    pacer = LedgerPacer("main", MemoryLedger(), rates, patience=Patience(60, stop.wait))
     pacer.before("read")
     threading.Timer(0.1, stop.set).start()
     with pytest.raises(RateLimited, match="stopped"):
@@ -262,7 +271,7 @@ def test_nobody_waits_for_an_image(world: World) -> None:
         return True
 
     rates = {"media": TokenRate(per_hour=3600, burst=2)}
-    pacer = LedgerPacer("main", world.ledger, rates, sleep=sleep)
+    pacer = LedgerPacer("main", world.ledger, rates, patience=Patience(sleep=sleep))
     pacer.before("media")
     pacer.before("media")
     with pytest.raises(RateLimited) as caught:
@@ -283,7 +292,7 @@ def test_other_actions_go_on_while_a_read_waits(world: World) -> None:
         else:
             done.append(("commented", seconds))
 
-    pacer = world.pacer(meanwhile=meanwhile, max_wait=2.0)
+    pacer = world.pacer(patience=Patience(2.0, world.sleep, meanwhile))
     for _ in range(2):
         pacer.before("read")
     assert done == []
@@ -293,7 +302,8 @@ def test_other_actions_go_on_while_a_read_waits(world: World) -> None:
     assert not pacer.rest(0.7)
     assert [what for what, _ in done] == ["held"] * 3
     done.clear()
-    world.pacer(meanwhile=meanwhile, rates=RATES | {"upload": TokenRate(3600, 1)}).before("upload")
+    rates = RATES | {"upload": TokenRate(3600, 1)}
+    world.pacer(patience=Patience(2.0, world.sleep, meanwhile), rates=rates).before("upload")
     assert done == [], "a write that waits is not interrupted by another one"
 
 

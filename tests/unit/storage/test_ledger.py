@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from bot.core.errors import ActionBlocked, AuthError, ChallengeRequired, RateLimited, StorageError
 from bot.core.events import Breaker
-from bot.platforms.pacing import Ledger, LedgerPacer, TokenRate
+from bot.platforms.pacing import Ledger, LedgerPacer, Patience, TokenRate
 from storage.database import Database
 from storage.pacing import DatabaseLedger
 from tests.databases import BACKENDS, NOW, in_memory, migrated, together
@@ -136,7 +136,12 @@ def test_the_gate_works_on_it(ledger: Ledger) -> None:
     def pacer() -> LedgerPacer:
         rates = {"read": TokenRate(per_hour=3600, burst=1), "dm": None}
         return LedgerPacer(
-            "main", ledger, rates, clock=lambda: now, sleep=sleep, rng=random.Random(1)
+            "main",
+            ledger,
+            rates,
+            patience=Patience(sleep=sleep),
+            clock=lambda: now,
+            rng=random.Random(1),
         )
 
     pacer().before("read")
