@@ -62,13 +62,18 @@ def collect(
       tagecho collect @some.name '#beanie' --since 2026-01-01
       tagecho collect --from targets.txt --no-wait
     """
+    from bot.config.tracks import target_name
+    from bot.dataset.lookup import check_name
     from bot.service.collecting import Target
     from bot.verbs.collect import Wish
 
-    wanted = [target_of(text) for text in [*(targets or []), *_lines_of(file)]]
+    said = [target_of(text) for text in [*(targets or []), *_lines_of(file)]]
+    wanted = [(kind, target_name(kind, name)) for kind, name in said]
     if not wanted:
         raise UsageError("say what to collect: '#hashtag', '@profile', or --from FILE")
     settings = prepare(config)
+    if dataset is not None:
+        check_name(dataset)
     wish = Wish(limit, _day(since), where, comments)
     reader = account or only_account(settings)
 
@@ -122,8 +127,10 @@ def _lines_of(file: Path | None) -> list[str]:
         return []
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--from {file}: cannot be read: {error}") from None
+    except OSError as error:
+        raise UsageError(f"--from {file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"--from {file}: is not UTF-8 text") from None
     lines = map(str.strip, text.splitlines())
     return [line for line in lines if line and line != "#" and not line.startswith("# ")]
 

@@ -302,12 +302,12 @@ def export(
     images = counted(result.items, "image")
     say(f"{result.dataset}/{result.snapshot}: {images} in {result.seconds} s")
     for count, why in (
-        (result.forgotten, "images were forgotten since the snapshot"),
-        (result.without_mask, "images have no mask and are left out"),
-        (result.masks_gone, "masks no longer exist; --masks computes them"),
+        (result.forgotten, "forgotten since the snapshot"),
+        (result.without_mask, "left out: without a mask"),
+        (result.masks_gone, "whose mask no longer exists; --masks computes it"),
     ):
         if count:
-            say(f"{count} {why}")
+            say(f"{counted(count, 'image')} {why}")
 
 
 def import_(
@@ -360,11 +360,11 @@ def import_(
     else:
         echo(f"{counted(report.posts, 'post')}, {counted(report.images, 'image')}")
         for count, why in (
-            (report.known, "posts were known already"),
-            (report.kept_out, "posts are of people who opted out"),
+            (report.known, "known already"),
+            (report.kept_out, "of people who opted out"),
         ):
             if count:
-                say(f"{count} {why}")
+                say(f"{counted(count, 'post')} {why}")
     for where, why in report.problems:
         complain(f"{where}: {why}")
     if report.problems:
@@ -378,7 +378,8 @@ def _checked(checked: Checked, json: bool) -> None:
         print_json(checked.as_dict())
     else:
         here = checked.items - checked.forgotten
-        echo(f"{checked.dataset}/{checked.snapshot}  {here} images  {checked.rebuilt_sha256}")
+        images = counted(here, "image")
+        echo(f"{checked.dataset}/{checked.snapshot}  {images}  {checked.rebuilt_sha256}")
         if checked.forgotten:
             say(f"{checked.forgotten} were forgotten; the manifest was {checked.manifest_sha256}")
         for numbers, what in ((checked.changed, "changed"), (checked.missing, "missing")):

@@ -123,7 +123,7 @@ def _found(
     settings: Settings, kind: TrackKind, name: str, account: str | None
 ) -> tuple[int, TrackSettings]:
     """The track that is meant, and its place in the file."""
-    wanted = _target(kind, name)
+    wanted = target_name(kind, name)
     found = [
         (index, track)
         for index, track in enumerate(settings.tracks)
@@ -138,7 +138,8 @@ def _found(
     return found[0]
 
 
-def _target(kind: TrackKind, name: str) -> str:
+def target_name(kind: TrackKind, name: str) -> str:
+    """In its normal form. Raises UsageError for a name that nothing can have."""
     try:
         return parse_hashtag(name) if kind is TrackKind.HASHTAG else parse_username(name)
     except ValueError as error:

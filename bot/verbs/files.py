@@ -10,7 +10,7 @@ from typing import Any
 
 from bot.config import Settings
 from bot.core.errors import ModelError, NothingToDo, UsageError
-from bot.core.files import write_open
+from bot.core.files import read_whole, write_open
 from bot.service.progress import progress
 from models.base import ImageRejected
 from models.images.codec import Decoded
@@ -113,7 +113,7 @@ def _one(
         if skip:
             return Outcome(source, "skipped", target, f"{target} is there already")
     try:
-        data = sys.stdin.buffer.read() if source == PIPE else source.read_bytes()
+        data = sys.stdin.buffer.read() if source == PIPE else read_whole(source)
         image = decode(data, max_pixels=settings.limits.max_pixels, own=True)
         made = work(image)
         _deliver(made.data, target)
@@ -161,10 +161,13 @@ def _inside(folder: Path, where: Where, report: WrittenImages) -> Iterator[tuple
             if not where.recursive and path.resolve() != ours:
                 why = "a folder: --recursive takes what is in it"
                 report.outcomes.append(Outcome(path, "skipped", None, why))
-        elif path.suffix.lower() in SUFFIXES:
-            yield path, path.parent.relative_to(folder)
-        else:
+        elif path.suffix.lower() not in SUFFIXES:
             why = "not an image, by its name"
+            report.outcomes.append(Outcome(path, "skipped", None, why))
+        elif path.is_file():
+            yield path, path.parent.relative_to(folder)
+        else:  # a pipe has no end, and a link may lead nowhere
+            why = "not a regular file"
             report.outcomes.append(Outcome(path, "skipped", None, why))
 
 

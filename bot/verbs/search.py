@@ -16,6 +16,7 @@ from sqlmodel import Session, col, select
 
 from bot.config import Settings
 from bot.core.errors import NothingToDo, UsageError
+from bot.core.files import read_whole
 from bot.service.app import App, ServingStages, opened
 from bot.service.progress import progress
 from bot.verbs.image_index import ImageIndex, Vectors, folder_of
@@ -155,8 +156,10 @@ def _index(app: App, segmenter: Segmenter) -> ImageIndex:
 
 def _embedding(segmenter: Segmenter, path: Path, settings: Settings) -> Vectors:
     try:
-        return _seen(segmenter, path.read_bytes(), settings)
-    except (OSError, ImageRejected) as error:
+        return _seen(segmenter, read_whole(path), settings)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    except ImageRejected as error:
         raise UsageError(f"{path}: {error}") from error
 
 

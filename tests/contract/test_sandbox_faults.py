@@ -44,7 +44,7 @@ FELT = {
     "media_unavailable": ig.MediaUnavailable,
     "not_found": ig.ClientNotFoundError,
 }
-ELSEWHERE = {"request_timeout", "hang", "dm_refused"}  # have tests of their own below
+ELSEWHERE = {"request_timeout", "hang", "stall", "dm_refused"}  # have tests of their own below
 
 
 def test_every_fault_has_a_test() -> None:
@@ -170,6 +170,14 @@ def test_hang_lasts_until_released(sandbox: Sandbox, raw_client: Client) -> None
     fault.released.set()
     asking.join(PATIENCE)
     assert answered == [True]
+
+
+def test_stall_breaks_the_connection_when_released(sandbox: Sandbox, raw_client: Client) -> None:
+    fault = sandbox.faults.add("stall", f"*/{READ}", count=0)
+    fault.released.set()
+    with pytest.raises(ig.ClientConnectionError):
+        raw_client.private_request(READ)
+    assert sandbox.journal.requests(READ)[-1]["status"] == 0
 
 
 def test_hang_ends_by_itself_and_a_client_may_leave(sandbox: Sandbox, raw_client: Client) -> None:

@@ -17,6 +17,7 @@ from bot.core.events import Post
 from bot.dataset.export.imagefolder import LINES, NAME
 from bot.dataset.importing.exported import exported
 from bot.dataset.importing.table import Table, of_file, of_row, rows
+from bot.dataset.lookup import check_name
 from bot.platforms import registry
 from bot.service.app import App, opened
 from bot.service.progress import progress
@@ -75,6 +76,7 @@ def take(
     UsageError if it is not a folder, StorageError, and NothingToDo if nothing was imported though
     no file is bad; the message says what the files are.
     """
+    check_name(into)
     root = path.resolve()
     if not root.is_dir():
         raise UsageError(f"{path} is not a folder")

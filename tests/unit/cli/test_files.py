@@ -65,6 +65,19 @@ def test_folders_with_all_below_and_a_line_for_what_is_left_out(
     assert "in/a.png: skipped: deep/a.png is there already" in again.err.splitlines()
 
 
+def test_what_has_no_end_is_not_read(tagecho: Run, tmp_path: Path) -> None:
+    """A pipe, a device, a link that leads nowhere: by their names they are images."""
+    photo(tmp_path / "in/a.png")
+    os.mkfifo(tmp_path / "in/pipe.jpg")
+    (tmp_path / "in/zero.jpg").symlink_to("/dev/zero")
+    (tmp_path / "in/gone.jpg").symlink_to("nowhere")
+    done = tagecho("segment", "in", "--out", "out")
+    assert (done.code, done.out.split()) == (0, ["out/a.png"])
+    names = ("gone", "pipe", "zero")
+    said = [f"in/{name}.jpg: skipped: not a regular file" for name in names]
+    assert done.err.splitlines() == said
+
+
 def test_an_output_below_the_input_is_not_read_again(tagecho: Run, tmp_path: Path) -> None:
     photo(tmp_path / "in/a.png")
     for _ in range(2):

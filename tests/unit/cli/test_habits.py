@@ -145,6 +145,13 @@ def test_completion_is_installed_and_completes(tmp_path: Path) -> None:
         (["backup", "/proc/none/x.tar"], 2),
         (["restore", "none.tar"], 2),
         (["import", "none"], 2),
+        (["import", ".", "--dataset", "../up"], 2),
+        (["collect", "#a b"], 2),
+        (["collect", "@a\x00b"], 2),
+        (["collect", "#dusk", "--dataset", "a/b"], 2),
+        (["collect", "--from", "utf16.txt"], 2),
+        (["collect", "--from", "."], 2),
+        (["search", "--image", "."], 2),
         (["segment", "none.png", "--out", "/proc/none"], 2),
         (["models", "evaluate", "--masks", "none"], 2),
         (["search", "--image", "none.png"], 2),
@@ -154,8 +161,10 @@ def test_what_an_operator_can_cause_is_one_line_and_its_code(
     tagecho: Run, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int
 ) -> None:
     monkeypatch.setenv("TAGECHO_CONFIG", "one.toml")
+    Path("utf16.txt").write_text("#dusk\n", encoding="utf-16")
     done = tagecho(*words)
     assert (done.code, len(done.err.splitlines()), done.out) == (code, 1, ""), done.err
+    assert "Errno" not in done.err and "codec" not in done.err
 
 
 LISTS = ["track list", "replies list", "dataset list", "snapshot list", "models list", "search a"]

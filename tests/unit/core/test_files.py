@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import stat
+import threading
 from pathlib import Path
 
 import pytest
 
-from bot.core.files import replacing
+from bot.core.files import read_whole, replacing, write_open
 from tests.disk import full_after
+from tests.waiting import PATIENCE
 
 
 def names(folder: Path) -> list[str]:
@@ -53,3 +56,39 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     ):
         file.write(bytes(100_000))
     assert names(tmp_path) == []
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("real")
+    with replacing(tmp_path / "link") as file:
+        file.write(b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("write", ["replacing", "write_open"])
+def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path, write: str) -> None:
+    """As root, `--out /dev/null` would make a file of it."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    if write == "replacing":
+        with replacing(pipe) as file:
+            file.write(b"new")
+    else:
+        write_open(pipe, b"new")
+    reader.join(PATIENCE)
+    assert read == [b"new"]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert stat.S_IMODE(pipe.stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_a_file_without_end_is_not_read_whole(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"12345")
+    assert read_whole(tmp_path / "a", 5) == b"12345"
+    with pytest.raises(OSError, match="larger than"):
+        read_whole(Path("/dev/zero"), 1 << 20)
