@@ -16,7 +16,6 @@ from typing import Any
 
 from bot.platforms.mastodon_sandbox.people import Crowd
 from bot.platforms.mastodon_sandbox.server import BOT, Mastodon
-from bot.platforms.sandbox.people import Habits
 
 OPT_IN = "imagebotplease"
 _CONTROL = "/_loopback"  # beneath it, another process asks how it goes
@@ -33,7 +32,10 @@ def main(arguments: list[str] | None = None) -> int:
         network.world,
         options.dir,
         bot=network.username,
-        habits=Habits(options.opt_in, options.hashtag, options.profile, options.rate),
+        opt_in=options.opt_in,
+        hashtags=options.hashtag,
+        profiles=options.profile,
+        rate=options.rate,
         seed=options.seed,
     )
     network.extra |= _orders(network, crowd)

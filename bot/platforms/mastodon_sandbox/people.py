@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import random
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image as Pillow
 
 from bot.platforms.mastodon_sandbox.world import Image, Status, World
-from bot.platforms.sandbox.people import Habits
 from bot.platforms.sandbox.photos import Gallery
 
 COMMON = "photooftheday"  # on every post
@@ -32,16 +32,19 @@ class Crowd:
         folder: Path,
         *,
         bot: str,
-        habits: Habits,
+        opt_in: str,
+        hashtags: Sequence[str] = (),
+        profiles: Sequence[str] = (),
+        rate: float = 0.0,
         seed: int = 0,
     ) -> None:
-        self._world, self._bot, self._hashtags = world, bot, tuple(habits.hashtags)
-        self.opt_in, self.rate = habits.opt_in, habits.rate
+        self._world, self._bot, self._hashtags = world, bot, tuple(hashtags)
+        self.opt_in, self.rate = opt_in, rate
         self.posted = 0
         self._gallery = Gallery(folder, seed)
         self._chance = random.Random(seed)  # noqa: S311 - variety, not secrets
         self._stopped = threading.Event()
-        names = [name.partition("@")[0] for name in habits.profiles]
+        names = [name.partition("@")[0] for name in profiles]
         self._people = [name for name in dict.fromkeys((*_NAMES, *names)) if name != bot]
         for name in self._people:
             world.join(name)
