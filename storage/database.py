@@ -164,4 +164,5 @@ def _create_private(path: Path) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+    """What the driver says, without its class."""
+    return str(getattr(error, "orig", None) or error).splitlines()[0]

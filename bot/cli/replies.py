@@ -180,7 +180,8 @@ def replies_redo(
     from models.compose.styles import styles
 
     if style not in styles():
-        raise UsageError(f"say the style: --style {' | '.join(styles())}")
+        said = f"no style {style!r}" if style else "say the style"
+        raise UsageError(f"{said}: --style {' | '.join(styles())}")
     _settle(config, "redo", replies, state, author, style, text)
 
 

@@ -256,8 +256,10 @@ def _written(out: Path) -> Iterator[Any]:
     try:
         with replacing(out) as file:
             yield file
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise UsageError(f"--out {out}: {error.strerror}") from error
     except OSError as error:
-        raise UsageError(f"--out {out}: {error.strerror or error}") from error
+        raise StorageError(f"--out {out}: {error.strerror or error}") from error
 
 
 def _slug(name: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.config import Settings
-from bot.core.errors import ModelError, NothingToDo, UsageError
+from bot.core.errors import ModelError, NothingToDo, StorageError, UsageError
 from bot.core.files import read_whole, write_open
 from bot.service.progress import progress
 from models.base import ImageRejected
@@ -86,7 +86,8 @@ def each(
 ) -> WrittenImages:
     """Do the work on every image; a bad file is an outcome, not an error.
 
-    Raises NothingToDo without any image, UsageError where the output cannot be used.
+    Raises NothingToDo without any image, UsageError where the output cannot be used, StorageError
+    when a result cannot be written, as on a full disk.
     """
     report, taken = WrittenImages(), set[Path]()
     sources = list(_sources(paths, where, report))
@@ -116,12 +117,14 @@ def _one(
         data = sys.stdin.buffer.read() if source == PIPE else read_whole(source)
         image = decode(data, max_pixels=settings.limits.max_pixels, own=True)
         made = work(image)
-        _deliver(made.data, target)
-        if target is not None:
-            for end, more in made.beside.items():
-                _deliver(more, target.with_name(target.stem + end))
-    except (ImageRejected, ModelError, OSError) as error:
+    except OSError as error:
+        return Outcome(source, "failed", None, error.strerror or str(error))
+    except (ImageRejected, ModelError) as error:
         return Outcome(source, "failed", None, str(error))
+    _deliver(made.data, target)
+    if target is not None:
+        for end, more in made.beside.items():
+            _deliver(more, target.with_name(target.stem + end))
     return Outcome(source, "written", target, "", made.facts)
 
 
@@ -129,9 +132,12 @@ def _deliver(made: bytes, target: Path | None) -> None:
     if target is None:
         sys.stdout.buffer.write(made)
         sys.stdout.buffer.flush()
-    else:
+        return
+    try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_open(target, made)
+    except OSError as error:  # the next picture would meet it, too
+        raise StorageError(f"{target}: {error.strerror}") from error
 
 
 def _folder(out: Path) -> None:

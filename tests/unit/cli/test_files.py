@@ -20,6 +20,7 @@ from models.compose.palette import main_colours, strip
 from models.compose.styles import styles
 from models.images import decoder
 from tests.command import Run
+from tests.disk import full_after
 from tests.paths import ROOT
 
 
@@ -76,6 +77,16 @@ def test_what_has_no_end_is_not_read(tagecho: Run, tmp_path: Path) -> None:
     names = ("gone", "pipe", "zero")
     said = [f"in/{name}.jpg: skipped: not a regular file" for name in names]
     assert done.err.splitlines() == said
+
+
+def test_a_full_disk_ends_it(tagecho: Run, tmp_path: Path) -> None:
+    """Nothing is wrong with the pictures, and the next ones would meet it, too."""
+    photo(tmp_path / "in/a.png")
+    photo(tmp_path / "in/b.png")
+    with full_after(100):
+        done = tagecho("upscale", "in", "--out", "out", "--scale", "2")
+    assert (done.code, done.err) == (10, "out/a.png: File too large\n")
+    assert list(Path("out").iterdir()) == []
 
 
 def test_an_output_below_the_input_is_not_read_again(tagecho: Run, tmp_path: Path) -> None:
