@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run install test test-fast test-area e2e-bluesky postgres lint format bench lock wheel docker clean
+.PHONY: help run install test test-fast test-area e2e-bluesky bluesky postgres lint format bench lock wheel docker clean
 
 ARGS ?=
 # Much of a test's time is waiting: three share two cores well. WORKERS= runs them one by one.
@@ -46,15 +46,17 @@ test-area: .venv/test.stamp ## The fast tests of one room: AREA=storage (or more
 	@test -n "$(area)" || { echo "make test-area AREA=... : no such area: '$(AREA)'" >&2; exit 2; }
 	$(PY) -m pytest $(WORKERS) -m "not slow" $(area) $(ARGS)
 
-# Two minutes the first time: npm compiles SQLite. Node 20 or newer, redis-server, and the server of
+# Some minutes the first time: npm compiles SQLite. Node 20 or newer, redis-server, and the server of
 # `make postgres` must be there; nothing of the network is downloaded but its packages.
 e2e-bluesky: .venv/test.stamp .venv/bluesky/node_modules ## The service on a real Bluesky network, booted here
 	TAGECHO_EXPECT_BLUESKY=1 $(PY) -m pytest tests/e2e/test_bluesky.py $(ARGS)
 
-.venv/bluesky/node_modules: tests/bluesky/package.json
+bluesky: .venv/bluesky/node_modules ## The packages of that network, from npm
+
+.venv/bluesky/node_modules: bot/platforms/bluesky_sandbox/package.json
 	mkdir -p $(@D)
 	cp $< $(@D)
-	cd $(@D) && npm install --no-audit --no-fund && npm rebuild better-sqlite3
+	cd $(@D) && npm install --no-audit --no-fund
 	@touch $@
 
 postgres: .venv/test.stamp ## The server that tests use; fails where one is expected and missing

@@ -12,8 +12,8 @@ import zipfile
 from pathlib import Path
 
 PACKAGES = ("bot", "models", "storage")
-SUFFIXES = {".css", ".html", ".js", ".json", ".mako", ".md", ".onnx", ".py", ".svg", ".toml"}
-SUFFIXES |= {".txt"}
+SUFFIXES = {".cjs", ".css", ".html", ".js", ".json", ".mako", ".md", ".onnx", ".py", ".svg"}
+SUFFIXES |= {".toml", ".txt"}
 
 
 def problems(wheel: Path, source: Path) -> list[str]:

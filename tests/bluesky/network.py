@@ -1,50 +1,31 @@
-"""A real Bluesky network on this machine: directory, PDS and AppView from npm, in one process.
+"""A real Bluesky network on this machine, and its people, who use the plain client.
 
 It needs Node 20 or newer, Redis, the tests' PostgreSQL server, and the packages that
-`make e2e-bluesky` installs. Its people use the plain client.
+`make e2e-bluesky` installs.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-import socket
-import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
-import psycopg
 from atproto import Client
-from sqlalchemy import URL
 
+from bot.platforms.bluesky_sandbox.boot import Booted, booted
+from bot.platforms.bluesky_sandbox.requirements import home, missing
 from tests.databases import find_server
-from tests.paths import ROOT
-from tests.waiting import eventually, killed_at_the_end
 
-HOME = Path(os.environ.get("TAGECHO_BLUESKY", ROOT / ".venv" / "bluesky"))
 PASSWORD = "correct horse"
 POSTS = "app.bsky.feed.post"
-_SCRIPT = Path(__file__).with_name("network.cjs")
-_NODE = 20
 
 
 def why_not() -> str:
     """Why there can be none here; "" when there can."""
-    for name in ("node", "redis-server"):
-        if shutil.which(name) is None:
-            return f"no {name} here"
-    version = subprocess.run(
-        ["node", "--version"], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    if int(version.removeprefix("v").partition(".")[0]) < _NODE:
-        return f"node {version} is older than {_NODE}"
-    if not (HOME / "node_modules" / "@atproto" / "dev-env").is_dir():
-        return f"no Bluesky in {HOME}: `make e2e-bluesky` installs it"
+    if problem := missing(home()):
+        return f"{problem} (`make e2e-bluesky` installs the packages)"
     return find_server(os.environ)[1]
 
 
@@ -134,19 +115,35 @@ class Person:
 
 
 class Network:
-    """Where it is: `plc`, `pds` and `appview` are addresses."""
+    """With people who join it. `pds` and `plc` are addresses."""
 
-    def __init__(self, said: dict[str, str]) -> None:
-        self.plc, self.pds, self.appview = said["plc"], said["pds"], said["appview"]
+    def __init__(self, made: Booted) -> None:
+        self.plc, self.pds, self.order = made.plc, made.pds, made.order
         self._people: list[Person] = []
-
-    @property
-    def events(self) -> str:
-        return f"{self.pds.replace('http', 'ws', 1)}/xrpc/com.atproto.sync.subscribeRepos"
 
     def join(self, name: str) -> Person:
         self._people.append(Person(self.pds, name))
         return self._people[-1]
+
+    def hold(self, method: str, person: Person, *, after: bool) -> None:
+        """Their next request of it to the PDS is never answered. `after`: it is carried out."""
+        self.order(hold=method, of=person.did, after=after)
+
+    def held(self) -> int:
+        """How many requests were held so far."""
+        return int(self.order(held=True)["held"])
+
+    def answered(self, method: str) -> dict[str, int]:
+        """How often the PDS answered a method, by status."""
+        return self.order(answered=method)
+
+    def stop(self) -> None:
+        """Take the PDS away, with all its connections."""
+        self.order(stop=True)
+
+    def start(self) -> None:
+        """A PDS that was stopped, at its address, with what it has on its disk."""
+        self.order(start=True)
 
     def close(self) -> None:
         for one in self._people:
@@ -154,77 +151,14 @@ class Network:
 
 
 @contextmanager
-def network() -> Iterator[Network]:
-    """Booted in seconds, on free ports; nothing of it stays."""
+def network(limits: dict[str, tuple[int, int]] | None = None) -> Iterator[Network]:
+    """`limits`: of the PDS, as `booted` has them."""
     server, problem = find_server(os.environ)
     assert server is not None, problem
-    with ExitStack() as held:
-        folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
-        redis = held.enter_context(_redis(folder))
-        schema = "bluesky_" + _letters(time.time_ns())
-        held.callback(_drop, server, schema)
-        plain = server.set(drivername="postgresql").render_as_string(hide_password=False)
-        environ = os.environ | {
-            "DB_POSTGRES_URL": plain,
-            "DB_POSTGRES_SCHEMA": schema,
-            "REDIS_HOST": redis,
-            "NODE_NO_WARNINGS": "1",
-        }
-        with (folder / "network.log").open("wb") as log:
-            process = held.enter_context(
-                subprocess.Popen(
-                    ["node", str(_SCRIPT), str(HOME)],
-                    env=environ,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                )
-            )
-        held.enter_context(killed_at_the_end(process))
-        assert process.stdout is not None
-        said = process.stdout.readline()
-        assert said, (folder / "network.log").read_text()[-2000:]
-        made = Network(json.loads(said))
-        held.callback(made.close)
-        yield made
-
-
-@contextmanager
-def _redis(folder: Path) -> Iterator[str]:
-    """Its address. It takes a free port by itself, and tells it in a file."""
-    door = folder / "redis.sock"
-    command = ["redis-server", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    port = _free_port()
-    command += ["--port", str(port), "--dir", str(folder), "--unixsocket", str(door)]
-    with (
-        subprocess.Popen(command, stdout=subprocess.DEVNULL) as process,
-        killed_at_the_end(process),
-    ):
-        eventually("Redis is up", lambda: door.exists() or process.poll() is not None)
-        assert process.poll() is None, "Redis did not start"
-        yield f"127.0.0.1:{port}"
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def _letters(number: int) -> str:
-    """A schema's name has letters only."""
-    letters = ""
-    while number:
-        number, digit = divmod(number, 26)
-        letters += chr(ord("a") + digit)
-    return letters
-
-
-def _drop(server: URL, schema: str) -> None:
-    """What the AppView made ends with this name."""
     plain = server.set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(plain, autocommit=True) as connection:
-        found = connection.execute(
-            "SELECT nspname FROM pg_namespace WHERE nspname LIKE %s", (f"%{schema}",)
-        ).fetchall()
-        for (name,) in found:
-            connection.execute(f'DROP SCHEMA "{name}" CASCADE')
+    with booted(home(), plain, limits=limits) as process:
+        made = Network(process)
+        try:
+            yield made
+        finally:
+            made.close()

@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot.platforms.sandbox.journal import Journal
+from tests.e2e.forked import Forked
 from tests.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.slow
@@ -76,6 +78,38 @@ def test_ctrl_c_while_the_demo_starts(tmp_path: Path, no_foreign_ca: None) -> No
             process.wait()
     assert "Traceback" not in output.read_text()
     assert not left_behind(folder)
+
+
+def test_the_demo_of_mastodon_runs_to_its_end(tmp_path: Path) -> None:
+    """As long as it takes until a reply was asked for: how long that is says the machine."""
+    for seconds in (10, 40, 160, 640):
+        folder = tmp_path / str(seconds)
+        summary = ran(folder, "--platform", "mastodon", "--for", str(seconds), "--rate", "3")
+        if summary["replies"]["sent"]:
+            break
+    replies = summary["replies"]
+    assert replies["sent"] >= 1 and summary["triggers"] == sum(replies.values())
+    assert replies["unknown"] == replies["failed"] == summary["duplicate_replies"] == 0
+    assert summary["posts_stored"] >= summary["triggers"]
+    assert 0 < summary["latency_s"]["p50"] <= summary["latency_s"]["p95"]
+    assert "before" in (folder / "replies.html").read_text()
+    assert not left_behind(folder)
+
+
+def ran(folder: Path, *words: str) -> dict[str, Any]:
+    """A demo, forked; its summary. What it prints besides goes into the same file."""
+    output = folder.with_suffix(".output")
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("TAGECHO_")}
+    process = Forked(("demo", "--json", "--dir", str(folder), *words), environ, output)
+    try:
+        code = process.wait(PATIENCE * 2)
+    finally:
+        process.kill()
+    text = output.read_text()
+    assert code == 0 and "Traceback" not in text + (folder / "daemon.log").read_text(), text
+    (line,) = [line for line in text.splitlines() if line.startswith("{")]
+    found: dict[str, Any] = json.loads(line)
+    return found
 
 
 def left_behind(folder: Path) -> list[str]:

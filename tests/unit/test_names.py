@@ -10,7 +10,10 @@ from tests.paths import ROOT
 PACKAGES = ("bot", "models", "storage")
 # A loopback network is a process of its own that imitates a foreign one: its posts, comments and
 # pictures are that network's. Nobody may import it (import-linter).
-FOREIGN = ("bot/platforms/mastodon_sandbox/", "bot/platforms/sandbox/")
+FOREIGN = tuple(
+    f"bot/platforms/{name}/"
+    for name in ("bluesky_sandbox", "loopback", "mastodon_sandbox", "sandbox")
+)
 TWICE = {
     # what a platform can do, and the names that the database has for Instagram's own
     "Mode": {"bot/platforms/reply_modes.py", "bot/platforms/instagram/kinds.py"},

@@ -38,5 +38,6 @@ PLATFORM = Descriptor(
     deletion=DELETION,
     streams=True,
     credentials=("accessJwt", "refreshJwt"),
+    loopback="bot.platforms.bluesky_sandbox",
     sdk=Package("atproto", tested="0.0."),
 )

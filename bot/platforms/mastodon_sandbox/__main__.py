@@ -14,11 +14,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from bot.platforms.mastodon_sandbox.people import Crowd
+from bot.platforms.loopback.control import Control, orders
+from bot.platforms.loopback.crowd import OPT_IN, Crowd
+from bot.platforms.mastodon_sandbox.people import crowd as people
 from bot.platforms.mastodon_sandbox.server import BOT, Mastodon
-
-OPT_IN = "imagebotplease"
-_CONTROL = "/_loopback"  # beneath it, another process asks how it goes
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     network = Mastodon(bot=options.bot.partition("@")[0])
-    crowd = Crowd(
+    crowd = people(
         network.world,
         options.dir,
         bot=network.username,
@@ -38,10 +37,10 @@ def main(arguments: list[str] | None = None) -> int:
         rate=options.rate,
         seed=options.seed,
     )
-    network.extra |= _orders(network, crowd)
-    with network:
+    known = orders(crowd, lambda: network.world.replies_of(network.username))
+    with network, Control(known) as control:
         crowd.start()
-        told = _addresses(network, crowd)
+        told = _addresses(network, crowd, control)
         lines = [f"{name:<12} {value}" for name, value in told.items()]
         sys.stdout.write((json.dumps(told) if options.json else "\n".join(lines)) + "\n")
         sys.stdout.flush()
@@ -50,32 +49,17 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _addresses(network: Mastodon, crowd: Crowd) -> dict[str, Any]:
+def _addresses(network: Mastodon, crowd: Crowd, control: Control) -> dict[str, Any]:
     return {
         "platform": "mastodon",
         "profile": "ana_lima",  # one of the people
         "username": network.username,
         "opt_in": crowd.opt_in,
-        "control": f"{network.base}{_CONTROL}",
+        "control": control.base,
         "account": {"server": network.server},
         "pace": {},
         "secrets": {"token": network.token},
     }
-
-
-def _orders(network: Mastodon, crowd: Crowd) -> dict[str, Any]:
-    def world(_: dict[str, Any]) -> dict[str, Any]:
-        return {"posts": crowd.posted, "rate": crowd.rate}
-
-    def replies(_: dict[str, Any]) -> dict[str, Any]:
-        counts = network.world.replies_of(network.username)
-        return {"by_source": counts, "duplicates": sum(counts.values()) - len(counts)}
-
-    def rate(said: dict[str, Any]) -> dict[str, Any]:
-        crowd.rate = max(0.0, float(said["rate"]))
-        return {"rate": crowd.rate}
-
-    return {f"{_CONTROL}/{one.__name__}": one for one in (world, replies, rate)}
 
 
 def _parser() -> argparse.ArgumentParser:

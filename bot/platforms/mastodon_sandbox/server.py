@@ -32,7 +32,7 @@ class Mastodon:
             client = mastodon.Mastodon(api_base_url=network.base, access_token=network.token)
 
     It starts with the bot's account alone. `left`: requests until the limit of five minutes is
-    reached; None: there is no end. `extra`: further endpoints by path, for whoever runs it.
+    reached; None: there is no end.
     """
 
     def __init__(
@@ -50,7 +50,6 @@ class Mastodon:
         self.faults = Faults()
         self.requests: list[tuple[str, int]] = []  # endpoint and status, in order
         self.left: int | None = None
-        self.extra: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
         self.world.join(bot, bot=True)
         self.world.tokens[token] = bot
         self._page_size, self._port = page_size, port
@@ -158,10 +157,6 @@ class _Handler(BaseHTTPRequestHandler):
             {name.lower(): value for name, value in self.headers.items()},
             self.rfile.read(int(self.headers.get("content-length") or 0)),
         )
-        if call.path in network.extra:
-            said = json.loads(call.body) if call.body else call.query
-            self._send(Answer(network.extra[call.path](said)))
-            return
         name = ""
         try:
             name, real = network.rest.route(call)

@@ -54,6 +54,8 @@ class Shapes:
 
     def status(self, status: Status) -> Json:
         boosted = self._world.statuses.get(status.boost_of)
+        name, _, server = status.person.name.partition("@")
+        at = f"https://{server}" if server else self._base  # where it was published
         return {
             "id": status.status_id,
             "created_at": _time(status.created),
@@ -62,8 +64,8 @@ class Shapes:
             "spoiler_text": status.spoiler_text,
             "sensitive": status.sensitive,
             "language": status.language or None,
-            "uri": f"{self._base}/users/{status.person.name}/statuses/{status.status_id}",
-            "url": f"{self._base}/@{status.person.name}/{status.status_id}",
+            "uri": f"{at}/users/{name}/statuses/{status.status_id}",
+            "url": f"{at}/@{name}/{status.status_id}",
             "content": as_html(status.text, self._world, self._base),
             "reblog": self.status(boosted) if boosted else None,
             "account": self.person(status.person),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from bot.core.errors import NetworkError, UsageError
+from bot.core.errors import NetworkError, NotInstalled, UsageError
 from bot.platforms import registry
 from bot.verbs.demo.children import end, end_with_us
 
@@ -40,7 +40,8 @@ class Loopback:
 def loopback(
     folder: Path, rate: float, options: list[str], platform: str = registry.FIRST
 ) -> Iterator[Loopback]:
-    """Raises UsageError for a platform of which there is none."""
+    """Raises UsageError for a platform of which there is none, NotInstalled where it needs what is
+    not on this machine."""
     found = registry.find(platform)
     if found is None or not found.loopback:
         raise UsageError(f"there is no loopback network of {platform}")
@@ -60,7 +61,10 @@ def loopback(
         line = _first_line(process.stdout)
         if not line:
             raise NetworkError(f"the loopback network did not start; see {log}")
-        yield Loopback(process, json.loads(line))
+        told = json.loads(line)
+        if lacking := told.get("missing"):
+            raise NotInstalled(f"the loopback network of {platform} does not start: {lacking}")
+        yield Loopback(process, told)
     finally:
         end(process)
 

@@ -1,0 +1,1 @@
+"""What the loopback networks have in common; each is a process of its own."""
