@@ -66,6 +66,12 @@ def known(session: Session, platform: str, post_ids: Sequence[str]) -> dict[str,
     return {post_id: _id(row_id) for post_id, row_id in session.exec(statement)}
 
 
+def post_at(session: Session, address: str) -> PostRow | None:
+    """The post whose own address this is, with or without its scheme."""
+    spelled = (address, f"https://{text.url(address)}")
+    return session.exec(select(PostRow).where(col(PostRow.url).in_(spelled))).first()
+
+
 def at_hand(
     session: Session, platform: str, people: Collection[str], rows: Collection[int], track: str
 ) -> list[Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -25,6 +25,9 @@ from storage.database import Database
 
 log = structlog.get_logger()
 PAUSE = timedelta(minutes=1)  # after a stream that could not be read
+# A stream that begins says nothing of what came before: the polls look, at once and again when
+# a network lists what it had just been sent.
+LOOKS = (timedelta(0), timedelta(seconds=30))
 # While it cannot be read again and again, as where a server has none
 _PAUSES = Backoff(first=PAUSE.total_seconds(), longest=3600, jitter=0.0)
 
@@ -37,6 +40,7 @@ class Listener:
         self._ingest = ingest
         self._clock = clock
         self._not_before = clock()
+        self._looks: list[datetime] = []  # when the polls are to look
         self._failures = 0  # in a row
         self._why = ""  # as it was said last
         self._rng = random.Random()  # noqa: S311 - jitter, not a secret
@@ -64,6 +68,15 @@ class Listener:
         self._failures, self._why = 0, ""
         return found
 
+    def wants_polls(self) -> bool:
+        """Whether all tracks are to be polled now, once: a stream began and cannot tell what was
+        posted before it did."""
+        if not self._looks or self._clock() < self._looks[0]:
+            return False
+        now = self._clock()
+        self._looks = [at for at in self._looks if at > now]
+        return True
+
     def _failed(self, platform: Platform, error: Exception) -> None:
         """Rest, longer each time the network fails, and say why once: the polls go on."""
         # Who waits for a person is asked again soon: that costs a look at the breaker only.
@@ -82,6 +95,8 @@ class Listener:
         with self._database.read() as session:
             cursor = cursors.get(session, platform.account)
         page = self._read(platform, cursor, topics)
+        if cursor is None:
+            self._begun()
         for watch in watches:
             posts = [post for post in page.posts if follows(watch.track, post, watch.us.me)]
             if posts:
@@ -91,12 +106,16 @@ class Listener:
                 cursors.put(session, platform.account, page.cursor, self._clock())
         return bool(page.posts)
 
-    @staticmethod
-    def _read(platform: Streaming, cursor: str | None, topics: Collection[Topic]) -> Page:
+    def _begun(self) -> None:
+        now = self._clock()
+        self._looks = [now + wait for wait in LOOKS]
+
+    def _read(self, platform: Streaming, cursor: str | None, topics: Collection[Topic]) -> Page:
         try:
             return platform.stream(cursor, topics)
         except Refused as error:
             log.warning("stream restarted", cursor=cursor, reason=str(error))
+            self._begun()
             return platform.stream(None, topics)
 
 

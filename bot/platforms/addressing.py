@@ -10,6 +10,10 @@ from bot.core import mentions as people
 from bot.core import normal_form as text
 
 
+def _nobody(_: str) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Spelling:
     """Every text that is compared is brought to one spelling first."""
@@ -22,3 +26,5 @@ class Spelling:
     hashtag: Callable[[str], str] = tags.one_hashtag  # the same; raises ValueError for what is none
     hashtags: Callable[[str], tuple[str, ...]] = tags.hashtags  # of a caption, in that spelling
     mentions: Callable[[str], tuple[str, ...]] = people.mentions  # of a caption, as `handle`
+    # The name in the address of a post, where the id is made of its bearer's
+    author_in: Callable[[str], str | None] = _nobody

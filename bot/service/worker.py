@@ -278,8 +278,13 @@ class AccountWorker(Worker):
 
     def _listen(self, platform: Platform, us: Us, rules: Adopted) -> bool:
         ours = replace(us, ours=frozenset(self._rules.ours))
-        tracks = (one for one in rules.polled.values() if one.account == self.account)
-        return self._listener.next(platform, [Watch(one, rules.policy, ours) for one in tracks])
+        tracks = [one for one in rules.polled.values() if one.account == self.account]
+        watches = [Watch(one, rules.policy, ours) for one in tracks]
+        found = self._listener.next(platform, watches)
+        if self._listener.wants_polls():
+            for one in tracks:
+                self.due(one.key)
+        return found
 
     def _poll_one(self, platform: Platform, us: Us, rules: Adopted) -> bool:
         """Run the poll that was asked for first. It stays in the list while it runs, and if it

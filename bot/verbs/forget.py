@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -32,8 +33,8 @@ def forget(settings: Settings, target: str, *, dry_run: bool = False) -> dict[st
 
     Raises UsageError, NothingToDo.
     """
-    wanted = parse(target)
     with opened(settings) as app:
+        wanted = parse(_as_stored(app, target.strip()))
         if isinstance(wanted, PersonTarget):
             _check_platform(app, wanted.platform, wanted.name)
             found = _forget_person(app, wanted, dry_run=dry_run)
@@ -43,6 +44,21 @@ def forget(settings: Settings, target: str, *, dry_run: bool = False) -> dict[st
         if not dry_run:
             image_index.prune(app.database, image_index.folder_of(settings))
     return found
+
+
+def _as_stored(app: App, target: str) -> str:
+    """The address of a post as the network shows it: there it may have its author's name, or be on
+    another server than the one that showed it to us."""
+    if "/" not in target or "." not in target:
+        return target
+    address = target
+    with app.database.read() as session:
+        for platform in registry.every():
+            name = platform.spelling.author_in(target)
+            if name and (person := dataset.one_author(session, platform.name, name)):
+                address = re.sub(re.escape(name), person, target, count=1, flags=re.IGNORECASE)
+        row = dataset.post_at(session, address)
+    return f"{row.platform}:post:{row.post_id}" if row else address
 
 
 def _forget_person(app: App, person: PersonTarget, *, dry_run: bool) -> dict[str, Any]:

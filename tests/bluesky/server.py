@@ -29,7 +29,7 @@ from websockets.sync.server import ServerConnection, serve
 from bot.platforms.bluesky.record_key import encode
 from bot.platforms.memory.network import Fault
 
-POSTS = "app.bsky.feed.post"
+POSTS, PROFILE = "app.bsky.feed.post", "app.bsky.actor.profile"
 PASSWORD = "abcd-efgh-ijkl-mnop"
 READING = "app.bsky.feed.getPosts"
 _HTML = b"<html>Forbidden</html>"
@@ -81,6 +81,10 @@ class Server:
         self.token_seconds = 7200
         self.reset_seconds = 60  # until a limit counts anew
         self.headers: dict[str, str] = {}  # of every answer
+        self.profile: dict[str, Any] | None = {  # the record of our account; None: there is none
+            "$type": PROFILE,
+            "labels": {"$type": "com.atproto.label.defs#selfLabels", "values": [{"val": "bot"}]},
+        }
         self._faults: dict[str, list[Fault]] = {}
         self._changed = threading.Condition(threading.RLock())
         self._last = 0
@@ -307,7 +311,15 @@ class Server:
         self.uploads += 1
         return {"blob": self.keep(bytes(given), "image/jpeg")}
 
+    def _put_profile(self, given: Any) -> dict[str, Any]:
+        if given["swapRecord"] != _cid_of(self.profile):
+            raise No("InvalidSwap", f"Record was at {_cid_of(self.profile)}")
+        self.profile = given["record"]
+        return {"uri": f"at://{self.me.did}/{PROFILE}/self", "cid": _cid_of(self.profile)}
+
     def _put(self, _asked: Any, given: Any) -> dict[str, Any]:
+        if given["collection"] == PROFILE:
+            return self._put_profile(given)
         there = [r for r in self._of(given["repo"]) if r.uri.endswith("/" + given["rkey"])]
         if there and given.get("swapRecord", "") is None:
             raise No("InvalidSwap", f"Record was at {there[0].cid}")
@@ -317,7 +329,9 @@ class Server:
         return {"uri": made.uri, "cid": made.cid}
 
     def _get_record(self, asked: dict[str, list[str]], _given: Any) -> dict[str, Any]:
-        uri = f"at://{asked['repo'][0]}/{POSTS}/{asked['rkey'][0]}"
+        uri = f"at://{asked['repo'][0]}/{asked['collection'][0]}/{asked['rkey'][0]}"
+        if asked["collection"] == [PROFILE] and self.profile is not None:
+            return {"uri": uri, "cid": _cid_of(self.profile), "value": self.profile}
         for one in self._of(asked["repo"][0]):
             if one.uri == uri:
                 return {"uri": uri, "cid": one.cid, "value": one.value}
@@ -505,6 +519,11 @@ _FAILED: dict[Fault | None, Callable[[str], Answer]] = {
     Fault.ENDED: lambda _: No("ExpiredToken", "Token has expired").answer,
     Fault.CHALLENGE: lambda _: No("AccountDeactivated", "Account is deactivated", 403).answer,
 }
+
+
+def _cid_of(value: dict[str, Any] | None) -> str | None:
+    """As good as one: another value has another."""
+    return value and hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 def _parent(record: Record) -> str:

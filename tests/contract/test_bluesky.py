@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from bot.core.events import Post, Presence, Topic, TrackKind
 from bot.platforms.bluesky.adapter import BlueskyPlatform
 from bot.platforms.memory.network import Fault
 from tests.bluesky.kit import bluesky_at
-from tests.bluesky.server import READING, Server
+from tests.bluesky.server import PROFILE, READING, Server
 from tests.contract.subjects import NotedPacer, picture, written
 from tests.waiting import eventually
 
@@ -199,6 +200,38 @@ def test_who_shut_the_door_is_neither_listed_nor_answered(
     with pytest.raises(TargetPrivate):
         sent(platform, post)
     assert not network.replies()
+
+
+def test_a_login_marks_the_account_as_a_bot(
+    network: Server, pacer: NotedPacer, tmp_path: Path
+) -> None:
+    """The rest of the profile stays; what is marked is not written again."""
+    put = "com.atproto.repo.putRecord"
+    network.profile = {"$type": PROFILE, "displayName": "Echo", "description": "of Ana"}
+    with closing(bluesky_at(network, pacer, tmp_path / "session.json")) as platform:
+        platform.login()
+        platform.login()
+    assert network.requests.count(put) == 1
+    labels = network.profile.pop("labels")
+    assert [one["val"] for one in labels["values"]] == ["bot"]
+    assert network.profile == {"$type": PROFILE, "displayName": "Echo", "description": "of Ana"}
+    network.profile = None
+    with closing(bluesky_at(network, pacer, tmp_path / "session.json")) as platform:
+        network.fail(put, Fault.UNAVAILABLE)
+        platform.login()
+        assert network.profile is None, "the account works all the same"
+        platform.login()
+    assert network.profile and network.profile["labels"]["values"] == [{"val": "bot"}]
+
+
+def test_an_operator_may_leave_the_profile_alone(
+    network: Server, pacer: NotedPacer, tmp_path: Path
+) -> None:
+    network.profile = None
+    session = tmp_path / "session.json"
+    with closing(bluesky_at(network, pacer, session, mark_as_bot=False)) as platform:
+        platform.login()
+    assert network.profile is None
 
 
 def test_a_thread_that_is_closed_gets_no_reply(network: Server, platform: BlueskyPlatform) -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from sqlmodel import select
 
 from bot.config import Settings
+from bot.core.clock import utc_now
 from bot.core.errors import LoginRequired
 from bot.core.events import TrackKind
 from bot.flow.fetch import Limits
@@ -41,7 +43,7 @@ from storage.blobs import BlobStore
 from storage.database import Database
 from storage.optouts import OptOuts
 from storage.pacing import DatabaseLedger
-from storage.tables import Reply, ReplyState, TrackState
+from storage.tables import PostRow, Reply, ReplyState, TrackState
 from tests.databases import sqlite_in
 from tests.flow.kit import Clock, SmallStages
 from tests.pictures import plain_jpeg
@@ -193,6 +195,46 @@ def test_a_cursor_that_the_network_does_not_know_begins_anew(on: OnMemory) -> No
     assert len(on.network.replies(post.entry_id)) == 1
 
 
+def test_a_stream_that_begins_asks_for_polls_at_once_and_once_more(on: OnMemory) -> None:
+    """It cannot tell what was posted before it, nor does a network list that at once."""
+    assert not on.listener.wants_polls()
+    on.listen()
+    assert on.listener.wants_polls() and not on.listener.wants_polls()
+    on.clock.advance(seconds=31)
+    on.listen()
+    assert on.listener.wants_polls() and not on.listener.wants_polls()
+    on.listener = Listener(on.database, on.ingest, on.clock)  # as after a restart
+    on.listen()
+    assert not on.listener.wants_polls(), "it goes on where it was"
+    with on.database.write() as session:
+        cursors.put(session, "main", "99999", on.clock())
+    on.listen()
+    assert on.listener.wants_polls(), "what came since that cursor is not streamed"
+
+
+def test_what_came_between_the_first_poll_and_the_stream_is_not_lost(tmp_path: Path) -> None:
+    server = "late.example"
+    app = App(on_server(server, tmp_path))
+    worker = AccountWorker(app, "main", Rules(app), threading.Event())
+    network, track = network_of(server), "main:hashtag:sunset"
+    try:
+        network.fail("read", Fault.UNAVAILABLE)  # of the stream
+        worker.due(track)
+        while worker.work():
+            pass
+        assert polls(app, track) == 1
+        network.publish("ana", "#sunset", (plain_jpeg((64, 64)),))
+        worker._listener._not_before = utc_now()  # its rest is over
+        while worker.work():
+            pass
+        assert polls(app, track) == 2
+        with app.database.read() as session:
+            assert len(session.exec(select(PostRow)).all()) == 1
+    finally:
+        worker.clean_up()
+        app.close()
+
+
 def test_a_stream_that_fails_rests_for_a_while(on: OnMemory) -> None:
     on.listen()
     on.asks()
@@ -267,31 +309,40 @@ def test_a_stream_that_breaks_us_rests_as_well(
     assert on.listen()
 
 
-def test_a_stream_that_never_ends_starves_no_poll(tmp_path: Path) -> None:
-    """Each turn of the account takes one page of it and something else that is due."""
-    server = "busy.example"
-    settings = Settings.model_validate(
+def on_server(server: str, folder: Path) -> Settings:
+    return Settings.model_validate(
         {
-            "data": {"dir": tmp_path},
+            "data": {"dir": folder},
             "accounts": {"main": {"platform": "memory", "username": "bot", "server": server}},
             "tracks": [{"account": "main", "hashtag": "sunset", "every": "1h"}],
             "pacing": {"read": "off", "media": "off", "login": "off"},
         }
     )
-    app = App(settings)
+
+
+def test_a_stream_that_never_ends_starves_no_poll(tmp_path: Path) -> None:
+    """Each turn of the account takes one page of it and something else that is due."""
+    server = "busy.example"
+    app = App(on_server(server, tmp_path))
     worker = AccountWorker(app, "main", Rules(app), threading.Event())
     network, track = network_of(server), "main:hashtag:sunset"
     try:
-        assert not worker.work(), "logged in, and nothing to do"
+        while worker.work():
+            pass  # the polls of a stream that begins
+        before = polls(app, track)
         worker.due(track)
         for number in range(3):
             network.publish("ana", f"#other {number}", (plain_jpeg((64, 64)),))
             assert worker.work(), "something was streamed"
-        with app.database.read() as session:
-            assert session.get_one(TrackState, track).polls == 1
+        assert polls(app, track) == before + 1
     finally:
         worker.clean_up()
         app.close()
+
+
+def polls(app: App, track: str) -> int:
+    with app.database.read() as session:
+        return session.get_one(TrackState, track).polls
 
 
 @pytest.mark.parametrize("fault", [Fault.LOST_BEFORE, Fault.LOST_AFTER])

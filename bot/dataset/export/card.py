@@ -30,6 +30,7 @@ class ExportSummary:
     bytes: int = 0
     splits: Counter[str] = field(default_factory=Counter)
     hashtags: Counter[str] = field(default_factory=Counter)
+    platforms: Counter[str] = field(default_factory=Counter)
     fits: Counter[str] = field(default_factory=Counter)  # hashtags with a probability of ≥ 0.5
     masks: int = 0
     networks: set[str] = field(default_factory=set)  # the networks that made the masks
@@ -47,6 +48,8 @@ class ExportSummary:
         self.smallest = min(self.smallest if self.items > 1 else size, size, key=_area)
         self.largest = max(self.largest, size, key=_area)
         values = example.values
+        if platform := values.get("platform"):
+            self.platforms[platform] += 1
         if network := values.get("mask_model"):
             self.networks.add(network)
         tags = values.get("hashtags", [])
@@ -74,8 +77,9 @@ def card(plan: Plan, kind: str, summary: ExportSummary, splits: dict[str, str]) 
             "## Rights",
             "",
             "**The photos belong to the people who took them.** Nothing in this folder licenses "
-            "them to you: the law of your country and their authors decide whether and how you "
-            "may use them. Do not publish them, and do not try to find out who is shown. "
+            "them to you: the law of your country, their authors and the terms of the platforms "
+            "that showed them decide whether and how you may use them. Do not publish them, and do "
+            "not try to find out who is shown. "
             "Who asks to be removed is removed: `tagecho forget` names the exports that held "
             "their photos, and such copies are to be deleted by whoever has them.",
             "",
@@ -131,6 +135,9 @@ def _contents(plan: Plan, summary: ExportSummary) -> list[str]:
     small, large = (f"{width}×{height}" for width, height in (summary.smallest, summary.largest))
     lines = ["## What is in it", "", f"- images: {splits}; {summary.bytes} bytes"]
     lines += [f"- sizes: {small} to {large} pixels"]
+    if summary.platforms:
+        found = ", ".join(f"{name} {count}" for name, count in sorted(summary.platforms.items()))
+        lines += [f"- platforms: {found}"]
     lines += [f"- masks: {summary.masks}"] if plan.masks else []
     lines += [f"- taken: {summary.first[:10]} to {summary.last[:10]}"] if summary.first else []
     if plan.size is None:

@@ -19,6 +19,7 @@ from bot.core.events import (
     Topic,
 )
 from bot.platforms.base import Pacer
+from bot.platforms.bluesky.bot_label import mark_as_bot
 from bot.platforms.bluesky.download import BlobDownloader
 from bot.platforms.bluesky.events import Events
 from bot.platforms.bluesky.read import FeedReader
@@ -49,6 +50,7 @@ class BlueskyPlatform:
     ) -> None:
         self.account = account
         self._session = AccountSession(said, session_file, pacer, attempts)
+        self._marks = said.mark_as_bot
         self._reader = FeedReader(self._session, said.avoid_labels)
         self._writer = RecordWriter(self._session, self._reader, said)
         self._downloader = BlobDownloader(said, pacer)
@@ -58,8 +60,14 @@ class BlueskyPlatform:
             self._stream = Stream(self._session, self._reader, events)
 
     def login(self) -> Author:
-        """Use the stored session, else submit the password once. Call it again on LoginRequired."""
-        return self._session.login()
+        """Use the stored session, else submit the password once. Call it again on LoginRequired.
+
+        The profile says then that the account is a bot, once.
+        """
+        me = self._session.login()
+        if self._marks:
+            self._marks = not mark_as_bot(self._session)
+        return me
 
     def hashtag(self, tag: str, cursor: str | None = None) -> Page:
         return self._reader.hashtag(tag, cursor)

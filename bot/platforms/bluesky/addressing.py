@@ -21,6 +21,9 @@ HANDLE = rf"(?:{_LABEL}\.)+[A-Za-z](?:[A-Za-z0-9-]{{0,61}}[A-Za-z0-9])?"
 MENTION = re.compile(rf"(?<![A-Za-z0-9_.@/])[@＠]({HANDLE})(?![A-Za-z0-9_@-])")
 
 
+_BY_HANDLE = re.compile(rf"(?:https?://)?bsky\.app/profile/({HANDLE})/post/{_KEY}/?", re.ASCII)
+
+
 def uri_of(did: str, key: str) -> str:
     return f"at://{did}/{POSTS}/{key}"
 
@@ -43,6 +46,12 @@ def post_of(address: str) -> str | None:
         return address
     found = _PAGE.fullmatch(address.partition("?")[0])
     return uri_of(found[1], found[2]) if found else None
+
+
+def author_in(address: str) -> str | None:
+    """The handle in the address of a post as the app shows it."""
+    found = _BY_HANDLE.fullmatch(address.partition("?")[0])
+    return found[1].lower() if found else None
 
 
 def post_id(written: str) -> str:
@@ -85,4 +94,5 @@ SPELLING = Spelling(
     hashtag=hashtag,
     hashtags=hashtags,
     mentions=mentions,
+    author_in=author_in,
 )

@@ -72,6 +72,7 @@ class BlueskyAccount(Account):
     directory: Server = "https://plc.directory"
     languages: Languages = ("en",)
     self_labels: Labels = ("bot",)
+    mark_as_bot: bool = True  # the profile of the account
     avoid_labels: Labels = ("porn", "sexual", "nudity", "graphic-media", "gore", "spam")
     timeout: PositiveDuration = timedelta(seconds=30)
 
