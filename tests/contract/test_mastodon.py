@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 
 from bot.core.errors import (
@@ -34,8 +37,9 @@ from bot.platforms.mastodon.parse import plain
 from bot.platforms.mastodon.text_limits import length
 from bot.platforms.mastodon_sandbox.server import Mastodon
 from bot.platforms.mastodon_sandbox.world import Status
-from tests.contract.subjects import NotedPacer, picture
+from tests.contract.subjects import NotedPacer, picture, written
 from tests.mastodon import mastodon_at
+from tests.pictures import noise
 from tests.waiting import eventually, killed_at_the_end
 
 TOPICS = (Topic(TrackKind.HASHTAG, "sunset"), Topic(TrackKind.MENTIONS))
@@ -169,6 +173,41 @@ def test_a_reply_whose_post_is_gone(network: Mastodon, platform: MastodonPlatfor
     assert network.world.replies_of(network.username) == {}
 
 
+@pytest.mark.parametrize(
+    ("limits", "size"),
+    [
+        ({"image_size_limit": 150_000}, (720, 720)),
+        ({"image_size_limit": 30_000}, None),
+        ({"image_matrix_limit": 360 * 360}, (360, 360)),
+        ({"supported_mime_types": ["image/jpeg"]}, (720, 720)),
+    ],
+    ids=["quality", "size", "pixels", "type"],
+)
+def test_an_image_over_the_limit_of_the_server_is_encoded_anew(
+    network: Mastodon,
+    pacer: RestingPacer,
+    tmp_path: Path,
+    limits: dict[str, Any],
+    size: tuple[int, int] | None,
+) -> None:
+    """Less quality first; fewer pixels where that is not enough, or where pixels are the limit."""
+    network.rest.limits = {"media_attachments": limits}
+    with closing(mastodon_at(network, pacer, session_file=tmp_path / "session.json")) as platform:
+        platform.login()
+        source = platform.post(id_of(network, post(network)))
+        out = io.BytesIO()
+        noise(3, 720).save(out, "PNG")
+        upload = written(platform.ways.modes[0].steps[0], source, "up", {})
+        step = replace(upload, image=out.getvalue(), size=(720, 720))
+        sent_id = platform.send(step).remote_id
+    image = network.world.images[sent_id]
+    assert len(image.data) <= limits.get("image_size_limit", 10**9)
+    with PIL.Image.open(io.BytesIO(image.data)) as made:
+        assert made.format == "JPEG"
+        assert made.size == size if size else 320 <= made.width < 720
+    assert b"TrainedAlgorithmicMedia" in image.data, "it says that a machine made it"
+
+
 def test_a_text_is_cut_to_the_limit_of_the_server(
     network: Mastodon, pacer: RestingPacer, tmp_path: Path
 ) -> None:
@@ -179,7 +218,7 @@ def test_a_text_is_cut_to_the_limit_of_the_server(
     platform = mastodon_at(network, pacer, session_file=tmp_path / "session.json")
     platform.login()
     source = post(network)
-    with pytest.raises(Refused, match="more than the server's 50 bytes"):
+    with pytest.raises(Refused, match="the server takes 50 bytes"):
         reply(platform, network, source)
     network.rest.limits["media_attachments"]["image_size_limit"] = 10_000_000
     platform.login()

@@ -11,6 +11,7 @@ from mastodon import Mastodon
 from bot.core.errors import RateLimited, Refused, TargetGone, Unavailable
 from bot.core.events import Presence, Reading, Receipt, Step
 from bot.platforms.mastodon.addressing import qualified
+from bot.platforms.mastodon.image import fitted
 from bot.platforms.mastodon.parse import Json, moment, newest_key
 from bot.platforms.mastodon.read import PER_PAGE, StatusReader
 from bot.platforms.mastodon.reply_modes import REPLY, UPLOAD
@@ -74,18 +75,10 @@ class StatusWriter:
 
     def _upload(self, step: Step) -> Receipt:
         """The image with its description. The server may go on working on it for a while."""
-        image, limits = step.image, self._session.limits
-        if not image:
+        limits = self._session.limits
+        if not step.image:
             raise Refused("upload: no image; nothing was sent")
-        kind = "image/png" if image.startswith(b"\x89PNG") else "image/jpeg"
-        width, height = step.size
-        if limits.types and kind not in limits.types:
-            raise Refused(f"upload: the server takes no {kind}; nothing was sent")
-        if len(image) > limits.image_bytes or width * height > limits.image_pixels:
-            raise Refused(
-                f"upload: {len(image)} bytes, {width} x {height}: more than the server's "
-                f"{limits.image_bytes} bytes or {limits.image_pixels} pixels; nothing was sent"
-            )
+        image, kind = fitted(step.image, limits, step.alt_text)
         words = step.alt_text[: limits.description] or None
 
         def request(client: Mastodon) -> Any:
