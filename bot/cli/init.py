@@ -13,7 +13,7 @@ from bot.cli.common import CONFIG, Config
 from bot.cli.output import say
 from bot.cli.tracks import target_of
 from bot.core.errors import UsageError
-from bot.platforms.registry import FIRST
+from bot.platforms.registry import FIRST, find
 
 
 def init(
@@ -53,7 +53,7 @@ def init(
         username = typer.prompt("User name of the bot's account", err=True)
         line = typer.prompt("Collect, such as #sunset @some.name", "", False, err=True)
         track = [*(track or []), *line.split()]
-        password = typer.prompt("Password (empty: later)", "", True, err=True, show_default=False)
+        password = typer.prompt(_secret_of(platform), "", True, err=True, show_default=False)
     if not username:
         raise UsageError("say --username: there is no terminal to ask")
     targets = [target_of(text) for text in track or ()]
@@ -63,6 +63,14 @@ def init(
     if password:
         say(f"wrote {keep_secret(folder, said, password)} (mode 0600)")
     _next(config)
+
+
+def _secret_of(platform: str) -> str:
+    """What the platform takes for a login, as a question."""
+    found = find(platform)
+    if found is not None and found.authorize is not None:
+        return "Access token (empty: `tagecho login` asks the server for one)"
+    return "Password (empty: later)"
 
 
 def _next(config: Path) -> None:

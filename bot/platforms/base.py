@@ -117,6 +117,18 @@ class Adopting(Protocol):
         """
 
 
+class Authorization(Protocol):
+    """How a person gives an account its secret without a password: a page, and a code."""
+
+    address: str  # of the page where they allow it, and are shown the code
+
+    def secret(self, code: str) -> str:
+        """What the code is worth, once. Raises UsageError for one that is none."""
+
+    def close(self) -> None:
+        """Release connections."""
+
+
 class Pacer(Protocol):
     """Asked before every request; the ledger in the database answers (see `platforms.pacing`)."""
 

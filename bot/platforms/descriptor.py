@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.platforms.account import Account
 from bot.platforms.addressing import Spelling
-from bot.platforms.base import Pacer, Platform
+from bot.platforms.base import Authorization, Pacer, Platform
 from bot.platforms.deletion import Deletion
 from bot.platforms.reply_modes import Ways
 from bot.schema.values import Rate
@@ -53,6 +53,8 @@ class Descriptor:
     credentials: tuple[str, ...] = ()  # what its answers call secrets, to mask in logs
     sdk: Package | None = None
     tools: tuple[Tool, ...] = ()  # whose sidecars can be imported
+    # Where a code of the platform is worth the first of the secrets; it asks the platform
+    authorize: Callable[[Opening], Authorization] | None = None
     loopback: str = ""  # the module that is a network of it on this machine, as a process
     # What a person should change about the account, by the session that was stored at its login
     remarks: Callable[[Mapping[str, Any]], Sequence[str]] = lambda _: ()

@@ -26,7 +26,7 @@ from bot.learn.photos import Runs
 from bot.learn.schedule import Schedule
 from bot.platforms import registry
 from bot.platforms.account import Account
-from bot.platforms.base import Platform
+from bot.platforms.base import Authorization, Platform
 from bot.platforms.descriptor import Descriptor, Opening
 from bot.platforms.pacing import LedgerPacer, Patience, TokenRate
 from bot.schema.values import Rate
@@ -133,10 +133,17 @@ class App:
 
         `meanwhile` is called while a read waits; see `LedgerPacer`.
         """
-        account = account_of(self.settings, name)
-        pacer = self.pacer(name, meanwhile)
-        opening = Opening(name, account, session_file(self.settings, name), pacer)
-        return descriptor_of(account).build(opening)
+        opening = self._opening(name, meanwhile)
+        return descriptor_of(opening.settings).build(opening)
+
+    def authorization(self, name: str) -> Authorization | None:
+        """What gives this account its secret for a code; None where its platform has no such."""
+        authorize = descriptor_of(account_of(self.settings, name)).authorize
+        return authorize(self._opening(name)) if authorize else None
+
+    def _opening(self, name: str, meanwhile: Callable[[], object] | None = None) -> Opening:
+        account, pacer = account_of(self.settings, name), self.pacer(name, meanwhile)
+        return Opening(name, account, session_file(self.settings, name), pacer)
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[Check]:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import PIL.Image
 import pytest
@@ -28,10 +29,13 @@ from bot.core.errors import (
     TargetGone,
     TargetPrivate,
     Unavailable,
+    UsageError,
 )
 from bot.core.events import Author, Presence, Step, Topic, TrackKind
 from bot.platforms.mastodon.adapter import MastodonPlatform
 from bot.platforms.mastodon.addressing import SPELLING
+from bot.platforms.mastodon.authorization import SCOPES, CodeAuthorization
+from bot.platforms.mastodon.connection import ServerConnection
 from bot.platforms.mastodon.descriptor import remarks
 from bot.platforms.mastodon.parse import plain
 from bot.platforms.mastodon.text_limits import length
@@ -98,6 +102,28 @@ def reply(platform: MastodonPlatform, network: Mastodon, source: Status, **chang
     }
     upload = platform.send(Step("upload", "u1", image=picture("JPEG"), **values))
     return Step("reply", "t1", inputs=upload.outputs, **(values | changes))
+
+
+# --- an access token ------------------------------------------------------------------------------
+
+
+def test_a_code_is_worth_a_token_once_somebody_allowed_the_app(
+    network: Mastodon, pacer: RestingPacer
+) -> None:
+    connection = ServerConnection(network.server, network.username, attempts=1)
+    with closing(CodeAuthorization(connection, pacer)) as flow:
+        page = urlsplit(flow.address)
+        asked = dict(parse_qsl(page.query))
+        assert (page.netloc, page.path) == (network.server, "/oauth/authorize")
+        assert asked["scope"] == " ".join(SCOPES) and asked["response_type"] == "code"
+        assert asked["client_id"] in network.rest.apps
+        with pytest.raises(UsageError, match="gives no access token"):
+            flow.secret("a wrong one")
+        assert flow.secret(f"code-of-{network.username}") == network.token
+        network.fail("server_error", "token")
+        with pytest.raises(Unavailable):
+            flow.secret(f"code-of-{network.username}")
+    assert {action for action, _ in pacer.told} == {"login"}
 
 
 # --- a reply --------------------------------------------------------------------------------------

@@ -44,10 +44,16 @@ class ServerConnection:
             most_bytes=_MOST_BYTES,
         )
 
-    def client(self, session: GuardedSession) -> Mastodon:
-        """It never waits and repeats nothing: that is for the pacer and the flow."""
+    def client(self, session: GuardedSession, app: tuple[str, str] | None = None) -> Mastodon:
+        """It never waits and repeats nothing: that is for the pacer and the flow.
+
+        `app`: id and secret of one on the server, to ask for a token; else the account's own token.
+        """
+        client_id, client_secret = app or (None, None)
         return Mastodon(
-            access_token=self.token,
+            client_id=client_id,
+            client_secret=client_secret,
+            access_token=None if app else self.token,
             api_base_url=self.base,
             ratelimit_method="throw",
             request_timeout=self.timeout,

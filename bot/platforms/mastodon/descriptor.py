@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bot.platforms.base import Platform
+from bot.platforms.base import Authorization, Platform
 from bot.platforms.descriptor import Descriptor, Opening, Package
 from bot.platforms.mastodon.addressing import SPELLING
 from bot.platforms.mastodon.deletion import DELETION
@@ -13,30 +13,48 @@ from bot.platforms.mastodon.reply_modes import WAYS
 from bot.platforms.mastodon.settings import MastodonAccount
 from bot.schema.values import parse_rate
 
+if TYPE_CHECKING:
+    from bot.platforms.mastodon.connection import ServerConnection
+
 
 def build(opening: Opening) -> Platform:
     """A client of one account. Loads Mastodon.py."""
     from bot.platforms.mastodon.adapter import MastodonPlatform  # noqa: PLC0415
+
+    said = _settings(opening)
+    return MastodonPlatform(
+        opening.account,
+        _connection(said),
+        opening.session_file,
+        opening.pacer,
+        visibility=said.visibility,
+        language=said.language,
+    )
+
+
+def authorize(opening: Opening) -> Authorization:
+    """Registers an app on the server. Loads Mastodon.py."""
+    from bot.platforms.mastodon.authorization import CodeAuthorization  # noqa: PLC0415
+
+    return CodeAuthorization(_connection(_settings(opening)), opening.pacer)
+
+
+def _settings(opening: Opening) -> MastodonAccount:
+    if not isinstance(opening.settings, MastodonAccount):
+        raise TypeError(f"accounts.{opening.account} is of another platform")
+    return opening.settings
+
+
+def _connection(said: MastodonAccount) -> ServerConnection:
     from bot.platforms.mastodon.connection import ServerConnection  # noqa: PLC0415
 
-    said = opening.settings
-    if not isinstance(said, MastodonAccount):
-        raise TypeError(f"accounts.{opening.account} is of another platform")
-    connection = ServerConnection(
+    return ServerConnection(
         server=said.server,
         username=said.username,
         token=said.token.get_secret_value() if said.token else None,
         proxy=said.proxy.get_secret_value() if said.proxy else None,
         ca_file=said.ca_file,
         timeout=said.timeout.total_seconds(),
-    )
-    return MastodonPlatform(
-        opening.account,
-        connection,
-        opening.session_file,
-        opening.pacer,
-        visibility=said.visibility,
-        language=said.language,
     )
 
 
@@ -68,6 +86,7 @@ PLATFORM = Descriptor(
     deletion=DELETION,
     streams=True,
     credentials=("access_token", "client_secret"),
+    authorize=authorize,
     loopback="bot.platforms.mastodon_sandbox",
     remarks=remarks,
     sdk=Package("Mastodon.py", tested="2.3."),

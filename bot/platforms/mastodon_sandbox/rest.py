@@ -71,6 +71,7 @@ class Rest:
         self.shapes = Shapes(world, base)
         self._page_size = page_size
         self.limits: Json = LIMITS
+        self.apps: dict[str, str] = {}  # the scopes of each, by its id
         self.looks = 0
         self.streams = True
         self.version_two = True
@@ -93,6 +94,37 @@ class Rest:
                 "version": "4.3.0",
                 "configuration": {"urls": {"streaming": self._base}, **self.limits},
                 "urls": {"streaming_api": self._base},
+            }
+        )
+
+    def _app(self, call: Call) -> Answer:
+        said = call.form
+        self.apps[app := self._world.new_id()] = said["scopes"]
+        return Answer(
+            {
+                "id": app,
+                "name": said["client_name"],
+                "client_id": app,
+                "client_secret": f"secret of {app}",
+            }
+        )
+
+    def _token(self, call: Call) -> Answer:
+        """The code is what the page shows to somebody who is logged in and allows it: here a name
+        of a person, for their token."""
+        said = call.form
+        scopes = self.apps.get(said.get("client_id", ""))
+        good = scopes is not None and said.get("client_secret") == f"secret of {said['client_id']}"
+        codes = {f"code-of-{name}": token for token, name in self._world.tokens.items()}
+        token = codes.get(said.get("code", ""))
+        if not good or token is None or said.get("scope") != scopes:
+            raise Refusal(400, "The provided authorization grant is invalid")
+        return Answer(
+            {
+                "access_token": token,
+                "token_type": "Bearer",
+                "scope": scopes,
+                "created_at": int(self._world.clock()),
             }
         )
 
@@ -266,6 +298,8 @@ class Rest:
 _BOUNDS = ("max_id", "since_id", "min_id")
 _ROUTES = (
     ("GET", r"/api/v[12]/instance/?", "instance"),
+    ("POST", r"/api/v1/apps", "app"),
+    ("POST", r"/oauth/token", "token"),
     ("GET", r"/api/v1/accounts/verify_credentials", "whoami"),
     ("GET", r"/api/v1/accounts/lookup", "lookup"),
     ("GET", r"/api/v1/accounts/(\d+)", "account"),

@@ -11,6 +11,7 @@ import pytest
 from bot.config import load
 from bot.config.initial import example
 from bot.core.events import TrackKind
+from bot.platforms.mastodon_sandbox.server import Mastodon
 from tests.command import Run
 from tests.terminal import on_terminal
 from tests.waiting import PATIENCE
@@ -119,3 +120,31 @@ def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
     assert main.password.get_secret_value() == "s3cr"  # type: ignore[attr-defined]
     file = tmp_path / "secrets" / "main.password"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_an_access_token_of_mastodon_is_asked_for_by_its_code(tmp_path: Path) -> None:
+    """`init` names what the platform takes; `login` gets it from the server."""
+    with Mastodon() as network:
+        with on_terminal(tmp_path, "init", "--platform", "mastodon") as terminal:
+            for question, answer in (
+                ("User name", network.username),
+                ("Collect", "#dusk"),
+                ("asks the server for one): ", ""),
+            ):
+                terminal.until(question)
+                terminal.type(f"{answer}\n")
+            terminal.until("next: tagecho check")
+            assert terminal.process.wait(PATIENCE) == 0
+        path = tmp_path / "config.toml"
+        server = f'server = "{network.server}"\nplatform = '
+        path.write_text(path.read_text().replace("platform = ", server, 1))
+        with on_terminal(tmp_path, "login") as terminal:
+            shown = terminal.until("Code: ")
+            terminal.type(f"code-of-{network.username}\n")
+            shown += terminal.until("logged in as")
+            assert terminal.process.wait(PATIENCE) == 0
+        assert f"http://{network.server}/oauth/authorize?" in shown
+        assert "code-of" not in shown, "it is not echoed"
+        file = tmp_path / "secrets" / "main.token"
+        assert file.read_text() == f"{network.token}\n"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
