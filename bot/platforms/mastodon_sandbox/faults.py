@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
+from bot.platforms.loopback.orders import Orders
+
 ANSWERS = {
     "server_error": (500, "We're sorry, but something went wrong on our end."),
     "unavailable": (503, "Remote SSL certificate could not be verified"),
@@ -25,12 +27,14 @@ EFFECTS = ("drop", "hang", "html")
 
 @dataclass
 class Fault:
-    """`where`: the name of an endpoint (see `rest`), or "" for any. With `after`, the request is
-    carried out first. `seconds`: until the limit of a 429 begins anew."""
+    """`where`: the name of an endpoint (see `rest`), or "" for any; `count` and `skip`: see
+    `Orders`. With `after`, the request is carried out first. `seconds`: until the limit of a 429
+    begins anew."""
 
     kind: str
     where: str = ""
     count: int = 1
+    skip: int = 0
     after: bool = False
     seconds: float = 30.0
     hits: int = 0
@@ -41,34 +45,7 @@ class Fault:
             raise ValueError(f"unknown fault {self.kind!r}")
 
 
-class Faults:
-    """Orders in the sequence they were given; the first that matches takes the request."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._orders: list[Fault] = []
-        self._spent: list[Fault] = []
-
-    def add(self, fault: Fault) -> Fault:
-        with self._lock:
-            self._orders.append(fault)
-        return fault
-
+class Faults(Orders[Fault]):
     def take(self, where: str) -> Fault | None:
-        with self._lock:
-            for fault in self._orders:
-                if fault.where in ("", where):
-                    fault.hits += 1
-                    if fault.count and fault.hits >= fault.count:
-                        self._orders.remove(fault)
-                        self._spent.append(fault)
-                    return fault
-        return None
-
-    def clear(self) -> None:
-        """Forget all orders and release whoever hangs."""
-        with self._lock:
-            for fault in (*self._orders, *self._spent):
-                fault.released.set()
-            self._orders.clear()
-            self._spent.clear()
+        """The fault for a request to this endpoint, if any; counts it."""
+        return self.next(lambda fault: fault.where in ("", where))

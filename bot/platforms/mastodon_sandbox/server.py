@@ -73,7 +73,7 @@ class Mastodon:
         return self._rest
 
     def fail(self, kind: str, where: str = "", **options: Any) -> Fault:
-        return self.faults.add(Fault(kind, where, **options))
+        return self.faults.put(Fault(kind, where, **options))
 
     @property
     def uploads(self) -> int:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from bot.platforms.loopback.orders import Orders
+
 Canned = tuple[int, dict[str, str], bytes]  # status, headers, body
 
 
@@ -106,45 +108,13 @@ class Fault:
         return status, headers, body
 
 
-class Faults:
-    """Orders in the sequence they were given; the first that matches takes the request."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._orders: list[Fault] = []
-        self._spent: list[Fault] = []
-
+class Faults(Orders[Fault]):
     def add(self, kind: str, path: str = "*", **options: Any) -> Fault:
         """`options` as in Fault. Raises ValueError for an unknown kind."""
-        fault = Fault(kind, path, **options)
-        with self._lock:
-            self._orders.append(fault)
-        return fault
+        return self.put(Fault(kind, path, **options))
 
     def take(self, path: str, write: str) -> Fault | None:
         """The fault for this request, if any; counts it."""
-        with self._lock:
-            for fault in self._orders:
-                if not fnmatch.fnmatchcase(path, fault.path) or fault.write not in ("", write):
-                    continue
-                if fault.skip:
-                    fault.skip -= 1
-                    continue
-                fault.hits += 1
-                if fault.count and fault.hits >= fault.count:
-                    self._orders.remove(fault)
-                    self._spent.append(fault)
-                return fault
-        return None
-
-    def clear(self) -> None:
-        """Forget all orders and release whoever hangs."""
-        with self._lock:
-            for fault in (*self._orders, *self._spent):
-                fault.released.set()
-            self._orders.clear()
-            self._spent.clear()
-
-    def pending(self) -> list[Fault]:
-        with self._lock:
-            return list(self._orders)
+        return self.next(
+            lambda fault: fnmatch.fnmatchcase(path, fault.path) and fault.write in ("", write)
+        )
