@@ -119,31 +119,24 @@ def service(sandbox: Sandbox, no_foreign_ca: None, tmp_path: Path) -> Iterator[O
 
 def test_what_hangs_or_fails_on_one_network_delays_no_other(service: OnThree) -> None:
     service.start()
-    for number, account in enumerate(("sky", "fedi", "gram")):
-        service.until_sent(service.ask(account, 300 + number))
-
     hanging = service.fedi.fail("hang", "publish")
-    late = service.ask("fedi", 310)
+    late = service.ask("fedi", 200)
     eventually("a reply hangs", lambda: hanging.hits)
-    for number, account in enumerate(("sky", "gram")):
-        service.until_sent(service.ask(account, 320 + number))
+    service.until_sent(service.ask("sky", 201))
+    service.until_sent(service.ask("gram", 202))
     assert not hanging.released.is_set(), "it hung all the time"
-
-    listing = service.fedi.fail("hang", "timeline")
     service.fedi.faults.clear()
     service.until_sent(late)
-    assert listing.released.is_set()
 
     service.sky.stop()
     eventually("its polls fail", lambda: service.count("poll failed", track="sky:hashtag:sunset"))
-    for number, account in enumerate(("fedi", "gram")):
-        service.until_sent(service.ask(account, 330 + number))
+    service.until_sent(service.ask("gram", 203))
     service.sky.start()
-    service.until_sent(service.ask("sky", 340))
+    service.until_sent(service.ask("sky", 204))
 
     sources = "SELECT count(*), count(DISTINCT source_post) FROM replies WHERE state = 'sent'"
-    assert service.query(sources) == [(9, 9)]
-    assert len(service.sky.replies()) == 3
+    assert service.query(sources) == [(5, 5)]
+    assert len(service.sky.replies()) == 2
     assert set(service.fedi.world.replies_of(service.fedi.username).values()) == {1}
     peak = memory(service.process.pid)
     print(f"\nthree networks in one service: {peak:.0f} MB")
