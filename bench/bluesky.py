@@ -46,7 +46,7 @@ def main() -> None:
 
 def _answered(bot: Person, ana: Person, number: int) -> float:
     """Milliseconds."""
-    image, began = photo(number), time.monotonic()
+    image, began = photo(number, (640, 480)), time.monotonic()
     uri = ana.post(f"#dawn {number}", image, mention=bot)
     eventually("the reply is there", lambda: bot.replies_to(uri))
     return (time.monotonic() - began) * 1000

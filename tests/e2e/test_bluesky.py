@@ -138,11 +138,11 @@ def services(sky: Network, bot: Person, tag: str, folder: Path) -> Iterator[Star
             one.close()
 
 
-def photo(number: int) -> bytes:
-    """A picture of its own."""
+def photo(number: int, size: tuple[int, int] = (240, 180)) -> bytes:
+    """A picture of its own; a small one is a fast one."""
     noise = random.Random(number).randbytes(48 * 36 * 3)
     out = io.BytesIO()
-    Image.frombytes("RGB", (48, 36), noise).resize((240, 180)).save(out, "JPEG", quality=85)
+    Image.frombytes("RGB", (48, 36), noise).resize(size).save(out, "JPEG", quality=85)
     return out.getvalue()
 
 
