@@ -145,6 +145,7 @@ def postgres(postgres_server: URL, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         administer(postgres_server, f"DROP DATABASE {database} WITH (FORCE)")
 
 
+@pytest.mark.slow
 @needs_programs
 @pytest.mark.postgres
 def test_there_and_back_on_postgresql(
@@ -178,6 +179,7 @@ def test_there_and_back_on_postgresql(
         assert session.exec(select(AuthorRow.user_id)).all() == ["u9"]
 
 
+@pytest.mark.slow
 @needs_programs
 @pytest.mark.postgres
 def test_a_dump_is_read_to_its_end(

@@ -144,6 +144,7 @@ def test_the_configuration_is_judged_without_networks_and_database() -> None:
     assert loaded_by(["check", "-c", "config.toml"], heavy) == "tomllib"
 
 
+@pytest.mark.slow
 def test_serving_leaves_torch_out(tmp_path: Path) -> None:
     source = photo(tmp_path / "a.png")
     command = ["compose", str(source), "--out", str(tmp_path / "out")]
@@ -156,6 +157,7 @@ def test_no_command_shows_help_with_examples(tagecho: Run) -> None:
     assert result.out.index("tagecho demo ") < result.out.index("Commands:")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["met at the end", "met while it prints"])
 @pytest.mark.parametrize("arguments", [["replies", "list", "--json"], ["check", "--json"]])
 def test_a_reader_that_leaves_is_no_error_to_report(
@@ -693,6 +695,7 @@ def test_a_result_never_overwrites_its_source(tagecho: Run, tmp_path: Path) -> N
     assert source.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_compose_makes_what_a_reply_would_be(tagecho: Run, tmp_path: Path) -> None:
     Image.fromarray(data.astronaut()).resize((320, 320)).save(tmp_path / "a.jpg")
     result = tagecho(
@@ -879,6 +882,7 @@ def test_one_of_a_thing_is_not_many(tagecho: Run, config: Path) -> None:
 # --- styles --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_compose_names_its_styles_and_takes_what_the_configuration_takes(
     tagecho: Run, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ def tagecho(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tagecho: Run) -> Ru
     return tagecho
 
 
+@pytest.mark.slow
 def test_from_a_query_to_a_folder_and_back(tagecho: Run, tmp_path: Path) -> None:
     with opened(settings_at(tmp_path)) as app:
         for n in range(4):
@@ -64,12 +65,13 @@ def test_from_a_query_to_a_folder_and_back(tagecho: Run, tmp_path: Path) -> None
     assert "4 images" in err
     code, out, err = tagecho("import", "out")
     assert (code, out) == (0, "0 posts, 0 images\n")
-    assert "4 posts were known" in err
+    assert "4 posts known already" in err
     assert tagecho("dataset", "remove", "hoodie")[0] == 2
     assert tagecho("dataset", "remove", "hoodie", "--snapshots")[0] == 0
     assert told("snapshot", "list") == []
 
 
+@pytest.mark.slow
 def test_what_curate_writes_can_be_left_out(tagecho: Run, tmp_path: Path) -> None:
     """By its present names, and those that files may still have."""
     names: dict[str, set[Check]] = {check.value: {check} for check in Check}
@@ -86,6 +88,7 @@ def test_what_curate_writes_can_be_left_out(tagecho: Run, tmp_path: Path) -> Non
         assert json.loads(out)["images"] == len(Check) + 1 - len(left_out), name
 
 
+@pytest.mark.slow
 def test_mistakes_and_their_exit_codes(tagecho: Run, tmp_path: Path) -> None:
     assert tagecho("dataset", "show", "hoodi")[0] == 2
     assert tagecho("snapshot", "create", "hoodie")[0] == 8  # nothing collected

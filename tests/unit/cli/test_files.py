@@ -151,6 +151,7 @@ def test_a_cutout_keeps_what_was_transparent(tagecho: Run, tmp_path: Path) -> No
     assert np.asarray(Image.open(tmp_path / "out/half.png"))[:48, :, 3].max() == 0
 
 
+@pytest.mark.slow
 def test_from_standard_input_to_standard_output(tmp_path: Path) -> None:
     environ = {k: v for k, v in os.environ.items() if not k.startswith("TAGECHO_")}
     command = [sys.executable, "-m", "bot", "segment", "-", "--out", "-", "--cutout"]
@@ -210,6 +211,7 @@ def test_heic_without_its_part_says_what_to_install(
     assert (done.code, done.err) == (1, "a.heic: unsupported-format: HEIC needs tagecho[heic]\n")
 
 
+@pytest.mark.slow
 def test_every_picture_may_have_a_style_of_its_own(tagecho: Run, tmp_path: Path) -> None:
     for number in range(4):
         photo(tmp_path / f"in/{number}.png", 64 + number)
@@ -235,6 +237,7 @@ HEIC = (
 )
 
 
+@pytest.mark.slow
 def test_the_colours_of_each_picture(tagecho: Run, tmp_path: Path) -> None:
     """Of the object for `segment`, of the whole photo for `compose`; one file more for each."""
     photo(tmp_path / "a.jpg")

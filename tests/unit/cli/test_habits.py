@@ -101,6 +101,7 @@ def test_verbose_logs_more(tagecho: Run) -> None:
     assert VOICE.loudness == 2
 
 
+@pytest.mark.slow
 def test_completion_is_installed_and_completes(tmp_path: Path) -> None:
     """In a home of its own: the shell's start file is written, and the words are ours."""
     program = tmp_path / "tagecho"

@@ -99,6 +99,7 @@ def test_a_folder_of_secrets_that_others_may_enter_is_closed(tagecho: Run, tmp_p
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
 
 
+@pytest.mark.slow
 def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
     """User name, tracks, password: the last is not echoed, and lands in a file of mode 0600."""
     with on_terminal(tmp_path, "init") as terminal:

@@ -101,6 +101,7 @@ def test_any_terminal_will_do(
         assert said in printed["stdout"]
 
 
+@pytest.mark.slow
 def test_a_process_in_another_locale(stored: Path) -> None:
     environment = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     done = subprocess.run(
@@ -114,6 +115,7 @@ def test_a_process_in_another_locale(stored: Path) -> None:
     assert b"\\u0437" in done.stdout
 
 
+@pytest.mark.slow
 def test_an_argument_that_is_no_text(stored: Path) -> None:
     for words in (b"\xff\xfe", b"--hashtag=\xff"):
         done = subprocess.run(
@@ -126,6 +128,7 @@ def test_an_argument_that_is_no_text(stored: Path) -> None:
         assert len(done.stderr.splitlines()) <= 5 and b"Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 2], ids=["stdout", "stderr"])
 def test_a_stream_that_is_closed_changes_nothing(stored: Path, number: int) -> None:
     command = [sys.executable, "-m", "bot", "stats", "--config", str(stored)]
@@ -139,6 +142,7 @@ def test_a_stream_that_is_closed_changes_nothing(stored: Path, number: int) -> N
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no Linux")
 def test_output_onto_a_full_disk(stored: Path) -> None:
     with Path("/dev/full").open("w", encoding="ascii") as full:

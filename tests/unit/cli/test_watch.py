@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from bot.config import load
 from bot.core.folders import private_folder
 from bot.service.presence import present
@@ -19,6 +21,7 @@ username = "imagebot"
 CLEARED = "\x1b[H\x1b[2J"  # the cursor goes home, and what was there is gone
 
 
+@pytest.mark.slow
 def test_on_a_terminal_it_shows_what_changes_until_ctrl_c(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(CONFIG, encoding="utf-8")
