@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, delete, or_, select, update
 
-from storage import blobs, old_exports, outbox, retractions, snapshots
+from storage import blobs, masks, old_exports, outbox, retractions, snapshots
 from storage.old_exports import Contained
 from storage.tables import (
     Artifact,
@@ -154,7 +154,9 @@ def _forget_images(
         for sha256 in dead
         for artifact in session.exec(select(Artifact).where(Artifact.source_sha256 == sha256))
     ]
+    gone = list(dead)
     dead += blobs.unlink(session, [artifact.sha256 for artifact in derived])
+    dead += masks.forget(session, gone)
     for artifact in derived:
         session.delete(artifact)
     session.flush()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlmodel import Session, col, select
 
+from storage import masks
 from storage.datasets import FIT
 from storage.tables import (
-    Artifact,
     AuthorRow,
     BlobRow,
     Curation,
@@ -22,8 +22,6 @@ from storage.tables import (
     PostRow,
     Verdict,
 )
-
-MASK = "segment"  # the stage whose artifacts are masks
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ def records(session: Session, chosen: Sequence[Chosen]) -> dict[int, tuple[str, 
         _hashtags(session, posts),
         _fits(session, posts),
     )
-    masks = _masks(session, {media.sha256 or "" for media, *_ in rows})
+    seen = masks.current(session, {media.sha256 or "" for media, *_ in rows})
     checks = _checks(session, {media.id or 0 for media, *_ in rows})
     curations = _curations(session, {media.id or 0 for media, *_ in rows})
     pseudonyms = {one.media: one.author for one in chosen}
@@ -86,7 +84,7 @@ def records(session: Session, chosen: Sequence[Chosen]) -> dict[int, tuple[str, 
                 "notes": media.notes,
                 "verdicts": checks.get(row_id, []),
                 "scores": curation.scores if curation else {},
-                "mask": masks.get(media.sha256 or ""),
+                "mask": asdict(seen[sha256]) if (sha256 := media.sha256 or "") in seen else None,
                 "models": _versions(curation, fit),
             },
         )
@@ -116,19 +114,6 @@ def _fits(session: Session, posts: set[int]) -> dict[int, dict[str, tuple[float,
     for row in session.exec(statement):
         fits.setdefault(row.post, {})[row.hashtag] = (round(row.probability, 6), row.model_version)
     return fits
-
-
-def _masks(session: Session, hashes: set[str]) -> dict[str, dict[str, str]]:
-    """Of several masks of an image the newest."""
-    statement = (
-        select(Artifact)
-        .where(Artifact.stage == MASK, col(Artifact.source_sha256).in_(hashes))
-        .order_by(col(Artifact.created), col(Artifact.key))
-    )
-    return {
-        row.source_sha256: {"sha256": row.sha256, "version": str(row.facts.get("version", ""))}
-        for row in session.exec(statement)
-    }
 
 
 def _curations(session: Session, media: set[int]) -> dict[int, Curation]:

@@ -680,6 +680,21 @@ class HashtagLabel(SQLModel, table=True):
     at: datetime = Field(sa_type=UtcDateTime)
 
 
+class DrawnMask(SQLModel, table=True):
+    """A version of the mask of an image, as a person drew it. Rows are added, never changed."""
+
+    __tablename__ = "drawn_masks"
+    source_sha256: str = Field(primary_key=True)  # the original
+    version: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})  # from 1
+    sha256: str = Field(index=True)  # the PNG, among the artifacts
+    width: int
+    height: int
+    coverage: float  # share of the image that is object
+    who: str
+    origin: str  # editor | import
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
 class ApiKey(SQLModel, table=True):
     """A key of the search API. Only its hash is kept; nobody can read it back."""
 

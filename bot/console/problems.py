@@ -16,12 +16,14 @@ from bot.core.errors import (
     ConfigError,
     NothingToDo,
     NotInstalled,
+    Overtaken,
     StorageError,
     TagechoError,
     UsageError,
 )
 
 STATUS: dict[type[TagechoError], int] = {
+    Overtaken: 409,
     UsageError: 400,
     NothingToDo: 404,
     ConfigError: 409,

@@ -2,6 +2,7 @@
 
 TagechoError                 1
 ├── UsageError               2   (typer's own usage errors exit with 2 as well)
+│   └── Overtaken                somebody else changed it meanwhile
 ├── ConfigError              3
 ├── AuthError                4   login, two-factor, challenge, suspended
 │   ├── LoginRequired
@@ -44,6 +45,10 @@ class UsageError(TagechoError):
     """Usage: an unknown verb, option, argument or name."""
 
     exit_code = 2
+
+
+class Overtaken(UsageError):
+    """Somebody else changed it meanwhile; the message says who."""
 
 
 class ConfigError(TagechoError):

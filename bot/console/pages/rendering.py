@@ -28,6 +28,7 @@ NAVIGATION = (
     ("/replies", "Replies"),
     ("/tracks", "Tracks"),
     ("/dataset", "Dataset"),
+    ("/masks", "Masks"),
     ("/log", "Log"),
 )
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))

@@ -143,6 +143,7 @@ if (grid) {
     else if (event.key === "z") undo();
     else if (event.key === "x" && current && reviews) pick(current);
     else if (event.key === "m" && current) location.assign(`/dataset?like=${mediaOf(current)}`);
+    else if (event.key === "e" && current) location.assign(`/masks/${mediaOf(current)}`);
     else if (event.key === "Escape") clear();
     else if (event.key === "/") document.getElementById("text").focus();
     else return;

@@ -17,12 +17,12 @@ from models.base import Image, Mask, Segmenter
 from models.images.codec import png_mask
 from models.images.decoder import decode
 from storage.artifacts import Artifacts, Recipe
-from storage.records import MASK
+from storage.masks import MASK, PERSON
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A mask in the size in which it was computed, as PNG, and the network that made it."""
+    """A mask in the size in which it was made, as PNG, and the network (or PERSON) that made it."""
 
     mask: Mask
     png: bytes
@@ -51,9 +51,11 @@ class Masks:
         self.missing = 0  # frozen masks whose file is missing
 
     def of(self, source: str, frozen: dict[str, str] | None, image: bytes) -> Drawn | None:
-        """`frozen`: the mask of the snapshot; `image`: the bytes of the original."""
+        """`frozen`: the mask of the snapshot; `image`: the bytes of the original. What a
+        person drew is never computed anew."""
         network = self._segmenter
-        if frozen is not None and (network is None or frozen["version"] == network.version):
+        kept = (PERSON, network.version if network else "")
+        if frozen is not None and (network is None or frozen["version"] in kept):
             try:
                 return _read(self._app, frozen["sha256"], frozen["version"])
             except StorageError:

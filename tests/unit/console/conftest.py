@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -14,6 +15,9 @@ import pytest
 from bot import config
 from bot.console.server import serving
 from bot.service.app import App, opened
+
+if TYPE_CHECKING:
+    from tests.unit.console.window import Window
 
 PASSWORD, VIEWING = "correct horse", "only looking"
 CONFIG = """\
@@ -108,3 +112,24 @@ def console(start: Starts) -> Console:
 def guarded(start: Starts) -> Console:
     """With a password for each role."""
     return start(guarded=True)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    from tests.unit.console.window import CHROMIUM
+
+    with sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def window(chromium: Any, console: Console) -> Iterator[Window]:
+    from tests.unit.console.window import Window
+
+    made = Window(chromium, console)
+    yield made
+    made.close()

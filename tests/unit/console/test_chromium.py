@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -15,77 +11,11 @@ from storage.tables import ReplyState
 from tests.replies import log, read_reply
 from tests.unit.console.conftest import PASSWORD, Console
 from tests.unit.console.test_replies import MARKUP, put, say, state
-from tests.waiting import PATIENCE, eventually
+from tests.unit.console.window import SHOTS, SIZES, Window, needs_chromium, serious
+from tests.waiting import eventually
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium: apt-get install chromium")
+pytestmark = needs_chromium
 S = ReplyState
-SIZES = {"desktop": (1280, 860), "phone": (390, 844)}
-# Where screenshots are kept; by default with the other files of the test.
-SHOTS = os.environ.get("TAGECHO_TEST_SCREENSHOTS", "")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with sync_api.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-class Window:
-    """A page that is open, and what it complained of and asked other hosts for."""
-
-    def __init__(
-        self, chromium: Any, console: Console, size: str = "desktop", scheme: str = "light"
-    ):
-        width, height = SIZES[size]
-        phone = size == "phone"
-        self._context = chromium.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme=scheme,
-            has_touch=phone,
-            is_mobile=phone,
-            base_url=console.address,
-        )
-        self.page = self._context.new_page()
-        self.page.set_default_timeout(PATIENCE * 1000)  # for what hangs
-        self.complaints: list[str] = []
-        self.foreign: list[str] = []
-        self.width = width
-        host = urlsplit(console.address).netloc
-        self.page.on("console", lambda said: said.type == "error" and self._complain(said.text))
-        self.page.on("pageerror", lambda error: self._complain(str(error)))
-        self.page.on("dialog", lambda dialog: (self._complain("a dialog"), dialog.dismiss()))
-        self.page.on(
-            "request",
-            lambda asked: urlsplit(asked.url).netloc != host and self.foreign.append(asked.url),
-        )
-
-    def _complain(self, text: str) -> None:
-        self.complaints.append(text)
-
-    def go(self, path: str) -> None:
-        self.page.goto(path)
-
-    def shows(self, selector: str) -> None:
-        """Wait until it is to be seen, and until the page's scripts hear keys: they run later."""
-        self.page.wait_for_selector(selector)
-        self.page.wait_for_load_state()
-
-    def close(self) -> None:
-        self._context.close()
-        assert not self.complaints and not self.foreign
-
-
-@pytest.fixture
-def window(chromium: Any, console: Console) -> Iterator[Window]:
-    made = Window(chromium, console)
-    yield made
-    made.close()
 
 
 def test_replies_are_decided_by_keys_alone(console: Console, window: Window) -> None:
@@ -233,18 +163,13 @@ def test_every_page_fits_and_has_no_serious_finding_of_axe(
         "log": "/log",
         "problem": "/nothing",
     }
-    serious = {}
+    found = {}
     for name, path in paths.items():
         window.go(path)
         window.page.wait_for_load_state("load")
         window.page.screenshot(path=folder / f"{name}-{size}-{scheme}.png")
         assert window.page.evaluate("document.documentElement.scrollWidth") <= window.width, name
-        found = axe.Axe().run(window.page).response["violations"]
-        serious[name] = [
-            (one["id"], [node["target"] for node in one["nodes"]][:3])
-            for one in found
-            if one["impact"] in ("serious", "critical")
-        ]
+        found[name] = serious(window)
     window.complaints.clear()  # of the page that is not there
     window.close()
-    assert not any(serious.values()), serious
+    assert not any(found.values()), found

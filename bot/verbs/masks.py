@@ -1,0 +1,115 @@
+"""Masks that people draw: read, saved version after version, and which image is next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bot.core.clock import utc_now
+from bot.core.errors import UsageError
+from bot.service.app import App
+from models.base import ImageRejected, Mask
+from models.images.codec import png_mask
+from models.images.decoder import decode
+from storage import masks
+from storage.masks import NewMask, Origin, StoredMask
+from storage.tables import BlobRow, DrawnMask, MediaRow, MediaState
+
+LEAST_SIDE = 256  # px, the longer side of a mask whose image is larger
+
+
+@dataclass(frozen=True, slots=True)
+class ImageMasks:
+    """What is known of the mask of a stored image."""
+
+    media: int
+    post: int
+    sha256: str  # of the image
+    width: int
+    height: int
+    versions: list[DrawnMask]  # that people drew, the newest first
+    computed: StoredMask | None  # what a network found: version 0
+
+
+def masks_of(app: App, media: int) -> ImageMasks:
+    """Raises UsageError when there is no such image."""
+    with app.database.read() as session:
+        row = session.get(MediaRow, media)
+        if row is None or row.state != MediaState.STORED or row.sha256 is None:
+            raise UsageError(f"there is no stored image {media}")
+        return ImageMasks(
+            media=media,
+            post=row.post,
+            sha256=row.sha256,
+            width=row.width,
+            height=row.height,
+            versions=masks.versions(session, row.sha256),
+            computed=masks.computed(session, [row.sha256]).get(row.sha256),
+        )
+
+
+def mask_png(app: App, media: int, version: int) -> bytes:
+    """8-bit grey PNG, 0 or 255; version 0 is that of a network. Raises UsageError, StorageError."""
+    found = masks_of(app, media)
+    known = {row.version: row.sha256 for row in found.versions}
+    if found.computed is not None:
+        known[0] = found.computed.sha256
+    if version not in known:
+        raise UsageError(f"image {media} has no mask of version {version}")
+    return app.artifacts.get(known[version])
+
+
+def save(app: App, media: int, data: bytes, base: int | None, who: str) -> DrawnMask:
+    """Keep a picture of the object in white as the next version; `base`: as `storage.masks.add`.
+
+    Raises UsageError for what is no such picture, or has other proportions; Overtaken.
+    """
+    found = masks_of(app, media)
+    mask = read_mask(data, app.settings.limits.max_pixels) >= 128
+    check_proportions(mask, found.width, found.height)
+    return keep(app, found.sha256, mask, base, who, Origin.EDITOR)
+
+
+def keep(
+    app: App, source: str, mask: Mask, base: int | None, who: str, origin: Origin
+) -> DrawnMask:
+    """`mask`: (H, W). Raises Overtaken, UsageError if the image is gone, StorageError."""
+    data = png_mask(mask)
+    sha256 = app.artifacts.put(data)
+    height, width = mask.shape
+    coverage = round(float(mask.mean()), 6)
+    new = NewMask(source, sha256, len(data), width, height, coverage, who, origin)
+    try:
+        with app.database.write() as session:
+            return masks.add(session, new, base, utc_now())
+    except UsageError:
+        with app.database.read() as session:
+            orphan = session.get(BlobRow, sha256) is None
+        app.artifacts.remove([sha256] if orphan else [])
+        raise
+
+
+def next_unreviewed(app: App, after: int | None = None, dataset: str = "") -> int | None:
+    """As `storage.masks.unreviewed`."""
+    with app.database.read() as session:
+        return masks.unreviewed(session, after, dataset)
+
+
+def read_mask(data: bytes, max_pixels: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+    """Somebody's picture of a mask, as grey: (H, W), the brightest of its colours. UsageError."""
+    try:
+        pixels = decode(data, max_pixels=max_pixels, min_side=1, declared=".png").pixels
+    except ImageRejected as error:
+        raise UsageError(f"this is no mask that can be used: {error}") from error
+    grey: np.ndarray[tuple[int, int], np.dtype[np.uint8]] = pixels.max(axis=2)
+    return grey
+
+
+def check_proportions(mask: Mask, width: int, height: int) -> None:
+    """A mask may be smaller than its image, down to LEAST_SIDE. Raises UsageError."""
+    high, wide = mask.shape
+    same = abs(wide * height - high * width) <= max(width, height)  # the shorter side is rounded
+    fine = max(wide, high) >= min(LEAST_SIDE, max(width, height))
+    if not same or not fine or wide > width or high > height:
+        raise UsageError(f"the mask has {wide} × {high} px, its image {width} × {height}")
