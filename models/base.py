@@ -60,12 +60,13 @@ class Prompt:
 
     points: tuple[tuple[float, float], ...] = ()  # all on the object
     box: tuple[float, float, float, float] | None = None  # left, top, right, bottom
+    away: tuple[tuple[float, float], ...] = ()  # points that are not on it
 
     def check(self, width: int, height: int) -> None:
         """Raises ValueError for a prompt that says nothing, or lies outside the picture."""
         if not self.points and self.box is None:
             raise ValueError("a prompt needs a point or a box")
-        for x, y in self.points:
+        for x, y in (*self.points, *self.away):
             if not (0 <= x < width and 0 <= y < height):
                 raise ValueError(f"the point {x:g},{y:g} lies outside of {width} x {height}")
         if self.box is not None:

@@ -17,6 +17,7 @@ from bot.console.api import search
 from bot.console.context import Context
 from bot.console.pages import login
 from bot.console.thumbnails import Thumbnails
+from bot.verbs.mask_suggestions import Suggester
 from bot.verbs.search import ExampleFinder
 
 STATIC = Path(__file__).parent / "static"
@@ -38,6 +39,7 @@ def console_app(context: Context) -> FastAPI:
     app.state.attempts = Attempts()
     app.state.thumbnails = Thumbnails()
     app.state.finder = ExampleFinder(context.app)
+    app.state.suggester = Suggester(context.app)
     asked: list[APIRouter] = [
         *(one.router for one in api.GROUPS),
         *(p.router for p in pages.GROUPS),

@@ -14,6 +14,7 @@ from bot.console.pages import rendering
 from bot.core.errors import (
     AccountLocked,
     ConfigError,
+    ModelError,
     NothingToDo,
     NotInstalled,
     Overtaken,
@@ -29,6 +30,7 @@ STATUS: dict[type[TagechoError], int] = {
     ConfigError: 409,
     AccountLocked: 409,
     NotInstalled: 501,
+    ModelError: 503,
     StorageError: 503,
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,9 +36,13 @@ from models.base import Composer, Image, Mask, Prompter, Segmenter, Upscaler, We
 from models.compose.alt import alt_text
 from models.compose.badge import badge
 from models.compose.styles import AUTO, GONE, OVERLAYS, WITHOUT_MASK, composer
+from models.segment.learned_networks import Store
+from models.segment.patches import PatchReader
 from models.segment.refined import Refined
-from models.serving.packs import load_refiner, load_segmenter, load_upscaler
+from models.serving.catalogue import CATALOGUE
+from models.serving.packs import embedded_weights, load_refiner, load_segmenter, load_upscaler
 from models.serving.runtime import Runtime
+from models.serving.shelf import Shelf
 from storage.archive import Archive
 from storage.blobs import BlobStore
 from storage.checks import Check as Flaw
@@ -46,7 +51,9 @@ from storage.optouts import OptOuts
 from storage.pacing import DatabaseLedger
 from storage.tables import Control, Reply
 
-_Network = TypeVar("_Network", Upscaler, Segmenter, Prompter)
+_Network = TypeVar("_Network")
+PROMPTED = "sam-vit-b"  # the pack that answers points and boxes
+PROMPTED_NEEDS = ("torch", "torchvision", "segment_anything")
 
 
 class ServingStages:
@@ -78,6 +85,24 @@ class ServingStages:
         if pack == "off":
             return None
         return _loaded(lambda: load_refiner(pack, self.runtime, networks_of(self._settings)))
+
+    def prompter_here(self) -> Prompter | None:
+        """The same; where it is off, segment-anything if it was pulled and can run here."""
+        home = networks_of(self._settings)
+        pulled = bool(_loaded(Shelf(home, CATALOGUE[PROMPTED]).records))
+        runs = all(importlib.util.find_spec(name) is not None for name in PROMPTED_NEEDS)
+        if self._settings.models.refiner != "off" or not (pulled and runs):
+            return self.prompter()
+        return _loaded(lambda: load_refiner(PROMPTED, self.runtime, home))
+
+    def patches(self) -> PatchReader:
+        """What our own network sees: the one that was learned here, if that one serves."""
+        home, learned = networks_of(self._settings), self._settings.models.segmenter == "learned"
+        return _loaded(
+            lambda: PatchReader(
+                Store(home).weights() if learned else embedded_weights("segment"), self.runtime
+            )
+        )
 
     def composer(self, style: str) -> Composer:
         return composer(GONE.get(style, style))  # a reply may be older than the styles

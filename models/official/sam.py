@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import partial
 from pathlib import Path
 
@@ -61,20 +62,28 @@ def ask(predictor: SamPredictor, image: Image, prompt: Prompt) -> list[PromptedM
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     small = np.array(Pil.fromarray(image).resize(size, Pil.Resampling.BILINEAR))
     by = np.array([size[0] / width, size[1] / height])
-    points = np.array(prompt.points, float).reshape(-1, 2) * by
+    points = np.array((*prompt.points, *prompt.away), float).reshape(-1, 2) * by
+    labels = np.array([1] * len(prompt.points) + [0] * len(prompt.away), int)
     box = None if prompt.box is None else np.array(prompt.box, float) * np.tile(by, 2)
-    predictor.set_image(small)
+    _look(predictor, small)
     logits, quality, _ = predictor.predict(
         points if len(points) else None,
-        np.ones(len(points), int) if len(points) else None,
+        labels if len(points) else None,
         box,
         return_logits=True,
     )
-    predictor.reset_image()
     return [
         PromptedMask(stretch(sigmoid(logits[i]), (width, height)), float(quality[i]))
         for i in np.argsort(-quality)
     ]
+
+
+def _look(predictor: SamPredictor, image: Image) -> None:
+    """Show the network a picture, unless it has just seen it: that takes nearly all of the time."""
+    seen = hashlib.sha256(image.tobytes() + repr(image.shape).encode()).digest()
+    if getattr(predictor, "seen", None) != seen:
+        predictor.set_image(image)
+        predictor.seen = seen
 
 
 def sigmoid(logits: NDArray[np.float32]) -> Probability:

@@ -26,6 +26,6 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
         421: "It came under a name that is not ours.",
         422: "A value has the wrong type, or is out of range.",
         429: "Too many wrong passwords; `Retry-After` says how long to wait.",
-        503: "The database or the disk does not answer.",
+        503: "The database, the disk or a network does not answer.",
     }.items()
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, status
+from fastapi import APIRouter, Depends, Path, Query, Request, status
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -18,7 +18,9 @@ from bot.console.context import Context, Here
 from bot.console.examples import example_of
 from bot.core.errors import Overtaken, UsageError
 from bot.verbs import masks
+from bot.verbs.mask_suggestions import Suggester
 from bot.verbs.masks import ImageMasks
+from models.base import Prompt
 from storage.tables import DrawnMask
 
 router = APIRouter(prefix="/api", tags=["masks"], responses=ANSWERS)
@@ -28,6 +30,8 @@ Base = Annotated[
     int,
     Query(ge=0, le=2**31 - 1, description="The newest version that you saw; 0: none of a person."),
 ]
+MOST_POINTS = 100
+Coordinate = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
 PNG: dict[int | str, dict[str, object]] = {200: {"content": {"image/png": {}}}}
 
 
@@ -52,6 +56,23 @@ class MaskHistory(BaseModel):
     height: int
     versions: list[MaskVersion] = Field(description="The newest first.")
     computed: str | None = Field(description="The network whose mask is version 0.")
+
+
+class ShownPoint(BaseModel):
+    """In pixels of the image, from its upper left corner."""
+
+    x: Coordinate
+    y: Coordinate
+    object: bool = Field(True, description="Whether it is on the object, or beside it.")
+
+
+class Shown(BaseModel):
+    """Points and a box that show an object."""
+
+    points: Annotated[list[ShownPoint], Field(max_length=MOST_POINTS)] = []
+    box: tuple[Coordinate, Coordinate, Coordinate, Coordinate] | None = Field(
+        None, description="Left, top, right, bottom."
+    )
 
 
 class NextImage(BaseModel):
@@ -107,6 +128,30 @@ def save(
         raise
     note(here, person, "mask save", f"image {media}, version {row.version}")
     return shown(row)
+
+
+@router.post(
+    "/images/{media}/masks/suggest",
+    summary="A mask of what points and a box show; of the main object without any",
+    response_class=Response,
+    responses={
+        200: {
+            "content": {"image/png": {}},
+            "headers": {"Tagecho-Model": {"schema": {"type": "string"}}},
+        },
+    },
+)
+def suggest(request: Request, here: Here, media: Number, said: Shown) -> Response:
+    """Nothing is saved. With segment-anything, where its pack is there; else by our network."""
+    known(here, media)
+    suggester: Suggester = request.app.state.suggester
+    prompt = Prompt(
+        tuple((one.x, one.y) for one in said.points if one.object),
+        said.box,
+        tuple((one.x, one.y) for one in said.points if not one.object),
+    )
+    found = suggester.suggest(here.settings, media, prompt)
+    return Response(found.png, media_type="image/png", headers={"Tagecho-Model": found.by})
 
 
 @router.get("/masks/next", summary="The next image that has no mask of a person")

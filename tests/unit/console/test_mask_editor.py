@@ -144,6 +144,69 @@ def test_keys_alone_draw_and_save(console: Console, window: Window, media: int) 
     assert kept[256, 256]
 
 
+def suggestion(window: Window, act: Any) -> str:
+    """Do it; the network that answered."""
+    with window.page.expect_response("**/masks/suggest") as answer:
+        act()
+    eventually("it is shown", lambda: "busy" not in window.page.get_attribute("#board", "class"))
+    return str(answer.value.headers["tagecho-model"])
+
+
+def test_points_find_an_object_and_are_undone(console: Console, window: Window, media: int) -> None:
+    opened(window, media)
+    click = window.page.mouse.click
+    by = suggestion(window, lambda: click(*spot(window, 0.43, 0.7)))
+    first = covers(window)
+    assert by.startswith("segment-") and 10 < first < 90
+    window.page.keyboard.press("n")
+    suggestion(window, lambda: click(*spot(window, 0.43, 0.2)))
+    assert covers(window) < first
+    window.page.keyboard.press("z")
+    assert covers(window) == first
+    window.page.keyboard.press("z")
+    assert covers(window) == 0
+    window.page.keyboard.press("y")
+    window.page.keyboard.press("s")
+    ((_, kept),) = wait_saved(console)
+    assert kept[358, 220]
+
+
+def test_a_box_finds_what_is_in_it_also_by_keys(
+    console: Console, window: Window, media: int
+) -> None:
+    opened(window, media)
+    window.page.keyboard.press("x")
+    suggestion(window, lambda: drag(window, (0.2, 0.0), (0.7, 0.5)))
+    assert 1 < covers(window) < 26
+    window.page.keyboard.press("c")
+    window.page.locator("#canvas").focus()
+    window.page.keyboard.press("Space")
+    for key in ("ArrowLeft", "ArrowUp"):
+        for _ in range(15):
+            window.page.keyboard.press(key)
+    suggestion(window, lambda: window.page.keyboard.press("Space"))
+    assert covers(window) > 0
+
+
+def test_a_suggestion_is_added_to_the_mask_or_taken_from_it(
+    console: Console, window: Window, media: int
+) -> None:
+    opened(window, media)
+    window.page.keyboard.press("b")
+    drag(window, (0.05, 0.05), (0.2, 0.05))
+    drawn = covers(window)
+    window.page.keyboard.press("p")
+    window.page.select_option("#mode", "join")
+    suggestion(window, lambda: window.page.mouse.click(*spot(window, 0.43, 0.7)))
+    joined = covers(window)
+    assert joined > drawn + 5
+    suggestion(window, lambda: window.page.select_option("#mode", "take"))
+    assert covers(window) <= drawn
+    window.page.keyboard.press("Escape")
+    own = suggestion(window, lambda: window.page.click("#network"))
+    assert own.startswith("segment-") and covers(window) > 5
+
+
 def test_zoom_and_pan_change_the_view_and_not_the_mask(
     console: Console, window: Window, media: int
 ) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import skimage.data
 from PIL import Image as Pil
 
 from models.images.codec import png_mask
 from storage.tables import ConsoleAction, DrawnMask
 from tests.databases import rows
 from tests.datasets import SIZE, disc, mask, put
-from tests.unit.console.conftest import Console
+from tests.unit.console.conftest import VIEWING, Console
 
 WIDTH, HEIGHT = SIZE
 
@@ -124,3 +125,38 @@ def test_the_next_image_without_a_persons_mask(console: Console) -> None:
         for media in images[1:]:
             program.post(f"/api/images/{media}/masks?base=0", content=png_mask(disc()))
         assert following() == images[0] and following("?dataset=street") is None
+
+
+def suggested(program: Any, media: int, points: list[dict[str, Any]], box: Any = None) -> Any:
+    return program.post(f"/api/images/{media}/masks/suggest", json={"points": points, "box": box})
+
+
+def test_points_and_a_box_suggest_a_mask_and_save_nothing(console: Console) -> None:
+    photo = io.BytesIO()
+    Pil.fromarray(skimage.data.astronaut()).save(photo, "JPEG")
+    (media,) = put(console.app, "p1", images=[photo.getvalue()], size=(512, 512))
+    with console.program() as program:
+        person = suggested(program, media, [{"x": 220, "y": 350}])
+        assert person.status_code == 200 and person.headers["tagecho-model"].startswith("segment-")
+        mask_of = seen(person.content)
+        assert mask_of.shape == (512, 512) and mask_of[350, 220] and not mask_of[20, 20]
+        inside = seen(suggested(program, media, [], [10, 20, 200, 300]).content)
+        assert not inside[300:].any() and not inside[:, 200:].any()
+        own = suggested(program, media, [])  # what the network finds by itself
+        assert own.status_code == 200 and seen(own.content).any()
+        for points, box in (
+            ([{"x": 600, "y": 5}], None),
+            ([{"x": 5, "y": 5, "object": False}], None),
+            ([], [9, 9, 9, 9]),
+            ([{"x": -1, "y": 5}], None),
+            ([{"x": 5, "y": 5}] * 101, None),
+        ):
+            assert suggested(program, media, points, box).status_code in (400, 422)
+        assert suggested(program, 999, []).status_code == 404
+    assert rows(console.app.database, DrawnMask) == []
+
+
+def test_a_viewer_is_suggested_nothing(guarded: Console) -> None:
+    (media,) = put(guarded.app, "p1")
+    with guarded.program(VIEWING) as viewer:
+        assert suggested(viewer, media, []).status_code == 403

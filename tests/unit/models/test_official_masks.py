@@ -208,6 +208,26 @@ def test_another_point_gives_another_answer(home: Path) -> None:
     assert np.abs(one - other).max() > 1e-3
 
 
+def test_points_beside_the_object_are_told_and_a_picture_is_looked_at_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from segment_anything import SamPredictor
+
+    looks = []
+    known = SamPredictor.set_image
+    monkeypatch.setattr(
+        SamPredictor, "set_image", lambda self, image: (looks.append(1), known(self, image))[1]
+    )
+    ask, image = load_refiner("sam-vit-b", Runtime(threads=1), home), official.picture(48, 64)
+    plain = ask(image, Prompt(((30, 20),)))[0].probability
+    beside = ask(image, Prompt(((30, 20),), None, ((50, 40),)))[0].probability
+    both = ask(image, Prompt(((30, 20), (50, 40))))[0].probability
+    assert np.abs(plain - beside).max() > 1e-3 and np.abs(both - beside).max() > 1e-3
+    assert len(looks) == 1
+    ask(np.ascontiguousarray(image[:, ::-1]), Prompt(((30, 20),)))
+    assert len(looks) == 2
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [
