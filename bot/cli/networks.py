@@ -113,21 +113,27 @@ def models_evaluate(
     selection: Annotated[
         bool, typer.Option("--selection", help="Use only the 100 masks for choosing thresholds.")
     ] = False,
+    drawn: Annotated[
+        bool, typer.Option("--drawn", help="Masks that people drew in the console or imported.")
+    ] = False,
     config: Networks = None,
     json: Json = False,
 ) -> None:
     """Measure the networks in service: their masks, and how well they find wrong hashtags.
 
     `--masks`: `photos/ID.jpg` with `labels/ID.png`, in which nonzero is the object. `--labels`:
-    lines of `id`, `author` and `hashtag`. Exit code 2 names the file that cannot be used.
+    lines of `id`, `author` and `hashtag`. `--drawn`: only masks of people who are held out from
+    all learning, one in five. Exit code 2 names the file that cannot be used.
 
     \b
     Examples:
       tagecho models evaluate --masks set/
+      tagecho models evaluate --drawn
     """
     from bot.verbs.evaluate import evaluate, table
 
-    found = evaluate(network_settings(config), masks, labels, limit=limit, selection=selection)
+    settings = network_settings(config)
+    found = evaluate(settings, masks, labels, limit=limit, selection=selection, drawn=drawn)
     if json:
         print_json(found.as_dict())
     else:

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import PIL.Image
@@ -22,7 +23,8 @@ from bot.core.errors import NothingToDo, StorageError
 from bot.core.folders import private_folder
 from bot.learn.replies_first import Say, Turn
 from bot.learn.telling_hashtags import telling
-from models.base import Image, ImageRejected
+from models.base import Image, ImageRejected, Mask
+from models.images.codec import png_mask
 from models.images.decoder import decode
 from storage.blobs import BlobStore
 from storage.learning import TrainingPicture, held_out
@@ -50,6 +52,14 @@ class Layout:
     def mask(self, picture: TrainingPicture) -> Path:
         """The mask of the teacher; missing if the teacher did not trust it."""
         return self.folder / "masks" / part_of(picture) / f"{picture.sha256}.png"
+
+
+class Drawn(Protocol):
+    """Masks that people drew."""
+
+    ids: list[str]  # SHA-256 of the images
+
+    def mask(self, name: str, width: int, height: int) -> Mask: ...
 
 
 def part_of(picture: TrainingPicture) -> str:
@@ -108,6 +118,25 @@ def lay_out(
         folder / "dataset.json", lambda path: path.write_text(json.dumps(rows), encoding="utf-8")
     )
     return layout
+
+
+def draw(layout: Layout, drawn: Drawn) -> int:
+    """Write what people drew of the photos to learn from as their masks; returns how many.
+
+    Raises StorageError.
+    """
+    known, count = set(drawn.ids), 0
+    for picture in layout.train:
+        if picture.sha256 not in known:
+            continue
+        with PIL.Image.open(layout.photo(picture)) as photo:
+            mask = drawn.mask(picture.sha256, *photo.size)
+        path = layout.mask(picture)
+        private_folder(path.parent)
+        data = png_mask(mask)
+        writing(path, lambda partial, data=data: partial.write_bytes(data))  # type: ignore[misc]
+        count += 1
+    return count
 
 
 def read_layout(folder: Path) -> Layout:

@@ -24,7 +24,7 @@ from bot.learn import photos
 from bot.learn.child_process import Child
 from bot.learn.comparison import Corrected, prove
 from bot.learn.low_priority import command
-from bot.learn.photos import START, Layout
+from bot.learn.photos import START, Drawn, Layout
 from bot.learn.replies_first import Say, TimeLimit, Turn
 from bot.learn.training import IN_SERVICE, LearningRecipe, Teacher, commands
 from models.base import Segmenter
@@ -101,12 +101,15 @@ class Learning:
         terms: Terms,
         say: Say,
         clock: Clock = utc_now,
+        drawn: Drawn | None = None,
     ) -> None:
-        """`shown`: SHA-256 of the photos of `corrected`, which are never trained on."""
+        """`shown`: SHA-256 of the photos of `corrected`, which are never trained on. `drawn`: masks
+        that teach in place of the teacher's."""
         self._database, self._originals = archive.database, archive.originals
         self._optouts = archive.optouts
         self._networks, self._corrected, self._shown = networks, corrected, shown
         self._terms, self._say, self._clock = terms, say, clock
+        self._drawn = drawn
 
     def run(self, recipe: LearningRecipe, *, fresh: bool = False) -> LearningRun:
         """Continue the interrupted run, or start one (`fresh`: always start one).
@@ -200,6 +203,8 @@ class Learning:
                 with self._nobody_left(layout):
                     teacher = self._teacher(run_id) if stage in TAUGHT else None
                     self._train(stage, folder, recipe, turn, teacher)
+                    if stage == "masks":
+                        self._draw(run_id, layout)
             at += 1
 
     def _enter(self, run_id: int, stage: str, turn: Turn) -> None:
@@ -304,6 +309,16 @@ class Learning:
         pack = self._networks.pack()
         say(f"taught by {version}{' and ' + pack if pack else ''}")
         return {"network": version, "pack": pack}
+
+    def _draw(self, run_id: int, layout: Layout) -> None:
+        """What people drew of the photos to learn from takes the place of the teacher's masks."""
+        count = photos.draw(layout, self._drawn) if self._drawn is not None else 0
+        if not count:
+            return
+        with self._database.write() as session:
+            data = session.get_one(LearningRun, run_id).facts.get("data", {})
+            learning.note(session, run_id, {"data": {**data, "drawn": count}})
+        self._prefixed("masks")(f"{count} drawn by people")
 
     def _train(
         self,

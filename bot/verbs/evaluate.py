@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from bot.config import Settings
-from bot.core.errors import UsageError
+from bot.core.errors import NothingToDo, UsageError
+from bot.dataset.drawn_masks import DrawnMasks
 from bot.dataset.evaluation_sets import MaskSet, TaggedPhoto, read_photo, tagged_photos
-from bot.service.app import ServingStages
+from bot.learn.comparison import Corrected
+from bot.service.app import App, ServingStages, opened
 from bot.service.progress import progress
 from models.base import Mask, Segmenter
 from models.labels.evidence import grouped
@@ -63,11 +65,38 @@ def evaluate(
     *,
     limit: int | None = None,
     selection: bool = False,
+    drawn: bool = False,
 ) -> Evaluation:
-    """Raises UsageError for unusable sets, NothingToDo for empty ones, ModelError."""
+    """`drawn`: on masks that people drew here, of people who are held out from all learning.
+
+    Raises UsageError for unusable sets, NothingToDo for empty ones, ModelError.
+    """
+    if drawn:
+        if masks is not None or selection:
+            raise UsageError("--drawn takes the place of --masks and --selection")
+        with opened(settings) as app:
+            return _evaluate(settings, _drawn(app, limit), labels, limit, selection=False)
     if masks is None and labels is None:
-        raise UsageError("give --masks DIR, --labels posts.jsonl, or both")
+        raise UsageError("give --masks DIR, --drawn, --labels posts.jsonl, or several")
     chosen = None if masks is None else MaskSet(masks, chosen=selection, limit=limit)
+    return _evaluate(settings, chosen, labels, limit, selection=selection)
+
+
+def _drawn(app: App, limit: int | None) -> DrawnMasks:
+    found = DrawnMasks(app, held_out=True, limit=limit)
+    if not found.ids:
+        raise NothingToDo("nobody drew a mask of an image of a person who is held out yet")
+    return found
+
+
+def _evaluate(
+    settings: Settings,
+    chosen: Corrected | None,
+    labels: Path | None,
+    limit: int | None,
+    *,
+    selection: bool,
+) -> Evaluation:
     tagged = None if labels is None else tagged_photos(labels, limit)
     segmenter = ServingStages(settings).segmenter()
     return Evaluation(
@@ -77,7 +106,7 @@ def evaluate(
     )
 
 
-def mask_report(segmenter: Segmenter, items: MaskSet, *, selection: bool) -> MaskReport:
+def mask_report(segmenter: Segmenter, items: Corrected, *, selection: bool) -> MaskReport:
     """The masks of all images, and the controls that do not look at them. Raises UsageError."""
     scores: dict[str, list[Scored]] = {OURS: [], BOX: [], EMPTY: []}
     without = 0

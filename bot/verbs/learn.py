@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 
 from bot.config import Settings
 from bot.core.errors import ModelError, NothingToDo, StorageError, UsageError
+from bot.dataset.drawn_masks import DrawnMasks, Together
 from bot.dataset.evaluation_sets import MaskSet
+from bot.learn.comparison import Corrected
 from bot.learn.replies_first import Say
 from bot.learn.run import Learning, Terms
 from bot.learn.schedule import running
@@ -91,11 +93,13 @@ def learn(settings: Settings, say: Say, *, fresh: bool = False) -> dict[str, Any
         networks = StoredNetworks(settings)
         networks.in_service()  # raises now instead of after hours
         networks.pack()
-        corrected, shown = _corrected(settings.data.dir / "masks")
+        folder, shown = _corrected(settings.data.dir / "masks")
+        asked: list[Corrected] = [folder] if folder is not None else []
+        asked += [drawn] if (drawn := DrawnMasks(app, held_out=True)).ids else []
         flow = Learning(
             app.archive,
             networks,
-            corrected,
+            Together(asked) if asked else None,
             shown,
             Terms(
                 home,
@@ -104,6 +108,7 @@ def learn(settings: Settings, say: Say, *, fresh: bool = False) -> dict[str, Any
                 settings.limits.max_pixels,
             ),
             say,
+            drawn=DrawnMasks(app, held_out=False),
         )
         try:
             return summary(flow.run(recipe_of(settings), fresh=fresh))

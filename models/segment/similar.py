@@ -25,6 +25,7 @@ NEAR = 0.12  # of the longer side: how far a point's own place counts beside its
 REACH = 0.15  # of the longer side: how far a point beside the object tells what is not the object
 PULL = 3.0  # how much, at the point itself
 GRID = 64  # a side of the plane on which all of it is added up
+GAP = 0.01  # of the longer side: parts that are no farther apart are one object
 LEAST = 0.1  # of a box, from which the network's own mask in it is what the box shows
 SURE = 4.0  # the largest logit of the network's own mask
 
@@ -135,8 +136,11 @@ def _box(prompt: Prompt, width: int, height: int) -> Plane:
 
 
 def _reached(mask: Mask, prompt: Prompt) -> Mask:
-    """The parts with a point on them, where there is one; a point on no part counts for nothing."""
-    parts, _ = ndimage.label(mask)
+    """The parts with a point on them, and what all but touches them; a point on no part counts for
+    nothing."""
+    gap = 2 * max(1, round(GAP * max(mask.shape))) + 1
+    parts, _ = ndimage.label(ndimage.maximum_filter(mask, gap))
+    parts = np.where(mask, parts, 0)
     hit = {int(parts[int(y), int(x)]) for x, y in prompt.points} - {0}
     found: Mask = np.isin(parts, list(hit)) if hit else mask
     return found

@@ -18,7 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+from PIL import Image as Pil
 from sqlmodel import col, select
 
 from bot.cli import main as cli
@@ -41,6 +43,7 @@ from bot.learn.training import Teacher
 from bot.service.app import ServingStages, opened
 from bot.verbs import forget as removal
 from bot.verbs import learn as learning
+from bot.verbs import masks
 from models.segment.learned_networks import Store
 from models.serving import packs
 from models.serving.catalogue import CATALOGUE
@@ -49,6 +52,7 @@ from models.serving.shelf import Record, Shelf
 from storage import forget as forgetting
 from storage import learning as runs
 from storage.learning import RunState, held_out
+from storage.masks import Origin
 from storage.tables import LearningAuthor, LearningRun, MediaRow, PostRow, Reply, ReplyState
 from tests import trainer
 from tests.databases import queue_reply
@@ -204,9 +208,6 @@ def test_corrected_masks_decide(settings: Settings, plan: Works) -> None:
     folder = settings.data.dir / "masks"
     for name in ("photos", "labels"):
         (folder / name).mkdir(parents=True)
-    import numpy as np
-    from PIL import Image as Pil
-
     for number in range(50):
         path = folder / "photos" / f"c{number}.jpg"
         path.write_bytes(photo("red", 500 + number))
@@ -221,6 +222,39 @@ def test_corrected_masks_decide(settings: Settings, plan: Works) -> None:
     assert done["evidence"]["corrected"]["count"] == 50
     assert (done["state"], "corrected masks" in done["reason"]) == (RunState.KEPT_OUT, True)
     assert done["images"] == 15, "what was corrected is never trained on"
+
+
+def test_what_people_draw_teaches_and_decides(
+    settings: Settings, plan: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It replaces the masks of the teacher; of people who are held out it judges."""
+    filled(settings)
+    taught, drew = {}, {}
+    with opened(settings) as app:
+        with app.database.read() as session:
+            pictures = runs.learnable(session, app.optouts)
+        for out in (False, True):
+            one = next(each for each in pictures if held_out(each.author) is out)
+            mask = np.zeros((64, 48), np.bool_)
+            mask[:, :24] = True
+            masks.keep(app, one.sha256, mask, 0, "eva", Origin.EDITOR)
+            drew[out] = one.sha256
+    seen = photos.draw
+
+    def watched(layout: photos.Layout, drawn: photos.Drawn) -> int:
+        count = seen(layout, drawn)
+        for picture in layout.train:
+            if layout.mask(picture).exists():
+                with Pil.open(layout.mask(picture)) as image:
+                    taught[picture.sha256] = np.asarray(image) > 127
+        return count
+
+    monkeypatch.setattr(photos, "draw", watched)
+    done = learning.learn(settings, quiet)
+    assert done["data"]["drawn"] == 1
+    assert taught[drew[False]][:, :24].all() and not taught[drew[False]][:, 24:].any()
+    assert drew[True] not in taught
+    assert done["evidence"]["corrected"]["count"] == 1
 
 
 # --- bad input ------------------------------------------------------------------------------------

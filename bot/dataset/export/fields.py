@@ -56,7 +56,7 @@ ALWAYS = (
 )
 MASKS = (
     Field("mask_file_name", "text", "mask of the main object, 0 or 255; null or all 0: none"),
-    Field("mask_model", "text", "the network that made the mask"),
+    Field("mask_model", "text", "the network that made the mask, or person"),
 )
 DEFAULT = "default"
 _BY_NAME = {field.name: field for field in FIELDS}
