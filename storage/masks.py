@@ -98,6 +98,15 @@ def newest_of(session: Session, source: str) -> DrawnMask | None:
     return next(iter(versions(session, source)), None)
 
 
+def size_of(session: Session, source: str) -> tuple[int, int] | None:
+    """(width, height) of a stored image, upright; None when there is none."""
+    statement = select(MediaRow.width, MediaRow.height).where(
+        MediaRow.sha256 == source, MediaRow.state == MediaState.STORED
+    )
+    found = session.exec(statement.limit(1)).first()
+    return (found[0], found[1]) if found else None
+
+
 def drawn(session: Session, hashes: Collection[str] | None = None) -> dict[str, DrawnMask]:
     """The newest version of each image (None: of all) that people drew, by its SHA-256."""
     found: dict[str, DrawnMask] = {}

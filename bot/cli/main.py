@@ -28,6 +28,7 @@ from bot.cli import (
     keys,
     learn,
     login,
+    masks,
     networks,
     notify,
     pause,
@@ -134,6 +135,7 @@ app.add_typer(notify.app, name="notify")
 app.add_typer(networks.models, name="models")
 app.add_typer(networks.labels, name="labels")
 app.add_typer(keys.app, name="keys")
+app.add_typer(masks.app, name="masks")
 
 
 def main() -> None:

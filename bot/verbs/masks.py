@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from bot.config import Settings
 from bot.core.clock import utc_now
-from bot.core.errors import UsageError
-from bot.service.app import App
+from bot.core.errors import NothingToDo, UsageError
+from bot.dataset.importing.masks import Bounds, ForeignMask, foreign_masks
+from bot.service.app import App, opened
+from bot.verbs.replies import who_types
 from models.base import ImageRejected, Mask
 from models.images.codec import png_mask
 from models.images.decoder import decode
@@ -88,6 +94,54 @@ def keep(
             orphan = session.get(BlobRow, sha256) is None
         app.artifacts.remove([sha256] if orphan else [])
         raise
+
+
+@dataclass(slots=True)
+class ImportedMasks:
+    imported: int = 0
+    unchanged: int = 0  # the newest version is the same mask
+    kept: int = 0  # a person drew one, and nobody asked to replace it
+    problems: list[tuple[str, str]] = field(default_factory=list)  # name, why
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def import_masks(
+    settings: Settings, path: Path, photos: Path | None, *, replace: bool = False
+) -> ImportedMasks:
+    """Each mask of `bot.dataset.importing.masks` as a new version of its image's.
+
+    Raises UsageError for a file or folder that is none of masks, NothingToDo for an empty one.
+    """
+    done = ImportedMasks()
+    bounds = Bounds(settings.limits.max_pixels, settings.limits.max_image_bytes)
+    with opened(settings) as app:
+        for one in foreign_masks(path, photos, bounds):
+            try:
+                _import_one(app, one, done, replace=replace)
+            except UsageError as error:
+                done.problems.append((one.name, str(error)))
+    if not any((done.imported, done.unchanged, done.kept, done.problems)):
+        raise NothingToDo(f"{path}: there is no mask in it")
+    return done
+
+
+def _import_one(app: App, one: ForeignMask, done: ImportedMasks, *, replace: bool) -> None:
+    with app.database.read() as session:
+        size = masks.size_of(session, one.image) if one.image else None
+        newest = masks.newest_of(session, one.image) if size else None
+    if size is None:
+        raise UsageError("its image is not stored here" if one.image else "no image is named by it")
+    mask = one.read()
+    check_proportions(mask, *size)
+    if newest is not None and newest.sha256 == hashlib.sha256(png_mask(mask)).hexdigest():
+        done.unchanged += 1
+    elif newest is not None and not replace:
+        done.kept += 1
+    else:
+        keep(app, one.image, mask, None, who_types(), Origin.IMPORT)
+        done.imported += 1
 
 
 def next_unreviewed(app: App, after: int | None = None, dataset: str = "") -> int | None:

@@ -318,7 +318,7 @@ if (editor) {
   }
 
   function conflict(text) {
-    $("conflict-said").textContent = `${text[0].toUpperCase()}${text.slice(1)}. Yours is not saved yet.`;
+    $("conflict-said").textContent = `Not saved yet: ${text}.`;
     $("conflict").hidden = false;
     $("theirs").focus();
   }
@@ -451,7 +451,7 @@ if (editor) {
   on("peek", () => { hidden = !hidden; $("peek").setAttribute("aria-pressed", String(hidden)); draw(); });
   on("theirs", () => attempt(async () => { await load(await catch_up()); dirty = false; }));
   on("mine", () => attempt(async () => { await catch_up(); await save(); }));
-  on("file", (event) => attempt(async () => { const [file] = event.target.files; if (file) replace_by(await bitsOf(file)); event.target.value = ""; }));
+  on("file", (event) => attempt(async () => { const [file] = event.target.files; if (file) replace_by(await bitsOf(file)); event.target.value = ""; }), "change");
   document.addEventListener("click", (event) => { const one = event.target.closest("[data-version]"); if (one && ready) attempt(() => load(one.dataset.version)); });
   addEventListener("beforeunload", (event) => { if (dirty) event.preventDefault(); });
   new ResizeObserver(() => { if (!ready) return; if (fitted) fit(); else draw(); }).observe(board);

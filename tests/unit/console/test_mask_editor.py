@@ -176,7 +176,7 @@ def test_a_box_finds_what_is_in_it_also_by_keys(
 ) -> None:
     opened(window, media)
     window.page.keyboard.press("x")
-    suggestion(window, lambda: drag(window, (0.2, 0.0), (0.7, 0.5)))
+    suggestion(window, lambda: drag(window, (0.2, 0.04), (0.7, 0.5)))
     assert 1 < covers(window) < 26
     window.page.keyboard.press("c")
     window.page.locator("#canvas").focus()
