@@ -30,7 +30,7 @@ PERSON = "person"  # in place of the version of a network
 CHUNK = 500  # a database takes only so many parameters at once
 
 
-class Origin(StrEnum):
+class MaskOrigin(StrEnum):
     EDITOR = "editor"
     IMPORT = "import"
 
@@ -54,7 +54,7 @@ class NewMask:
     height: int
     coverage: float
     who: str
-    origin: Origin
+    origin: MaskOrigin
 
 
 def add(session: Session, mask: NewMask, base: int | None, now: datetime) -> DrawnMask:

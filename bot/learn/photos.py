@@ -54,7 +54,7 @@ class Layout:
         return self.folder / "masks" / part_of(picture) / f"{picture.sha256}.png"
 
 
-class Drawn(Protocol):
+class DrawnLessons(Protocol):
     """Masks that people drew."""
 
     ids: list[str]  # SHA-256 of the images
@@ -120,7 +120,7 @@ def lay_out(
     return layout
 
 
-def draw(layout: Layout, drawn: Drawn) -> int:
+def draw(layout: Layout, drawn: DrawnLessons) -> int:
     """Write what people drew of the photos to learn from as their masks; returns how many.
 
     Raises StorageError.

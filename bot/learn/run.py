@@ -24,7 +24,7 @@ from bot.learn import photos
 from bot.learn.child_process import Child
 from bot.learn.comparison import Corrected, prove
 from bot.learn.low_priority import command
-from bot.learn.photos import START, Drawn, Layout
+from bot.learn.photos import START, DrawnLessons, Layout
 from bot.learn.replies_first import Say, TimeLimit, Turn
 from bot.learn.training import IN_SERVICE, LearningRecipe, Teacher, commands
 from models.base import Segmenter
@@ -101,7 +101,7 @@ class Learning:
         terms: Terms,
         say: Say,
         clock: Clock = utc_now,
-        drawn: Drawn | None = None,
+        drawn: DrawnLessons | None = None,
     ) -> None:
         """`shown`: SHA-256 of the photos of `corrected`, which are never trained on. `drawn`: masks
         that teach in place of the teacher's."""

@@ -31,7 +31,7 @@ _Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
-class Suggestion:
+class MaskSuggestion:
     png: bytes  # 8-bit grey, 0 or 255, in the image's proportions
     by: str  # version of the network
 
@@ -56,7 +56,7 @@ class Suggester:
         self._patches: OrderedDict[tuple[str, str], Patches] = OrderedDict()
         self._pixels: OrderedDict[str, Image] = OrderedDict()
 
-    def suggest(self, settings: Settings, media: int, prompt: Prompt) -> Suggestion:
+    def suggest(self, settings: Settings, media: int, prompt: Prompt) -> MaskSuggestion:
         """The object that is shown, in pixels of the stored image; without points and box, what the
         network in service finds. Raises UsageError, StorageError, ModelError."""
         known = masks_of(self._app, media)
@@ -73,7 +73,7 @@ class Suggester:
             raise UsageError(str(error)) from error
         except WeightsError as error:
             raise ModelError(str(error)) from error
-        return Suggestion(png_mask(mask), by)
+        return MaskSuggestion(png_mask(mask), by)
 
     def _found(
         self, networks: _Networks, sha256: str, image: Image, prompt: Prompt

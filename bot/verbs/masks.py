@@ -19,7 +19,7 @@ from models.base import ImageRejected, Mask
 from models.images.codec import png_mask
 from models.images.decoder import decode
 from storage import masks
-from storage.masks import NewMask, Origin, StoredMask
+from storage.masks import MaskOrigin, NewMask, StoredMask
 from storage.tables import BlobRow, DrawnMask, MediaRow, MediaState
 
 LEAST_SIDE = 256  # px, the longer side of a mask whose image is larger
@@ -74,11 +74,11 @@ def save(app: App, media: int, data: bytes, base: int | None, who: str) -> Drawn
     found = masks_of(app, media)
     mask = read_mask(data, app.settings.limits.max_pixels) >= 128
     check_proportions(mask, found.width, found.height)
-    return keep(app, found.sha256, mask, base, who, Origin.EDITOR)
+    return keep(app, found.sha256, mask, base, who, MaskOrigin.EDITOR)
 
 
 def keep(
-    app: App, source: str, mask: Mask, base: int | None, who: str, origin: Origin
+    app: App, source: str, mask: Mask, base: int | None, who: str, origin: MaskOrigin
 ) -> DrawnMask:
     """`mask`: (H, W). Raises Overtaken, UsageError if the image is gone, StorageError."""
     data = png_mask(mask)
@@ -140,7 +140,7 @@ def _import_one(app: App, one: ForeignMask, done: ImportedMasks, *, replace: boo
     elif newest is not None and not replace:
         done.kept += 1
     else:
-        keep(app, one.image, mask, None, who_types(), Origin.IMPORT)
+        keep(app, one.image, mask, None, who_types(), MaskOrigin.IMPORT)
         done.imported += 1
 
 

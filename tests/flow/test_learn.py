@@ -52,7 +52,7 @@ from models.serving.shelf import Record, Shelf
 from storage import forget as forgetting
 from storage import learning as runs
 from storage.learning import RunState, held_out
-from storage.masks import Origin
+from storage.masks import MaskOrigin
 from storage.tables import LearningAuthor, LearningRun, MediaRow, PostRow, Reply, ReplyState
 from tests import trainer
 from tests.databases import queue_reply
@@ -237,11 +237,11 @@ def test_what_people_draw_teaches_and_decides(
             one = next(each for each in pictures if held_out(each.author) is out)
             mask = np.zeros((64, 48), np.bool_)
             mask[:, :24] = True
-            masks.keep(app, one.sha256, mask, 0, "eva", Origin.EDITOR)
+            masks.keep(app, one.sha256, mask, 0, "eva", MaskOrigin.EDITOR)
             drew[out] = one.sha256
     seen = photos.draw
 
-    def watched(layout: photos.Layout, drawn: photos.Drawn) -> int:
+    def watched(layout: photos.Layout, drawn: photos.DrawnLessons) -> int:
         count = seen(layout, drawn)
         for picture in layout.train:
             if layout.mask(picture).exists():

@@ -19,7 +19,7 @@ from bot.verbs import datasets
 from bot.verbs.evaluate import evaluate
 from bot.verbs.masks import keep
 from models.base import Mask
-from storage.masks import Origin
+from storage.masks import MaskOrigin
 from storage.queries import Query
 from storage.tables import MediaRow
 from tests.datasets import SIZE, disc, mask, put
@@ -38,7 +38,7 @@ def draw(app: App, media: int, drawn: Mask) -> str:
     """Returns the SHA-256 of the image."""
     with app.database.read() as session:
         source = session.get_one(MediaRow, media).sha256 or ""
-    keep(app, source, drawn, None, "eva", Origin.EDITOR)
+    keep(app, source, drawn, None, "eva", MaskOrigin.EDITOR)
     return source
 
 

@@ -22,7 +22,7 @@ from bot.verbs import datasets
 from bot.verbs.masks import ImportedMasks, import_masks, keep
 from models.base import Mask
 from models.images.codec import png_mask
-from storage.masks import Origin, newest_of
+from storage.masks import MaskOrigin, newest_of
 from storage.queries import Query
 from tests.datasets import SIZE, disc, mask, picture, put
 
@@ -36,7 +36,7 @@ def taken(settings: Settings, path: Path, photos: Path | None = None, **more: An
 
 
 def kept(settings: Settings) -> tuple[str, Mask] | None:
-    """Origin and mask of the newest version."""
+    """MaskOrigin and mask of the newest version."""
     with opened(settings) as app, app.database.read() as session:
         row = newest_of(session, SHA)
         if row is None:
@@ -75,7 +75,7 @@ def test_runs_and_polygons_of_coco(stored: Settings, tmp_path: Path) -> None:
     photos, runs = beside(tmp_path), RunLengths.of(disc()).rle
     assert taken(stored, coco(tmp_path, runs), photos).imported == 1
     found = kept(stored)
-    assert found is not None and found[0] == Origin.IMPORT and (found[1] == disc()).all()
+    assert found is not None and found[0] == MaskOrigin.IMPORT and (found[1] == disc()).all()
     again = taken(stored, coco(tmp_path, runs), photos)
     assert (again.imported, again.unchanged) == (0, 1)
     square = [[10, 8, 30, 8, 30, 24, 10, 24]]
@@ -183,4 +183,4 @@ def test_a_png_that_is_none(stored: Settings, tmp_path: Path) -> None:
         (tmp_path / f"{SHA}.png").write_bytes(data)
         assert len(taken(stored, tmp_path).problems) == 1
     with opened(stored) as app, pytest.raises(UsageError):
-        keep(app, "e" * 64, disc(), None, "eva", Origin.IMPORT)
+        keep(app, "e" * 64, disc(), None, "eva", MaskOrigin.IMPORT)

@@ -10,7 +10,7 @@ from storage.database import Database
 from storage.dataset import Fetched
 from storage.forget import forget
 from storage.human_labels import label_image
-from storage.masks import NewMask, Origin, StoredMask
+from storage.masks import MaskOrigin, NewMask, StoredMask
 from storage.tables import Artifact, BlobRow, DrawnMask, MediaState
 from tests.databases import NOW, make_post, rows
 
@@ -30,7 +30,7 @@ def stored(database: Database, name: str = "p1", sha256: str = PHOTO, into: str 
 def draw(
     database: Database, base: int | None, sha256: str, who: str = "eva", source: str = PHOTO
 ) -> DrawnMask:
-    mask = NewMask(source, sha256, 5, 64, 48, 0.25, who, Origin.EDITOR)
+    mask = NewMask(source, sha256, 5, 64, 48, 0.25, who, MaskOrigin.EDITOR)
     with database.write() as session:
         return masks.add(session, mask, base, NOW)
 
