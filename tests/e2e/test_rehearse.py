@@ -28,8 +28,21 @@ every = "15m"
 """
 
 
-def rehearse(tmp_path: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    (tmp_path / "config.toml").write_text(CONFIG)
+ON_MASTODON = (
+    CONFIG.replace('"instagram"', '"mastodon"')
+    + """
+[[tracks]]
+account = "main"
+profile = "somebody@other.example"
+every = "15m"
+"""
+)
+
+
+def rehearse(
+    tmp_path: Path, config: str = CONFIG, **environ: str
+) -> subprocess.CompletedProcess[str]:
+    (tmp_path / "config.toml").write_text(config)
     kept = {k: v for k, v in os.environ.items() if not k.startswith("TAGECHO_")}
     command = [sys.executable, "-m", "bot", "rehearse", "--for", "1", "--rate", "0.1", "--json"]
     command += ["--config", str(tmp_path / "config.toml"), "--dir", str(tmp_path / "rehearsal")]
@@ -68,6 +81,14 @@ def test_a_rehearsal_reads_no_secret_and_tells_nobody(tmp_path: Path) -> None:
     log = (tmp_path / "rehearsal/daemon.log").read_text(encoding="utf-8")
     assert "session opened" in log, "by a second factor that the network made up"
     assert '"event": "notice' not in log and '"event": "console' not in log
+
+
+def test_an_account_on_mastodon_is_rehearsed_on_its_own_network(tmp_path: Path) -> None:
+    done = rehearse(tmp_path, ON_MASTODON)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["duplicate_replies"] == 0
+    log = (tmp_path / "rehearsal/daemon.log").read_text()
+    assert '"track polled"' in log and "other.example" in log and "Traceback" not in log
 
 
 def test_a_second_one_in_the_same_folder_is_refused(tmp_path: Path) -> None:
