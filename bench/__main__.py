@@ -18,6 +18,7 @@ ALL = (
     "export",
     "search",
     "swapped",
+    "figures",
 )
 
 

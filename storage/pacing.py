@@ -11,6 +11,7 @@ from datetime import datetime
 from sqlmodel import Session, select
 
 from bot.core import events
+from storage import limit_hours
 from storage.database import Database
 from storage.tables import BreakerRow, Bucket
 from storage.text import storable
@@ -40,8 +41,11 @@ class DatabaseLedger:
             tokens = min(float(burst), bucket.tokens + elapsed * rate)
             if tokens < 1.0:
                 bucket.updated = min(bucket.updated, now)
-                return (1.0 - tokens) / rate
+                wait = (1.0 - tokens) / rate
+                limit_hours.waited(session, account, action, now, wait)
+                return wait
             bucket.tokens, bucket.updated = tokens - 1.0, now
+            limit_hours.taken(session, account, action, now, left=bucket.tokens)
             return 0.0
 
     def state(self, account: str, action: str) -> events.Breaker:
@@ -49,8 +53,13 @@ class DatabaseLedger:
         with self._database.read() as session:
             return _value(session.get(BreakerRow, (account, action)))
 
-    def trip(self, account: str, action: str, breaker: events.Breaker) -> None:
-        """Add to what was there: a pause gets no shorter, a latch stays, failures do not shrink."""
+    def trip(
+        self, account: str, action: str, breaker: events.Breaker, *, at: datetime | None = None
+    ) -> None:
+        """Add to what was there: a pause gets no shorter, a latch stays, failures do not shrink.
+
+        `at`: when it came to it, for the figures; None if nothing new happened.
+        """
         with self._database.write() as session:
             row = session.get(BreakerRow, (account, action))
             if row is None:
@@ -62,6 +71,8 @@ class DatabaseLedger:
             if breaker.latched or not row.latched:  # why a person is needed is not overwritten
                 row.reason = storable(breaker.reason)
             row.latched = row.latched or breaker.latched
+            if at is not None:
+                limit_hours.paused(session, account, action, at, breaker.open_until)
 
     def close(self, account: str, action: str) -> None:
         """Forget the breaker and its failures, latched or not."""

@@ -132,6 +132,7 @@ class PostRow(SQLModel, table=True):
         UniqueConstraint("platform", "post_id"),
         Index("ix_posts_author", "platform", "author_id"),
         Index("ix_posts_taken", "platform", "taken_at"),
+        Index("ix_posts_first_seen", "first_seen"),
     )
     id: int | None = Field(default=None, primary_key=True)
     platform: str
@@ -248,6 +249,7 @@ class Reply(SQLModel, table=True):
         Index("ix_replies_state", "state", "account", "sending_at"),
         Index("ix_replies_author", "account", "author_id", "sending_at"),
         Index("ix_replies_sending", "account", "sending_at"),
+        Index("ix_replies_sent", "sent_at"),
     )
     id: int | None = Field(default=None, primary_key=True)
     platform: str
@@ -310,6 +312,7 @@ class ReplyEvent(SQLModel, table=True):
     """One change of state of a reply: the reply log."""
 
     __tablename__ = "reply_events"
+    __table_args__ = (Index("ix_reply_events_at", "at", "new"),)
     id: int | None = Field(default=None, primary_key=True)
     reply: int = Field(foreign_key="replies.id", ondelete="CASCADE", index=True)
     at: datetime = Field(sa_type=UtcDateTime)
@@ -390,6 +393,22 @@ class BreakerRow(SQLModel, table=True):
     latched: bool = False  # open until a person resumes
     failures: int = 0
     reason: str = Field(default="", sa_type=Text)
+
+
+class LimitHour(SQLModel, table=True):
+    """How the limit of an account and action class was used in one hour; `action` '*': pauses of
+    all of them."""
+
+    __tablename__ = "limit_hours"
+    account: str = Field(primary_key=True)
+    action: str = Field(primary_key=True)
+    hour: datetime = Field(primary_key=True, sa_type=UtcDateTime, index=True)  # when it begins
+    taken: int = 0  # requests
+    fewest: float | None = None  # tokens that were left; None: no limit was asked
+    waits: int = 0  # times that no token was left
+    waited: float = 0.0  # seconds until there was one again, added up
+    pauses: int = 0  # times that the platform, or a login that failed, stopped it
+    paused: float = 0.0  # seconds, added up; 0 for one that a person has to end
 
 
 class OptOut(SQLModel, table=True):

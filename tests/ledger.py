@@ -32,7 +32,9 @@ class MemoryLedger:
         with self._lock:
             return self._breakers.get((account, action), Breaker())
 
-    def trip(self, account: str, action: str, breaker: Breaker) -> None:
+    def trip(
+        self, account: str, action: str, breaker: Breaker, *, at: datetime | None = None
+    ) -> None:
         with self._lock:
             old = self._breakers.get((account, action), Breaker())
             self._breakers[account, action] = merged(old, breaker)

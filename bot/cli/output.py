@@ -116,23 +116,14 @@ def print_rows(rows: list[dict[str, Any]], *, json: bool, csv: bool) -> bool:
 
 
 def _print_csv(rows: list[dict[str, Any]]) -> None:
-    """UTF-8. Moments in ISO 8601; a list or a map in a cell is JSON."""
-    import csv
+    """UTF-8; see `bot.core.csv_text`. What would act on a terminal is spelled out."""
+    from bot.core.csv_text import csv_lines
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
-
-
-def _cell(value: Any) -> str:
-    import json
-
-    if isinstance(value, dict | list | tuple | bool):
-        return json.dumps(value, ensure_ascii=False, default=_json)
-    return "" if value is None else printable(_json(value), lines=True)
+    for line in csv_lines(columns, rows, "\n"):
+        print(printable(line, lines=True), end="")
 
 
 def _escaped(line: str) -> str:

@@ -59,8 +59,13 @@ class Ledger(Protocol):
     def state(self, account: str, action: str) -> Breaker:
         """The breaker, or `Breaker()` when there is none."""
 
-    def trip(self, account: str, action: str, breaker: Breaker) -> None:
-        """Store `merged(what was there, breaker)`: a pause gets no shorter, a latch stays."""
+    def trip(
+        self, account: str, action: str, breaker: Breaker, *, at: datetime | None = None
+    ) -> None:
+        """Store `merged(what was there, breaker)`: a pause gets no shorter, a latch stays.
+
+        `at`: when it came to it, for the figures; None if nothing new happened.
+        """
 
     def close(self, account: str, action: str) -> None:
         """Forget the breaker and its failures, latched or not."""
@@ -249,13 +254,15 @@ class LedgerPacer:
     def _trip(self, action: str, backoff: Backoff, error: RateLimited) -> None:
         failures = self._ledger.state(self._account, action).failures + 1
         pause = timedelta(seconds=backoff(failures, error.retry_after, self._rng))
-        breaker = Breaker(self._clock() + pause, failures, reason=str(error))
-        self._ledger.trip(self._account, action, breaker)
+        now = self._clock()
+        breaker = Breaker(now + pause, failures, reason=str(error))
+        self._ledger.trip(self._account, action, breaker, at=now)
 
     def _hold(self, error: AuthError) -> None:
         failures = self._ledger.state(self._account, ACCOUNT).failures + 1
         reason = f"{type(error).__name__}: {error}"
-        self._ledger.trip(self._account, ACCOUNT, Breaker(None, failures, True, reason))
+        breaker = Breaker(None, failures, True, reason)
+        self._ledger.trip(self._account, ACCOUNT, breaker, at=self._clock())
 
 
 def _needs_person(action: str, error: AuthError) -> bool:

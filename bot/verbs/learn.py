@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,12 +27,24 @@ from models.segment.saliency import SEES, installed
 from models.segment.segmenter import open_segmenter
 from models.serving.promotion_rule import SHIPPED
 from models.serving.shelf import official_weights
+from models.training.training_log import read_log
 from storage import learning
 from storage.learning import RunState
 from storage.tables import LearningRun
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+TRAININGS = ("dino", "head")  # the stages of a run that leave a log
+NO_FIGURE = {"step", "seconds"}  # in a line of it
 _Found = TypeVar("_Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A figure of one training of a run, by its step."""
+
+    training: str
+    figure: str
+    points: list[tuple[int, float]]
 
 
 class StoredNetworks:
@@ -118,9 +131,15 @@ def learn(settings: Settings, say: Say, *, fresh: bool = False) -> dict[str, Any
 
 def status(settings: Settings, limit: int = 10) -> dict[str, Any]:
     """The last runs, and the network in service. Raises ModelError, StorageError."""
+    with opened(settings) as app:
+        return state_of(app, settings, limit)
+
+
+def state_of(app: App, settings: Settings, limit: int = 10) -> dict[str, Any]:
+    """The same, where the storage is open."""
     home = networks_of(settings)
     store = Store(home)
-    with opened(settings) as app, app.database.read() as session:
+    with app.database.read() as session:
         rows = [summary(run) for run in learning.runs(session, limit)]
     serves = _known(lambda: store.pointer)
     return {
@@ -132,26 +151,62 @@ def status(settings: Settings, limit: int = 10) -> dict[str, Any]:
     }
 
 
+def one_run(app: App, settings: Settings, number: int) -> dict[str, Any]:
+    """A run with its recipe. Raises UsageError."""
+    with app.database.read() as session:
+        row = session.get(LearningRun, number)
+    if row is None:
+        raise UsageError(f"there is no run {number}")
+    found = summary(row)
+    more = {"progress": _progress(networks_of(settings), found), "recipe": row.facts.get("recipe")}
+    return found | more
+
+
+def curves(settings: Settings, number: int) -> list[Curve]:
+    """What the trainings of a run measured, step by step; nothing where no log is left."""
+    folder = networks_of(settings) / "runs" / str(number)
+    found: dict[tuple[str, str], list[tuple[int, float]]] = {}
+    for training in TRAININGS:
+        for row in read_log(folder / training / "log.jsonl"):
+            for name, value in row.items():
+                if name not in NO_FIGURE and isinstance(value, int | float):
+                    found.setdefault((training, name), []).append((int(row["step"]), float(value)))
+    return [Curve(training, name, points) for (training, name), points in found.items()]
+
+
 def promote(settings: Settings, version: str | None, run: int | None) -> dict[str, str]:
     """Put this version, or that of this run, in service without a proof.
 
     Raises UsageError for an unknown version, ModelError for a damaged one.
     """
+    with opened(settings) as app:
+        return put_in_service(app, settings, version, run)
+
+
+def put_in_service(
+    app: App, settings: Settings, version: str | None, run: int | None, who: str = "a person"
+) -> dict[str, str]:
+    """The same, where the storage is open. The run keeps what its proof said."""
     if (version is None) == (run is None):
         raise UsageError("name a version (tagecho learn --status), or a run with --run N")
     store = Store(networks_of(settings))
-    with opened(settings) as app:
-        if run is not None:
-            version = _version_of(app, run)
-        chosen = version or ""
-        folder = _known_name(lambda: store.folder(chosen))
-        if folder is not None and not folder.is_dir():
-            raise UsageError(f"{chosen} does not exist (any more); there are {_names(store)}")
-        serves = _known(lambda: store.promote(chosen))
-        if run is not None:
-            with app.database.write() as session:
-                learning.note(session, run, state=RunState.PROMOTED, reason="promoted by a person")
+    if run is not None:
+        version = _version_of(app, run)
+    chosen = version or ""
+    folder = _known_name(lambda: store.folder(chosen))
+    if folder is not None and not folder.is_dir():
+        raise UsageError(f"{chosen} does not exist (any more); there are {_names(store)}")
+    serves = _known(lambda: store.promote(chosen))
+    _note_promotion(app, chosen, run, who)
     return serves._asdict()
+
+
+def _note_promotion(app: App, version: str, run: int | None, who: str) -> None:
+    with app.database.write() as session:
+        row = session.get(LearningRun, run) if run else learning.made(session, version)
+        if row is not None and row.state != RunState.PROMOTED:
+            reason = f"promoted by {who}; the proof: {row.reason}"
+            learning.note(session, row.id or 0, state=RunState.PROMOTED, reason=reason)
 
 
 def rollback(settings: Settings) -> dict[str, str]:

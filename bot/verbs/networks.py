@@ -1,4 +1,4 @@
-"""`tagecho models list` and `verify`: the networks, which are in service, and their files."""
+"""`tagecho models list` and `verify`: the networks, which serve, their files and figures."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from bot.config import Settings
-from bot.core.errors import ModelError
-from bot.service.app import networks_of
+from bot.core.errors import ModelError, UsageError
+from bot.service.app import App, networks_of
 from models.base import WeightsError
 from models.segment.learned_networks import Store
+from models.serving.card_figures import card_figures
 from models.serving.catalogue import CATALOGUE, Pack
-from models.serving.inventory import damage, inventory
+from models.serving.inventory import card_of, damage, inventory
 from models.serving.promotion_rule import SHIPPED
 from models.serving.shelf import Shelf
+from storage import learning
+from storage.tables import LearningRun
 
 
 def listing(settings: Settings, folder: Path | None = None) -> list[dict[str, Any]]:
@@ -41,6 +44,52 @@ def listing(settings: Settings, folder: Path | None = None) -> list[dict[str, An
         also = {"name": name, "in_service": serves, "pack": "learned", "here": True}
         rows.append(asdict(entry) | also)
     return rows + [_official(settings, pack) for pack in CATALOGUE.values()]
+
+
+def described(app: App, settings: Settings) -> list[dict[str, Any]]:
+    """The rows of `listing`, each with `about` (a line for people; empty: its card says it),
+    `figures` (the tables of its card) and, for a learned one, `run`: number, state and reason of
+    the run that made it. Raises ModelError.
+    """
+    rows = listing(settings)
+    with app.database.read() as session:
+        runs = {
+            row["name"]: learning.made(session, row["name"])
+            for row in rows
+            if row["pack"] == "learned"
+        }
+    return [row | _more(settings, row, runs.get(row["name"])) for row in rows]
+
+
+def card(settings: Settings, name: str) -> str:
+    """What is known of a network, as Markdown. Raises UsageError, ModelError."""
+    row = next((row for row in listing(settings) if row["name"] == name), None)
+    if row is None:
+        raise UsageError(f"there is no network {name!r}")
+    if row["pack"] == "official":
+        pack = CATALOGUE[name]
+        return f"# {name}\n\n{pack.about}\n\nFrom {pack.source}. Licence: {pack.licence}.\n"
+    try:
+        return _card(settings, row)
+    except WeightsError as error:
+        raise ModelError(str(error)) from error
+
+
+def _more(settings: Settings, row: dict[str, Any], run: LearningRun | None) -> dict[str, Any]:
+    if row["pack"] == "official":
+        return {"about": CATALOGUE[row["name"]].about, "figures": [], "run": None}
+    try:
+        tables = [asdict(table) for table in card_figures(_card(settings, row))]
+    except WeightsError:  # its files are damaged, which `models verify` says
+        tables = []
+    made = {"run": run.id, "state": run.state, "reason": run.reason} if run else None
+    return {"about": "", "figures": tables, "run": made}
+
+
+def _card(settings: Settings, row: dict[str, Any]) -> str:
+    if row["pack"] == "learned":
+        return card_of("segment", Store(networks_of(settings)).folder(row["name"]))
+    return card_of(row["name"])
 
 
 def _serving(settings: Settings) -> dict[str, str]:

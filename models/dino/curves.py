@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from models.training.training_log import read_log
 
 PANELS = {  # title: what is drawn there, where it was measured
     "loss": ("loss", "dino", "patch", "koleo"),
@@ -15,21 +15,6 @@ PANELS = {  # title: what is drawn there, where it was measured
     "kNN accuracy": ("knn",),
     "NCut IoU": ("ncut",),
 }
-
-
-def read_log(log: Path) -> list[dict[str, Any]]:
-    """The rows of a log, none when there is no file; a line cut off by a kill is left out."""
-    if not log.exists():
-        return []
-    rows = []
-    for line in log.read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and "step" in row:
-            rows.append(row)
-    return rows
 
 
 def draw_curves(log: Path, picture: Path) -> None:

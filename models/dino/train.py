@@ -24,7 +24,7 @@ from models.base import Image, WeightsError
 from models.dino import distributed
 from models.dino.collapse import Collapsed, CollapseWatch
 from models.dino.crops import Steps, batches, demand_variety, load_photos
-from models.dino.curves import draw_curves, read_log
+from models.dino.curves import draw_curves
 from models.dino.learner import Learner
 from models.dino.options import Options, parse
 from models.dino.recipe import DinoRecipe
@@ -38,6 +38,7 @@ from models.training.loop import (
     read_checkpoint,
     save_checkpoint,
 )
+from models.training.training_log import read_log
 
 __all__ = ["DinoRecipe", "Machine", "Rhythm", "ViT", "load_photos", "main", "photo_paths", "train"]
 

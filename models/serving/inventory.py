@@ -42,6 +42,16 @@ def inventory(folder: Path | None = None) -> list[Entry]:
         raise WeightsError(f"{path}: cannot be read: {error!r}") from error
 
 
+def card_of(name: str, folder: Path | None = None) -> str:
+    """The card of a network: data, recipe, figures. Raises WeightsError."""
+    home = folder or EMBEDDED
+    try:
+        manifest = json.loads((home / "manifest.json").read_text(encoding="utf-8"))
+        return (home / Path(str(manifest[name]["card"])).name).read_text(encoding="utf-8")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{home}: the card of {name} cannot be read: {error!r}") from error
+
+
 def damage(name: str, folder: Path | None = None) -> str:
     """What is wrong with the file of a network, by its SHA-256; empty if nothing is."""
     try:

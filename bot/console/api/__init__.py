@@ -5,6 +5,17 @@ address the console may have no password; then it needs none. Moments are ISO 86
 refused is answered with `{"error": "..."}` and a status of HTTP.
 """
 
-from bot.console.api import dataset, description, events, log, masks, replies, state, tracks
+from bot.console.api import (
+    dataset,
+    description,
+    events,
+    figures,
+    learning,
+    log,
+    masks,
+    replies,
+    state,
+    tracks,
+)
 
-GROUPS = (state, replies, tracks, dataset, masks, events, log, description)
+GROUPS = (state, replies, tracks, dataset, masks, learning, figures, events, log, description)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, Literal
@@ -21,6 +17,7 @@ from bot.console.api.answers import ANSWERS
 from bot.console.context import Context, Here
 from bot.console.examples import example_of
 from bot.console.thumbnails import kept_thumbnail
+from bot.core.csv_text import csv_lines
 from bot.core.errors import UsageError
 from bot.verbs import gallery
 from bot.verbs.search import SearchQuery
@@ -33,7 +30,7 @@ LARGEST = 2**63 - 1  # of a row's number
 MOST = 500  # images in one request
 PAGE = 60
 FOREVER = "private, max-age=31536000, immutable"  # an address with its hash never shows another
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
+IMAGE = tuple(GridImage.__dataclass_fields__)  # the columns of a list of images
 
 Number = Annotated[int, Path(ge=1, le=LARGEST)]
 Before = Annotated[int | None, Query(ge=0, le=LARGEST, description="`following` of a page.")]
@@ -159,7 +156,7 @@ def images(here: Here, wanted: Wanted, before: Before = None, limit: Most = PAGE
 def images_csv(here: Here, wanted: Wanted) -> StreamingResponse:
     gallery.browse(here.app, replace(wanted, limit=1))  # a mistake is told before the first line
     return StreamingResponse(
-        csv_lines(gallery.everything(here.app, wanted)),
+        csv_lines(IMAGE, map(_columns, gallery.everything(here.app, wanted))),
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="images.csv"'},
     )
@@ -279,28 +276,8 @@ def as_json(found: PostDetails) -> dict[str, Any]:
     return known
 
 
-def csv_lines(images: Iterable[GridImage]) -> Iterator[str]:
-    """UTF-8 with a heading; no cell is a formula."""
-    names = list(GridImage.__dataclass_fields__)
-    yield _line(names)
-    for one in images:
-        yield _line([_cell(getattr(one, name)) for name in names])
-
-
-def _line(cells: list[str]) -> str:
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\r\n").writerow(cells)
-    return file.getvalue()
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    text = "" if value is None else str(value)
-    is_formula = isinstance(value, str) and text.startswith(FORMULA)
-    return f"'{text}" if is_formula else text
+def _columns(image: GridImage) -> dict[str, Any]:
+    return {name: getattr(image, name) for name in IMAGE}
 
 
 def _moment(day: date | None) -> datetime | None:

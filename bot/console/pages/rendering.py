@@ -29,6 +29,8 @@ NAVIGATION = (
     ("/tracks", "Tracks"),
     ("/dataset", "Dataset"),
     ("/masks", "Masks"),
+    ("/learning", "Learning"),
+    ("/figures", "Figures"),
     ("/log", "Log"),
 )
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))

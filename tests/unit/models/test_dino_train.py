@@ -25,7 +25,7 @@ pytest.importorskip("matplotlib", reason="needs the [learn] extra (matplotlib)")
 from models.dino import crops, select  # noqa: E402
 from models.dino import train as dino  # noqa: E402
 from models.dino.crops import Steps, batches, draw  # noqa: E402
-from models.dino.curves import draw_curves, read_log  # noqa: E402
+from models.dino.curves import draw_curves  # noqa: E402
 from models.dino.learner import Learner  # noqa: E402
 from models.dino.loss import DinoLoss  # noqa: E402
 from models.dino.model import load_teacher  # noqa: E402
@@ -35,6 +35,7 @@ from models.dino.select import Selection, Tagged, ncut_iou, read_posts, read_sel
 from models.dino.vit import Shape, ViT  # noqa: E402
 from models.metrics.labelled import Labelled  # noqa: E402
 from models.training.loop import read_checkpoint  # noqa: E402
+from models.training.training_log import read_log  # noqa: E402
 from tests.dino import TINY, photos  # noqa: E402
 
 pytestmark = pytest.mark.learn

@@ -1,0 +1,258 @@
+"""Figures over time, counted by the database: posts, replies, latencies, limits.
+
+Every bucket of the span has a row, an empty one too, the oldest first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import String, case, extract, func, literal_column
+from sqlmodel import Session, col, select
+
+from storage.tables import (
+    LimitHour,
+    PostRow,
+    Reply,
+    ReplyEvent,
+    ReplyState,
+)
+
+OUTCOMES = (
+    ReplyState.SENT,
+    ReplyState.DRY_RUN,
+    ReplyState.REJECTED,
+    ReplyState.EXPIRED,
+    ReplyState.CANCELLED,
+    ReplyState.FAILED,
+    ReplyState.UNKNOWN,
+)
+HALF, MOST = 50, 95  # the percentiles of latencies
+
+
+class Unit(StrEnum):
+    HOUR = "hour"
+    DAY = "day"
+
+    @property
+    def length(self) -> timedelta:
+        return timedelta(hours=1) if self is Unit.HOUR else timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From `since` on, before `until`; both are where a bucket begins, in UTC."""
+
+    since: datetime
+    until: datetime
+    by: Unit
+
+    @classmethod
+    def around(cls, since: datetime, until: datetime, by: Unit) -> Span:
+        """The whole buckets that these two moments lie in."""
+        begin = floor(since, by)
+        end = floor(until, by)
+        return cls(begin, end if end == until and end > begin else end + by.length, by)
+
+    def buckets(self) -> list[datetime]:
+        count = round((self.until - self.since) / self.by.length)
+        return [self.since + n * self.by.length for n in range(count)]
+
+
+@dataclass(frozen=True, slots=True)
+class PostCount:
+    at: datetime  # when the bucket begins
+    posts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyCount:
+    """How often replies came into a state; one that was tried again may fail twice."""
+
+    at: datetime
+    asked: int = 0
+    sent: int = 0
+    dry_run: int = 0
+    rejected: int = 0
+    expired: int = 0
+    cancelled: int = 0
+    failed: int = 0
+    unknown: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Of the replies that were published in the bucket, in seconds: from the post, from when it was
+    seen to ask, and from the approval, until the reply was there. None: nothing was measured."""
+
+    at: datetime
+    replies: int = 0
+    post_p50: float | None = None
+    post_p95: float | None = None
+    trigger_p50: float | None = None
+    trigger_p95: float | None = None
+    approval_p50: float | None = None
+    approval_p95: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUse:
+    """Of one account and action class, in one bucket. Buckets without any use have no row."""
+
+    at: datetime
+    account: str
+    action: str
+    requests: int
+    fewest_left: float | None
+    waits: int
+    waited_seconds: float
+    pauses: int
+    paused_seconds: float
+
+
+def posts(session: Session, span: Span) -> list[PostCount]:
+    """By the time they were stored for the first time."""
+    at = _bucket(session, PostRow.first_seen, span.by)
+    statement = select(at, func.count()).where(_inside(PostRow.first_seen, span)).group_by(at)
+    found = {_moment(key): count for key, count in session.exec(statement).all()}
+    return [PostCount(begin, found.get(begin, 0)) for begin in span.buckets()]
+
+
+def replies(session: Session, span: Span) -> list[ReplyCount]:
+    """By the time of each change of state."""
+    at = _bucket(session, ReplyEvent.at, span.by)
+    asked = (ReplyEvent.old == "") & (ReplyEvent.new == ReplyState.QUEUED)
+    statement: Any = (
+        select(at, ReplyEvent.new, func.count())
+        .where(_inside(ReplyEvent.at, span), col(ReplyEvent.new).in_(OUTCOMES) | asked)
+        .group_by(at, col(ReplyEvent.new))
+    )
+    found: dict[datetime, dict[str, int]] = {}
+    for key, state, count in session.exec(statement).all():
+        name = "asked" if state == ReplyState.QUEUED else str(state)
+        found.setdefault(_moment(key), {})[name] = count
+    return [ReplyCount(begin, **found.get(begin, {})) for begin in span.buckets()]
+
+
+def latencies(session: Session, span: Span) -> list[Latency]:
+    """By the time of publication; nearest-rank percentiles."""
+    found: dict[datetime, dict[str, Any]] = {}
+    for name, measured in (
+        ("trigger", _from_trigger(session, span)),
+        ("post", _from_post(session, span)),
+        ("approval", _from_approval(session, span)),
+    ):
+        for at, count, half, most in _percentiles(session, measured):
+            known = found.setdefault(at, {})
+            known |= {f"{name}_p{HALF}": half, f"{name}_p{MOST}": most}
+            if name == "trigger":
+                known["replies"] = count
+    return [Latency(begin, **found.get(begin, {})) for begin in span.buckets()]
+
+
+def limits(session: Session, span: Span) -> list[LimitUse]:
+    at = _bucket(session, LimitHour.hour, span.by)
+    of = [at, col(LimitHour.account), col(LimitHour.action)]
+    figures: list[Any] = [
+        func.sum(LimitHour.taken),
+        func.min(LimitHour.fewest),
+        func.sum(LimitHour.waits),
+        func.sum(LimitHour.waited),
+        func.sum(LimitHour.pauses),
+        func.sum(LimitHour.paused),
+    ]
+    statement: Any = select(*of, *figures)
+    statement = statement.where(_inside(LimitHour.hour, span)).group_by(*of).order_by(*of)
+    return [LimitUse(_moment(key), *values) for key, *values in session.exec(statement).all()]
+
+
+def floor(moment: datetime, by: Unit) -> datetime:
+    """When the hour or day, UTC, of this moment began."""
+    hour = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return hour if by is Unit.HOUR else hour.replace(hour=0)
+
+
+# --- latencies ----------------------------------------------------------------------------------
+
+
+def _from_trigger(session: Session, span: Span) -> Any:
+    return _sent(session, span, Reply.created)
+
+
+def _from_post(session: Session, span: Span) -> Any:
+    return _sent(session, span, PostRow.taken_at).join(PostRow, col(PostRow.id) == Reply.post)
+
+
+def _from_approval(session: Session, span: Span) -> Any:
+    approved = (
+        select(col(ReplyEvent.reply).label("reply"), func.max(ReplyEvent.at).label("at"))
+        .join(Reply, col(Reply.id) == ReplyEvent.reply)
+        .where(ReplyEvent.new == ReplyState.APPROVED, _inside(Reply.sent_at, span))
+        .group_by(col(ReplyEvent.reply))
+        .subquery()
+    )
+    return _sent(session, span, approved.c.at).join(approved, approved.c.reply == Reply.id)
+
+
+def _sent(session: Session, span: Span, since: Any) -> Any:
+    """Bucket and seconds of each reply that was published."""
+    at = _bucket(session, Reply.sent_at, span.by).label("at")
+    seconds = _seconds(session, since, Reply.sent_at).label("seconds")
+    statement: Any = select(at, seconds).select_from(Reply)
+    return statement.where(_inside(Reply.sent_at, span), Reply.state == ReplyState.SENT)
+
+
+def _percentiles(session: Session, measured: Any) -> list[tuple[datetime, int, float, float]]:
+    each = measured.subquery()
+    window = {"partition_by": each.c.at}
+    ranked = select(
+        each.c.at,
+        each.c.seconds,
+        func.row_number().over(**window, order_by=each.c.seconds).label("rank"),
+        func.count().over(**window).label("count"),
+    ).subquery()
+
+    def percentile(share: int) -> Any:
+        wanted = (ranked.c.count * share + 99) // 100
+        return func.max(case((ranked.c.rank == wanted, ranked.c.seconds)))
+
+    statement: Any = select(ranked.c.at, func.count(), percentile(HALF), percentile(MOST)).group_by(
+        ranked.c.at
+    )
+    return [
+        (_moment(at), int(count), max(0.0, float(half)), max(0.0, float(most)))
+        for at, count, half, most in session.exec(statement).all()
+    ]
+
+
+# --- time, as both databases have it ------------------------------------------------------------
+
+
+def _bucket(session: Session, moment: Any, by: Unit) -> Any:
+    """Equal for all moments of an hour or day of UTC."""
+    if session.get_bind().dialect.name == "sqlite":  # 2026-03-01 12:00:00.000000
+        digits: Any = literal_column("13" if by is Unit.HOUR else "10")
+        return func.substr(moment, literal_column("1"), digits, type_=String())
+    unit: Any = literal_column(f"'{by.value}'")
+    return func.date_trunc(unit, func.timezone(literal_column("'UTC'"), moment))
+
+
+def _moment(key: object) -> datetime:
+    if isinstance(key, datetime):
+        return key.replace(tzinfo=UTC)
+    text = str(key)
+    return datetime.fromisoformat(text if len(text) == 10 else f"{text}:00").replace(tzinfo=UTC)
+
+
+def _inside(moment: Any, span: Span) -> Any:
+    column = col(moment)
+    return (column >= span.since) & (column < span.until)
+
+
+def _seconds(session: Session, begin: Any, end: Any) -> Any:
+    if session.get_bind().dialect.name == "sqlite":
+        return (func.julianday(end) - func.julianday(begin)) * 86400.0
+    return extract("epoch", end - begin)
