@@ -31,6 +31,7 @@ OUTCOMES = (
     ReplyState.UNKNOWN,
 )
 HALF, MOST = 50, 95  # the percentiles of latencies
+BEGINNINGS = ("post", "trigger", "approval")  # since when they count
 
 
 class Unit(StrEnum):
@@ -139,17 +140,28 @@ def replies(session: Session, span: Span) -> list[ReplyCount]:
 
 def latencies(session: Session, span: Span) -> list[Latency]:
     """By the time of publication; nearest-rank percentiles."""
+    each = _published(session, span).subquery()
+    places, wanted = [], []
+    for name in BEGINNINGS:
+        seconds = each.c[name]
+        order = {"partition_by": each.c.at, "order_by": seconds.nulls_last()}
+        places.append(func.row_number().over(**order).label(f"{name}_place"))
+        places.append(func.count(seconds).over(partition_by=each.c.at).label(f"{name}_count"))
+    ranked = select(each, *places).subquery()
+    for name in BEGINNINGS:
+        place, count = ranked.c[f"{name}_place"], ranked.c[f"{name}_count"]
+        for share in (HALF, MOST):
+            here = case((place == (count * share + 99) // 100, ranked.c[name]))
+            wanted.append(func.max(here).label(f"{name}_p{share}"))
+    statement: Any = select(ranked.c.at, func.count().label("replies"), *wanted)
     found: dict[datetime, dict[str, Any]] = {}
-    for name, measured in (
-        ("trigger", _from_trigger(session, span)),
-        ("post", _from_post(session, span)),
-        ("approval", _from_approval(session, span)),
-    ):
-        for at, count, half, most in _percentiles(session, measured):
-            known = found.setdefault(at, {})
-            known |= {f"{name}_p{HALF}": half, f"{name}_p{MOST}": most}
-            if name == "trigger":
-                known["replies"] = count
+    for row in session.exec(statement.group_by(ranked.c.at)).mappings():
+        figures = {
+            name: value if value is None or name == "replies" else max(0.0, float(value))
+            for name, value in row.items()
+            if name != "at"
+        }
+        found[_moment(row["at"])] = figures
     return [Latency(begin, **found.get(begin, {})) for begin in span.buckets()]
 
 
@@ -175,57 +187,25 @@ def floor(moment: datetime, by: Unit) -> datetime:
     return hour if by is Unit.HOUR else hour.replace(hour=0)
 
 
-# --- latencies ----------------------------------------------------------------------------------
-
-
-def _from_trigger(session: Session, span: Span) -> Any:
-    return _sent(session, span, Reply.created)
-
-
-def _from_post(session: Session, span: Span) -> Any:
-    return _sent(session, span, PostRow.taken_at).join(PostRow, col(PostRow.id) == Reply.post)
-
-
-def _from_approval(session: Session, span: Span) -> Any:
+def _published(session: Session, span: Span) -> Any:
+    """The bucket of each reply that was published, and the seconds since each of BEGINNINGS."""
     approved = (
-        select(col(ReplyEvent.reply).label("reply"), func.max(ReplyEvent.at).label("at"))
-        .join(Reply, col(Reply.id) == ReplyEvent.reply)
-        .where(ReplyEvent.new == ReplyState.APPROVED, _inside(Reply.sent_at, span))
-        .group_by(col(ReplyEvent.reply))
-        .subquery()
+        select(func.max(ReplyEvent.at))
+        .where(ReplyEvent.reply == Reply.id, ReplyEvent.new == ReplyState.APPROVED)
+        .correlate(Reply)
+        .scalar_subquery()
     )
-    return _sent(session, span, approved.c.at).join(approved, approved.c.reply == Reply.id)
-
-
-def _sent(session: Session, span: Span, since: Any) -> Any:
-    """Bucket and seconds of each reply that was published."""
-    at = _bucket(session, Reply.sent_at, span.by).label("at")
-    seconds = _seconds(session, since, Reply.sent_at).label("seconds")
-    statement: Any = select(at, seconds).select_from(Reply)
-    return statement.where(_inside(Reply.sent_at, span), Reply.state == ReplyState.SENT)
-
-
-def _percentiles(session: Session, measured: Any) -> list[tuple[datetime, int, float, float]]:
-    each = measured.subquery()
-    window = {"partition_by": each.c.at}
-    ranked = select(
-        each.c.at,
-        each.c.seconds,
-        func.row_number().over(**window, order_by=each.c.seconds).label("rank"),
-        func.count().over(**window).label("count"),
-    ).subquery()
-
-    def percentile(share: int) -> Any:
-        wanted = (ranked.c.count * share + 99) // 100
-        return func.max(case((ranked.c.rank == wanted, ranked.c.seconds)))
-
-    statement: Any = select(ranked.c.at, func.count(), percentile(HALF), percentile(MOST)).group_by(
-        ranked.c.at
+    begun = {"post": PostRow.taken_at, "trigger": Reply.created, "approval": approved}
+    statement: Any = select(
+        _bucket(session, Reply.sent_at, span.by).label("at"),
+        *(_seconds(session, begun[name], Reply.sent_at).label(name) for name in BEGINNINGS),
     )
-    return [
-        (_moment(at), int(count), max(0.0, float(half)), max(0.0, float(most)))
-        for at, count, half, most in session.exec(statement).all()
-    ]
+    posts = col(PostRow.id) == Reply.post
+    return (
+        statement.select_from(Reply)
+        .join(PostRow, posts, isouter=True)
+        .where(_inside(Reply.sent_at, span), Reply.state == ReplyState.SENT)
+    )
 
 
 # --- time, as both databases have it ------------------------------------------------------------
