@@ -29,7 +29,6 @@ STATUS: dict[type[TagechoError], int] = {
     NothingToDo: 404,
     ConfigError: 409,
     AccountLocked: 409,
-    ModelError: 409,
     NotInstalled: 501,
     ModelError: 503,
     StorageError: 503,

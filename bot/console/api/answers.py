@@ -21,7 +21,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
         401: "Nobody known.",
         403: "The role may not, or it came from another site's page.",
         404: "There is no such thing.",
-        409: "It changed meanwhile; or the configuration file, or a network's file, is wrong.",
+        409: "It changed meanwhile, or the configuration file is wrong.",
         413: "More than is taken in one request.",
         421: "It came under a name that is not ours.",
         422: "A value has the wrong type, or is out of range.",

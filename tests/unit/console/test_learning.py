@@ -153,7 +153,7 @@ def test_a_damaged_network_is_not_put_in_service(console: Console, learned: Any)
     (store.root / version / "segment.onnx").write_bytes(b"broken")
     with console.program() as program:
         answer = program.post("/api/learning/promote", json={"version": version})
-        assert answer.status_code == 409 and version in answer.json()["error"]
+        assert answer.status_code == 503 and version in answer.json()["error"]
         assert program.get("/api/learning").json()["current"] == "embedded"
 
 
