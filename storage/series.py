@@ -44,7 +44,7 @@ class Unit(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeSpan:
     """From `since` on, before `until`; both are where a bucket begins, in UTC."""
 
     since: datetime
@@ -52,7 +52,7 @@ class Span:
     by: Unit
 
     @classmethod
-    def around(cls, since: datetime, until: datetime, by: Unit) -> Span:
+    def around(cls, since: datetime, until: datetime, by: Unit) -> TimeSpan:
         """The whole buckets that these two moments lie in."""
         begin = floor(since, by)
         end = floor(until, by)
@@ -114,7 +114,7 @@ class LimitUse:
     paused_seconds: float
 
 
-def posts(session: Session, span: Span) -> list[PostCount]:
+def posts(session: Session, span: TimeSpan) -> list[PostCount]:
     """By the time they were stored for the first time."""
     at = _bucket(session, PostRow.first_seen, span.by)
     statement = select(at, func.count()).where(_inside(PostRow.first_seen, span)).group_by(at)
@@ -122,7 +122,7 @@ def posts(session: Session, span: Span) -> list[PostCount]:
     return [PostCount(begin, found.get(begin, 0)) for begin in span.buckets()]
 
 
-def replies(session: Session, span: Span) -> list[ReplyCount]:
+def replies(session: Session, span: TimeSpan) -> list[ReplyCount]:
     """By the time of each change of state."""
     at = _bucket(session, ReplyEvent.at, span.by)
     asked = (ReplyEvent.old == "") & (ReplyEvent.new == ReplyState.QUEUED)
@@ -138,7 +138,7 @@ def replies(session: Session, span: Span) -> list[ReplyCount]:
     return [ReplyCount(begin, **found.get(begin, {})) for begin in span.buckets()]
 
 
-def latencies(session: Session, span: Span) -> list[Latency]:
+def latencies(session: Session, span: TimeSpan) -> list[Latency]:
     """By the time of publication; nearest-rank percentiles."""
     each = _published(session, span).subquery()
     places, wanted = [], []
@@ -165,7 +165,7 @@ def latencies(session: Session, span: Span) -> list[Latency]:
     return [Latency(begin, **found.get(begin, {})) for begin in span.buckets()]
 
 
-def limits(session: Session, span: Span) -> list[LimitUse]:
+def limits(session: Session, span: TimeSpan) -> list[LimitUse]:
     at = _bucket(session, LimitHour.hour, span.by)
     of = [at, col(LimitHour.account), col(LimitHour.action)]
     figures: list[Any] = [
@@ -187,7 +187,7 @@ def floor(moment: datetime, by: Unit) -> datetime:
     return hour if by is Unit.HOUR else hour.replace(hour=0)
 
 
-def _published(session: Session, span: Span) -> Any:
+def _published(session: Session, span: TimeSpan) -> Any:
     """The bucket of each reply that was published, and the seconds since each of BEGINNINGS."""
     approved = (
         select(func.max(ReplyEvent.at))
@@ -227,7 +227,7 @@ def _moment(key: object) -> datetime:
     return datetime.fromisoformat(text if len(text) == 10 else f"{text}:00").replace(tzinfo=UTC)
 
 
-def _inside(moment: Any, span: Span) -> Any:
+def _inside(moment: Any, span: TimeSpan) -> Any:
     column = col(moment)
     return (column >= span.since) & (column < span.until)
 

@@ -13,7 +13,7 @@ from sqlmodel import Session
 from bot.core.errors import UsageError
 from bot.service.app import App
 from storage import series
-from storage.series import Latency, LimitUse, PostCount, ReplyCount, Span, Unit
+from storage.series import Latency, LimitUse, PostCount, ReplyCount, TimeSpan, Unit
 
 MOST = 1000  # buckets in one answer
 USUAL = timedelta(days=7)
@@ -28,7 +28,7 @@ class Series(StrEnum):
 
 
 # What each counts, and the columns of its rows.
-COUNTED: dict[Series, tuple[Callable[[Session, Span], Sequence[Any]], type[Any]]] = {
+COUNTED: dict[Series, tuple[Callable[[Session, TimeSpan], Sequence[Any]], type[Any]]] = {
     Series.POSTS: (series.posts, PostCount),
     Series.REPLIES: (series.replies, ReplyCount),
     Series.LATENCIES: (series.latencies, Latency),
@@ -36,7 +36,9 @@ COUNTED: dict[Series, tuple[Callable[[Session, Span], Sequence[Any]], type[Any]]
 }
 
 
-def span_of(since: datetime | None, until: datetime | None, by: Unit | None, now: datetime) -> Span:
+def span_of(
+    since: datetime | None, until: datetime | None, by: Unit | None, now: datetime
+) -> TimeSpan:
     """The whole hours or days between two moments; the last week where none is named.
 
     Raises UsageError for a span that is empty or has more than MOST hours or days.
@@ -48,10 +50,10 @@ def span_of(since: datetime | None, until: datetime | None, by: Unit | None, now
     unit = by or (Unit.HOUR if end - begin <= BY_HOUR else Unit.DAY)
     if (end - begin) / unit.length > MOST:
         raise UsageError(f"the span has more than {MOST} {unit.value}s")
-    return Span.around(begin, end, unit)
+    return TimeSpan.around(begin, end, unit)
 
 
-def rows_of(app: App, which: Series, span: Span) -> list[dict[str, Any]]:
+def rows_of(app: App, which: Series, span: TimeSpan) -> list[dict[str, Any]]:
     """One for each hour or day, oldest first; of limits, one for each of their classes in use."""
     count, _ = COUNTED[which]
     with app.database.read() as session:

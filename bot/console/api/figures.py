@@ -14,7 +14,7 @@ from bot.console.context import Here
 from bot.core.clock import utc_now
 from bot.core.csv_text import csv_lines
 from bot.verbs.figures import MOST, Series, columns_of, rows_of, span_of
-from storage.series import Span, Unit
+from storage.series import TimeSpan, Unit
 
 router = APIRouter(prefix="/api/figures", tags=["figures"], responses=ANSWERS)
 CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}}}
@@ -24,13 +24,13 @@ class Row(BaseModel):
     at: datetime = Field(description="When the hour or day begins.")
 
 
-class PostRow(Row):
+class PostsAt(Row):
     """Posts that were stored for the first time."""
 
     posts: int
 
 
-class ReplyRow(Row):
+class RepliesAt(Row):
     """How often replies came into a state; one that was tried again may fail twice."""
 
     asked: int
@@ -78,11 +78,11 @@ class Over(BaseModel):
 
 
 class PostsOver(Over):
-    rows: list[PostRow]
+    rows: list[PostsAt]
 
 
 class RepliesOver(Over):
-    rows: list[ReplyRow]
+    rows: list[RepliesAt]
 
 
 class LatenciesOver(Over):
@@ -103,12 +103,12 @@ def wanted_span(
     by: Annotated[
         Unit | None, Query(description=f"At most {MOST} of them; by default what fits the span.")
     ] = None,
-) -> Span:
+) -> TimeSpan:
     """Raises UsageError."""
     return span_of(since, until, by, utc_now())
 
 
-Wanted = Annotated[Span, Depends(wanted_span)]
+Wanted = Annotated[TimeSpan, Depends(wanted_span)]
 
 
 @router.get("/posts", summary="Posts stored over time")
@@ -141,6 +141,6 @@ def as_csv(here: Here, which: Series, span: Wanted) -> StreamingResponse:
     )
 
 
-def over(here: Here, which: Series, span: Span) -> dict[str, Any]:
+def over(here: Here, which: Series, span: TimeSpan) -> dict[str, Any]:
     rows = rows_of(here.app, which, span)
     return {"since": span.since, "until": span.until, "by": span.by, "rows": rows}

@@ -113,7 +113,7 @@ class CurveOfRun(BaseModel):
     points: list[Point]
 
 
-class Chosen(BaseModel):
+class ChosenNetwork(BaseModel):
     """The network to put in service."""
 
     version: str = Field(max_length=100, description="embedded is the shipped one.")
@@ -188,7 +188,7 @@ def curves_csv(here: Here, number: Number) -> StreamingResponse:
 
 
 @router.post("/promote", summary="Put a network in service without a proof")
-def promote(here: Here, person: Asks, said: Chosen) -> Serving:
+def promote(here: Here, person: Asks, said: ChosenNetwork) -> Serving:
     with _noted(here, person, "network promote", said.version):
         found = learn.put_in_service(here.app, here.settings, said.version, None, person.name)
     return Serving(**found)

@@ -20,7 +20,7 @@ from bot.core.clock import utc_now
 from bot.core.errors import UsageError
 from bot.verbs.figures import Series, rows_of, span_of
 from bot.verbs.pages import words
-from storage.series import Span, Unit
+from storage.series import TimeSpan, Unit
 
 router = APIRouter(include_in_schema=False)
 # The spans that a person wants: name, label, how long.
@@ -84,13 +84,15 @@ def figures(
     )
 
 
-def _span_of_days(since: date | None, until: date | None, by: Unit | None, now: datetime) -> Span:
+def _span_of_days(
+    since: date | None, until: date | None, by: Unit | None, now: datetime
+) -> TimeSpan:
     end = datetime.combine(until, time(), UTC) + timedelta(days=1) if until else None
     begin = datetime.combine(since, time(), UTC) if since else None
     return span_of(begin, end, by, now)
 
 
-def _plots(here: Here, span: Span) -> list[tuple[Series, Plot]]:
+def _plots(here: Here, span: TimeSpan) -> list[tuple[Series, Plot]]:
     rows = {which: rows_of(here.app, which, span) for which in Series}
     labels = plots.hours(span.buckets(), by_day=span.by is Unit.DAY)
     return [
@@ -129,17 +131,17 @@ def _latencies(rows: list[dict[str, Any]], labels: list[str]) -> Plot:
     return plots.durations("latencies", "Time until a reply was published, since", labels, columns)
 
 
-def _requests(rows: list[dict[str, Any]], span: Span, labels: list[str]) -> Plot:
+def _requests(rows: list[dict[str, Any]], span: TimeSpan, labels: list[str]) -> Plot:
     columns = _by_class(rows, span, ("requests",))
     return plots.bars("requests", "Requests under a limit", labels, columns)
 
 
-def _held(rows: list[dict[str, Any]], span: Span, labels: list[str]) -> Plot:
+def _held(rows: list[dict[str, Any]], span: TimeSpan, labels: list[str]) -> Plot:
     columns = _by_class(rows, span, ("waits", "pauses"))
     return plots.bars("held", "Held back: own limits and the platform's pauses", labels, columns)
 
 
-def _by_class(rows: list[dict[str, Any]], span: Span, figures: Sequence[str]) -> list[Column]:
+def _by_class(rows: list[dict[str, Any]], span: TimeSpan, figures: Sequence[str]) -> list[Column]:
     """A column for each account and class of actions that has any of these figures."""
     buckets = {at: place for place, at in enumerate(span.buckets())}
     several = len({row["account"] for row in rows}) > 1

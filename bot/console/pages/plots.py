@@ -37,7 +37,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class PlotBar:
     x: float
     y: float
     width: float
@@ -65,7 +65,7 @@ class Plot:
     legend: list[tuple[str, str]]  # name, tone
     head: list[str]
     rows: list[list[str]]
-    bars: list[Bar] = field(default_factory=list)
+    bars: list[PlotBar] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     across: list[Mark] = field(default_factory=list)
     up: list[Mark] = field(default_factory=list)
@@ -93,7 +93,7 @@ def bars(
             below += high
             text = f"{label}: {number(value)} {one.name}"
             plot.bars.append(
-                Bar(place * wide + wide * 0.1, 100 - below, wide * 0.8, high, one.tone, text)
+                PlotBar(place * wide + wide * 0.1, 100 - below, wide * 0.8, high, one.tone, text)
             )
     plot.text = _sums(used)
     return plot

@@ -10,22 +10,22 @@ from bot.core.events import Author, Breaker
 from storage import dataset, reply_log, series
 from storage.database import Database
 from storage.pacing import DatabaseLedger
-from storage.series import LimitUse, Span, Unit
+from storage.series import LimitUse, TimeSpan, Unit
 from storage.tables import Reply, ReplyState
 from tests.databases import NOW, make_post, queue_reply
 
 S = ReplyState
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-BY_HOUR = Span(NOW - 2 * HOUR, NOW + HOUR, Unit.HOUR)  # NOW is noon: three hours
+BY_HOUR = TimeSpan(NOW - 2 * HOUR, NOW + HOUR, Unit.HOUR)  # NOW is noon: three hours
 
 
 def test_a_span_has_the_whole_buckets_of_its_ends() -> None:
     some = timedelta(minutes=17)
-    assert Span.around(NOW - HOUR + some, NOW + some, Unit.HOUR).buckets() == [NOW - HOUR, NOW]
-    assert Span.around(NOW - HOUR, NOW, Unit.HOUR).buckets() == [NOW - HOUR]
+    assert TimeSpan.around(NOW - HOUR + some, NOW + some, Unit.HOUR).buckets() == [NOW - HOUR, NOW]
+    assert TimeSpan.around(NOW - HOUR, NOW, Unit.HOUR).buckets() == [NOW - HOUR]
     midnight = NOW - 12 * HOUR
-    assert Span.around(NOW - DAY, NOW, Unit.DAY).buckets() == [midnight - DAY, midnight]
-    assert Span.around(midnight - DAY, midnight, Unit.DAY).buckets() == [midnight - DAY]
+    assert TimeSpan.around(NOW - DAY, NOW, Unit.DAY).buckets() == [midnight - DAY, midnight]
+    assert TimeSpan.around(midnight - DAY, midnight, Unit.DAY).buckets() == [midnight - DAY]
 
 
 def test_posts_by_the_hour_and_day_they_were_stored(database: Database) -> None:
@@ -36,7 +36,7 @@ def test_posts_by_the_hour_and_day_they_were_stored(database: Database) -> None:
             dataset.add(session, make_post(name), [], stored)
     with database.read() as session:
         by_hour = series.posts(session, BY_HOUR)
-        by_day = series.posts(session, Span.around(NOW - 2 * DAY, NOW, Unit.DAY))
+        by_day = series.posts(session, TimeSpan.around(NOW - 2 * DAY, NOW, Unit.DAY))
     assert [(one.at, one.posts) for one in by_hour] == [
         (NOW - 2 * HOUR, 1),
         (NOW - HOUR, 1),
@@ -113,7 +113,7 @@ def test_limits_are_what_the_ledger_wrote_down_by_the_hour(database: Database) -
     ledger.trip("main", "*", Breaker(None, 2, latched=True), at=NOW)
     with database.read() as session:
         found = series.limits(session, BY_HOUR)
-        (day_all, day_read) = series.limits(session, Span.around(NOW, NOW, Unit.DAY))
+        (day_all, day_read) = series.limits(session, TimeSpan.around(NOW, NOW, Unit.DAY))
     assert found[0] == LimitUse(NOW - 2 * HOUR, "main", "read", 1, 1.0, 0, 0.0, 0, 0.0)
     second = found[1]
     assert (second.at, second.requests, second.waits) == (NOW - HOUR, 1, 1)
