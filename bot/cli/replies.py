@@ -88,18 +88,30 @@ def replies_show(
     reply: Annotated[
         int, typer.Argument(help="The number of the reply, as `replies list` shows it.")
     ],
+    files: Annotated[
+        Path | None,
+        typer.Option(help="Write its pictures into this folder, with extensions.", file_okay=False),
+    ] = None,
     config: Config = CONFIG,
     json: Json = False,
 ) -> None:
     """Show one reply: its steps, its history and its files.
 
+    In the data folder pictures have no extension: `--files` writes them as 17-before.jpg,
+    17-mask.png and 17-after.jpg, and shows these paths.
+
     \b
     Examples:
       tagecho replies show 17
+      tagecho replies show 17 --files look/
     """
-    from bot.verbs.replies import reply_details
+    from bot.verbs.replies import reply_details, write_pictures
 
-    details = reply_details(prepare(config), reply)
+    settings = prepare(config)
+    details = reply_details(settings, reply)
+    if files is not None:
+        written = write_pictures(settings, reply, files)
+        details |= {name: str(path) for name, path in written.items()}
     if json:
         print_json(details)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import mimetypes
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -16,13 +17,14 @@ from sqlmodel import Session
 from bot.config import Settings
 from bot.core.clock import utc_now
 from bot.core.errors import UsageError
+from bot.core.files import write_open
 from bot.service.app import App, opened
 from bot.verbs.report import ReplyRow, StateChange, side_for, write_page
 from storage import outbox, reply_lists, reply_log, steps
 from storage.blobs import BlobStore
 from storage.redo import redo, retry
 from storage.reply_lists import ReplySelection, people
-from storage.tables import AuthorRow, PostRow, Reply, ReplyState
+from storage.tables import AuthorRow, BlobRow, PostRow, Reply, ReplyState
 from storage.undo import undo
 
 S = ReplyState
@@ -310,6 +312,31 @@ def _brief(reply: Reply) -> dict[str, Any]:
         "sent_at": reply.sent_at,
         "not_before": reply.not_before,
     }
+
+
+def write_pictures(settings: Settings, reply_id: int, folder: Path) -> dict[str, Path]:
+    """Write the pictures of a reply that are still there as NUMBER-before.jpg and so on, so that
+    other programs know their kind; their paths. Raises UsageError, StorageError, OSError.
+    """
+    with opened(settings) as app, app.database.read() as session:
+        reply = session.get(Reply, reply_id)
+        if reply is None:
+            raise UsageError(f"there is no reply {reply_id}")
+        pictures = {
+            "before": (app.originals, reply.before_sha256),
+            "mask": (app.artifacts, reply.mask_sha256),
+            "after": (app.artifacts, reply.after_sha256),
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        written = {}
+        for name, (store, sha256) in pictures.items():
+            data = _bytes(store, sha256)
+            if data is not None:
+                row = session.get(BlobRow, sha256)
+                suffix = mimetypes.guess_extension(row.mime) if row else None
+                written[name] = folder / f"{reply_id}-{name}{suffix or ''}"
+                write_open(written[name], data)
+    return written
 
 
 def _path(store: BlobStore, sha256: str | None) -> str | None:

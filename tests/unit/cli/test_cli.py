@@ -23,11 +23,13 @@ from bot.platforms.instagram.kinds import Remote
 from models.compose.styles import styles
 from models.images import decoder
 from storage import retractions
+from storage.blobs import BlobStore
 from storage.database import Database
 from storage.tables import (
     WHOEVER,
     AuthorName,
     AuthorRow,
+    BlobRow,
     Control,
     Reply,
     ReplyState,
@@ -873,6 +875,22 @@ def test_one_reply_for_people(tagecho: Run, database: Database) -> None:
     document = json.loads(tagecho("replies", "show", str(reply), "--json").out)
     assert document["style"] == "spotlight"
     assert document["created"][10] == "T"
+
+
+def test_the_pictures_of_a_reply_get_extensions(
+    tagecho: Run, config: Path, database: Database, tmp_path: Path
+) -> None:
+    reply, folder = make_reply(database, ReplyState.AWAITING_APPROVAL), tmp_path / "look"
+    jpeg = photo(tmp_path / "photo.jpg").read_bytes()
+    sha256 = BlobStore(load(config).data.dir / "originals").put(jpeg)
+    with database.write() as session:
+        session.get_one(Reply, reply).before_sha256 = sha256
+        session.add(BlobRow(sha256=sha256, size=len(jpeg), mime="image/jpeg", refs=1, created=NOW))
+    shown = tagecho("replies", "show", str(reply), "--files", str(folder)).out
+    assert f"{folder}/{reply}-before.jpg" in shown
+    assert (folder / f"{reply}-before.jpg").read_bytes() == jpeg
+    assert len(list(folder.iterdir())) == 1, "what is not there is not written"
+    assert tagecho("replies", "show", "999", "--files", str(folder)).code == 2
 
 
 def test_one_of_a_thing_is_not_many(tagecho: Run, config: Path) -> None:
