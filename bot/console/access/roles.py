@@ -1,6 +1,7 @@
 """Who asks, and whether that role may ask for it: one rule for every route.
 
-Reading needs a viewer, changing needs a reviewer and, from a browser, the token of the page. A
+Reading needs a viewer, changing needs a reviewer and, from a browser, the token of the page. What
+`reads` though its method is POST, such as a search by an image, needs the token alone. A
 console on loopback may have no password: then whoever uses this machine is a reviewer.
 """
 
@@ -11,7 +12,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, HTTPException, Request, Security
 from fastapi.security import HTTPBearer
@@ -26,6 +27,16 @@ from bot.verbs.replies import who_types
 
 CSRF = "x-csrf-token"
 _BEARER = HTTPBearer(auto_error=False, description="The password of a reviewer or of a viewer.")
+
+
+_READING: set[object] = set()
+_Endpoint = TypeVar("_Endpoint")
+
+
+def reads(endpoint: _Endpoint) -> _Endpoint:
+    """Says of a route's function that it changes nothing: a viewer may ask for it."""
+    _READING.add(endpoint)
+    return endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +79,7 @@ def person_of(
     if request.method not in SAFE:
         if person.csrf and not _equal(request.headers.get(CSRF, ""), person.csrf):
             raise HTTPException(403, "the page is too old: load it again")
-        if not person.reviews:
+        if not person.reviews and request.scope["endpoint"] not in _READING:
             raise HTTPException(403, "viewers change nothing: log in as a reviewer")
     return person
 

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from bot.console.access.actions import note
-from bot.console.access.roles import Asks
+from bot.console.access.roles import Asks, reads
 from bot.console.api.answers import ANSWERS
 from bot.console.context import Context, Here
 from bot.console.examples import example_of
@@ -181,6 +181,7 @@ def alike(
     summary="Images like the one that is sent as the body, most similar first",
     openapi_extra={"requestBody": {"content": {"image/*": {}}, "required": True}},
 )
+@reads
 def alike_upload(
     request: Request,
     here: Here,

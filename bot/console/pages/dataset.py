@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import HTMLResponse
 
-from bot.console.access.roles import Asks, Person
+from bot.console.access.roles import Asks, Person, reads
 from bot.console.api import dataset as api
 from bot.console.context import Context, Here
 from bot.console.examples import example_of
@@ -60,6 +60,7 @@ def dataset(
 
 
 @router.post("/dataset/like")
+@reads
 def dataset_like(
     request: Request,
     here: Here,

@@ -178,17 +178,15 @@ if (grid) {
   }
 
   document.getElementById("example")?.addEventListener("change", (event) => byImage(event.target.files[0]));
-  if (reviews) {
-    addEventListener("dragenter", (event) => { if (event.dataTransfer?.types.includes("Files")) { depth += 1; drop.hidden = false; } });
-    addEventListener("dragleave", () => { depth = Math.max(0, depth - 1); drop.hidden = depth === 0; });
-    addEventListener("dragover", (event) => event.preventDefault());
-    addEventListener("drop", (event) => {
-      event.preventDefault();
-      depth = 0;
-      drop.hidden = true;
-      byImage(event.dataTransfer.files[0]);
-    });
-  }
+  addEventListener("dragenter", (event) => { if (event.dataTransfer?.types.includes("Files")) { depth += 1; drop.hidden = false; } });
+  addEventListener("dragleave", () => { depth = Math.max(0, depth - 1); drop.hidden = depth === 0; });
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    depth = 0;
+    drop.hidden = true;
+    byImage(event.dataTransfer.files[0]);
+  });
   // Empty fields of the form stay out of the address.
   document.querySelector(".seek").addEventListener("submit", (event) => {
     for (const field of event.target.elements) field.disabled = field.name && !field.value;

@@ -120,6 +120,9 @@ def test_nothing_is_loaded_from_elsewhere_and_no_script_stands_in_a_page(console
                 assert "//" not in part.partition('"')[0]
 
 
+READING = {"/api/images/alike", "/dataset/like"}  # by POST, because an image is their question
+
+
 def routes() -> list[tuple[str, str]]:
     found = []
     for group in (*api.GROUPS, *pages.GROUPS):
@@ -137,7 +140,7 @@ def test_every_route_but_the_login_asks_who_it_is(guarded: Console) -> None:
             url = path.replace("{", "").replace("}", "")
             answer = nobody.request(method, url)
             assert answer.status_code == (401 if path.startswith("/api/") else 303), path
-            if method != "GET":
+            if method != "GET" and path not in READING:
                 assert viewer.request(method, url, json={}).status_code == 403, path
     assert not all_paused(guarded)
 

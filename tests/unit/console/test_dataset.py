@@ -170,6 +170,19 @@ def test_more_like_this_and_a_dropped_image(console: Console) -> None:
                 assert answer.status_code in (400, 422), path
 
 
+def test_a_viewer_searches_by_an_image(guarded: Console) -> None:
+    alike_ones(guarded.app)
+    photo = io.BytesIO()
+    Pil.fromarray(skimage.data.astronaut()).save(photo, "JPEG")
+    with guarded.browser() as browser:
+        browser.log_in("only looking")
+        assert 'id="example"' in browser.get("/dataset").text
+        token = {"x-csrf-token": browser.csrf()}
+        for path in ("/api/images/alike", "/dataset/like"):
+            assert browser.post(path, content=photo.getvalue(), headers=token).status_code == 200
+            assert browser.post(path, content=photo.getvalue()).status_code == 403, "no token"
+
+
 def test_without_vectors_the_page_says_what_to_do(console: Console) -> None:
     (media,) = fill(console.app, 1)
     with console.browser() as browser:
