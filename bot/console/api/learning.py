@@ -141,10 +141,10 @@ def network_list(here: Here) -> list[NetworkLine]:
 @router.get(
     "/networks/{name}/card",
     summary="The card of a network: data, recipe, figures",
-    response_class=PlainTextResponse,
+    response_class=Response,
     responses={200: {"content": {"text/plain": {}}}},
 )
-def network_card(here: Here, name: Annotated[str, Path(max_length=100)]) -> PlainTextResponse:
+def network_card(here: Here, name: Annotated[str, Path(max_length=100)]) -> Response:
     return PlainTextResponse(card_of(here, name))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -52,8 +53,8 @@ NOT_HERE = {
 }
 SIZE = (700, 700)
 LAST = ("forget", "track remove")  # take away what others speak of
-# Exit codes that tell the truth here: no service runs and nobody has logged in.
-TRUE_HERE = {"doctor": 4, "status": 1, "status --json": 1}
+# Exit codes that tell the truth here: no service runs, nobody has logged in, no network made masks.
+TRUE_HERE = {"doctor": 4, "status": 1, "status --json": 1, "masks import coco/": 8}
 
 
 def commands(text: str) -> list[list[str]]:
@@ -73,6 +74,7 @@ def tagecho(
     config = tmp_path / "config.toml"
     config.write_text(initial(Beginning("imagebot", tracks=tracks)), encoding="utf-8")
     _photos(tmp_path)
+    _annotations(tmp_path, hashlib.sha256(_sharp(0)).hexdigest())
     with opened(load(config)) as app:
         _posts(tmp_path)
         for n in range(12):
@@ -126,6 +128,15 @@ def _posts(folder: Path) -> None:
         "num": 1,
     }
     (folder / "gallery-dl/x.jpg.json").write_text(json.dumps(told), encoding="utf-8")
+
+
+def _annotations(folder: Path, sha256: str) -> None:
+    """A triangle, drawn elsewhere on a stored image."""
+    width, height = SIZE
+    image = {"id": 1, "file_name": "a.jpg", "width": width, "height": height, "sha256": sha256}
+    shape = {"id": 1, "image_id": 1, "segmentation": [[10, 10, 300, 10, 150, 300]]}
+    said = {"images": [image], "annotations": [shape]}
+    (folder / "annotations.json").write_text(json.dumps(said), encoding="utf-8")
 
 
 def _in_doubt(number: int) -> None:

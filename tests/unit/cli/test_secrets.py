@@ -47,6 +47,7 @@ WORDS: dict[str, list[str]] = {
     "keys create": ["museum"],
     "keys revoke": ["museum"],
     "login": ["main"],
+    "masks import": ["none"],
     "models evaluate": ["--masks", "none"],
     "models promote": ["embedded"],
     "models pull": ["none"],
