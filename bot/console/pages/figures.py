@@ -118,17 +118,17 @@ def _replies(rows: list[dict[str, Any]], labels: list[str]) -> Plot:
 
 def _latencies(rows: list[dict[str, Any]], labels: list[str]) -> Plot:
     named = {
-        "post_p50": ("post, median", "t0"),
-        "post_p95": ("post, 95 %", "t6"),
-        "trigger_p50": ("seen, median", "t2"),
-        "trigger_p95": ("seen, 95 %", "t4"),
-        "approval_p50": ("approved, median", "t5"),
-        "approval_p95": ("approved, 95 %", "t3"),
+        "post_p50": ("since post, median", "t0"),
+        "post_p95": ("since post, 95 %", "t6"),
+        "trigger_p50": ("since seen, median", "t2"),
+        "trigger_p95": ("since seen, 95 %", "t4"),
+        "approval_p50": ("since approval, median", "t5"),
+        "approval_p95": ("since approval, 95 %", "t3"),
     }
     columns = [
         Column(name, [row[key] for row in rows], tone) for key, (name, tone) in named.items()
     ]
-    return plots.durations("latencies", "Time until a reply was published, since", labels, columns)
+    return plots.durations("latencies", "Time until a reply was published", labels, columns)
 
 
 def _requests(rows: list[dict[str, Any]], span: TimeSpan, labels: list[str]) -> Plot:

@@ -3,6 +3,8 @@
 "use strict";
 
 const CSRF = document.querySelector('meta[name="csrf"]').content;
+// On a phone the names of the pages do not all fit: the current one is shown.
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 /** Call the API. Returns what it answered; throws an Error with its words. */
 async function call(method, path, body) {

@@ -144,7 +144,13 @@ def test_a_person_logs_in_decides_and_logs_out(guarded: Console, chromium: Any) 
     window.close()
 
 
-@pytest.mark.slow  # twenty-eight pages
+CURRENT_IN_VIEW = """(() => {
+    const box = document.querySelector("nav [aria-current]")?.getBoundingClientRect();
+    return !box || (box.left >= 0 && box.right <= innerWidth);
+})()"""
+
+
+@pytest.mark.slow  # forty-four pages
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_every_page_fits_and_has_no_serious_finding_of_axe(
@@ -160,6 +166,10 @@ def test_every_page_fits_and_has_no_serious_finding_of_axe(
         "reply": "/replies?view=all&id=1",
         "empty": "/replies?view=underway",
         "tracks": "/tracks",
+        "dataset": "/dataset",
+        "learning": "/learning",
+        "card": "/learning/networks/segment",
+        "figures": "/figures",
         "log": "/log",
         "problem": "/nothing",
     }
@@ -170,6 +180,7 @@ def test_every_page_fits_and_has_no_serious_finding_of_axe(
         window.page.screenshot(path=folder / f"{name}-{size}-{scheme}.png")
         assert window.page.evaluate("document.documentElement.scrollWidth") <= window.width, name
         found[name] = serious(window)
+        assert window.page.evaluate(CURRENT_IN_VIEW), f"{name}: the bar hides where one is"
     window.complaints.clear()  # of the page that is not there
     window.close()
     assert not any(found.values()), found
