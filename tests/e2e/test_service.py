@@ -79,7 +79,7 @@ def test_a_clock_that_was_ahead_keeps_nothing_waiting(sandbox: Sandbox, tmp_path
         [(at,)] = running.query(
             "SELECT next_run_time FROM apscheduler_jobs WHERE id LIKE '%sunset'"
         )
-        assert at - time.time() < 3700, "an hour from now, not from then"
+        assert at - time.time() < 3600 + 120, "an hour from now and its jitter, not from then"
         running.stop()
         running.spawn("doctor").wait()
         assert "times: set right on" in running.output.read_text()
