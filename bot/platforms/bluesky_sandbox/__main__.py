@@ -7,7 +7,6 @@ or SIGINT. Where something that it needs is missing, it says what, and ends with
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import sys
 import threading
@@ -20,6 +19,7 @@ from bot.platforms.bluesky_sandbox.people import PASSWORD, Resident, crowd, hand
 from bot.platforms.bluesky_sandbox.requirements import database, home, missing, unreachable
 from bot.platforms.loopback.control import Control, orders
 from bot.platforms.loopback.crowd import OPT_IN, Crowd
+from bot.platforms.loopback.process import announce, parser
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     if lacking := missing(home()) or unreachable(database()):
-        _say(options, {"missing": lacking})
+        announce(options, {"missing": lacking}, {})
         return NotInstalled.exit_code
     bot = handle(options.bot)
     people = [bot, *map(handle, options.profile)]
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         with Control(orders(posting, account.replies)) as control:
             posting.start()
-            _say(options, _addresses(network, account, posting, control))
+            announce(options, _addresses(network, account, posting, control), {})
             threading.Event().wait()
     return 0
 
@@ -55,12 +55,6 @@ def main(arguments: list[str] | None = None) -> int:
 def _end(*_: object) -> None:
     """What it started ends with it."""
     raise SystemExit(0)
-
-
-def _say(options: argparse.Namespace, told: dict[str, Any]) -> None:
-    lines = [f"{name:<12} {value}" for name, value in told.items()]
-    sys.stdout.write((json.dumps(told) if options.json else "\n".join(lines)) + "\n")
-    sys.stdout.flush()
 
 
 def _addresses(network: Booted, bot: Resident, posting: Crowd, control: Control) -> dict[str, Any]:
@@ -82,20 +76,12 @@ def _addresses(network: Booted, bot: Resident, posting: Crowd, control: Control)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m bot.platforms.bluesky_sandbox", description=__doc__
+    found = parser("bot.platforms.bluesky_sandbox", __doc__, bot="imagebot", opt_in=OPT_IN)
+    found.add_argument("--dir", type=Path, required=True, help="its folder")
+    found.add_argument(
+        "--secret", action="append", default=[], help="not used: there is one app password"
     )
-    add = parser.add_argument
-    add("--dir", type=Path, required=True, help="its folder")
-    add("--rate", type=float, default=0.0, help="posts per second of the demo's people")
-    add("--seed", type=int, default=0, help="same seed, same people and posts")
-    add("--bot", default="imagebot", help="handle of the bot's account")
-    add("--secret", action="append", default=[], help="not used: there is one app password")
-    add("--opt-in", default=OPT_IN, help="hashtag by which the people ask for a reply")
-    add("--hashtag", action="append", default=[], help="one the people use; may be repeated")
-    add("--profile", action="append", default=[], help="one of the people; may be repeated")
-    add("--json", action="store_true", help="addresses and keys of an account, as one line")
-    return parser
+    return found
 
 
 if __name__ == "__main__":

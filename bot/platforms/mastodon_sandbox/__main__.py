@@ -7,15 +7,13 @@ or SIGINT.
 from __future__ import annotations
 
 import argparse
-import json
-import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 from bot.platforms.loopback.control import Control, orders
 from bot.platforms.loopback.crowd import OPT_IN, Crowd
+from bot.platforms.loopback.process import announce, parser, until_told
 from bot.platforms.mastodon_sandbox.people import crowd as people
 from bot.platforms.mastodon_sandbox.server import BOT, Mastodon
 
@@ -23,9 +21,7 @@ from bot.platforms.mastodon_sandbox.server import BOT, Mastodon
 def main(arguments: list[str] | None = None) -> int:
     """Run until asked to stop; returns the exit code."""
     options = _parser().parse_args(arguments)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    wait = until_told()
     network = Mastodon(bot=options.bot.partition("@")[0])
     crowd = people(
         network.world,
@@ -40,11 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
     known = orders(crowd, lambda: network.world.replies_of(network.username))
     with network, Control(known) as control:
         crowd.start()
-        told = _addresses(network, crowd, control)
-        lines = [f"{name:<12} {value}" for name, value in told.items()]
-        sys.stdout.write((json.dumps(told) if options.json else "\n".join(lines)) + "\n")
-        sys.stdout.flush()
-        stop.wait()
+        announce(options, _addresses(network, crowd, control), {})
+        wait()
         crowd.stop()
     return 0
 
@@ -63,20 +56,12 @@ def _addresses(network: Mastodon, crowd: Crowd, control: Control) -> dict[str, A
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m bot.platforms.mastodon_sandbox", description=__doc__
+    found = parser("bot.platforms.mastodon_sandbox", __doc__, bot=BOT, opt_in=OPT_IN)
+    found.add_argument("--dir", type=Path, required=True, help="its folder")
+    found.add_argument(
+        "--secret", action="append", default=[], help="not used: a token is all that it takes"
     )
-    add = parser.add_argument
-    add("--dir", type=Path, required=True, help="its folder")
-    add("--rate", type=float, default=0.0, help="posts per second of the demo's people")
-    add("--seed", type=int, default=0, help="same seed, same people and posts")
-    add("--bot", default=BOT, help="user name of the bot's account")
-    add("--secret", action="append", default=[], help="not used: a token is all that it takes")
-    add("--opt-in", default=OPT_IN, help="hashtag by which the people ask for a reply")
-    add("--hashtag", action="append", default=[], help="one the people use; may be repeated")
-    add("--profile", action="append", default=[], help="one of the people; may be repeated")
-    add("--json", action="store_true", help="addresses and keys of an account, as one line")
-    return parser
+    return found
 
 
 if __name__ == "__main__":
