@@ -14,18 +14,13 @@ def console(config: Config = CONFIG) -> None:
       tagecho console
       tagecho console --config live.toml
     """
-    import queue
-    import signal
-
     from bot.console.server import serving
+    from bot.core.signals import until_told
     from bot.service.app import opened
 
     settings = load(config, secrets="sections")
     log_to(settings, "warning")
-    # Not an Event: a handler that interrupts the waiting for one may wait for its lock, for ever.
-    stop: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: stop.put(number))
+    wait = until_told()
     with opened(settings) as app, serving(config, app) as address:
         say(f"console: {address}")
-        stop.get()
+        wait()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import queue
-import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -23,17 +21,6 @@ def parser(module: str, about: str | None, *, bot: str, opt_in: str) -> argparse
     add("--profile", action="append", default=[], help="one of the people; may be repeated")
     add("--json", action="store_true", help="addresses and keys of an account, as one line")
     return found
-
-
-def until_told() -> Callable[[], object]:
-    """From now on SIGTERM and SIGINT are kept; the result waits for one of them.
-
-    Not an Event: a handler that interrupts the waiting for one may wait for its lock, for ever.
-    """
-    told: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: told.put(number))
-    return told.get
 
 
 def announce(options: argparse.Namespace, told: Mapping[str, Any], more: Mapping[str, Any]) -> None:

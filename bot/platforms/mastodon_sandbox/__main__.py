@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bot.core.signals import until_told
 from bot.platforms.loopback.control import Control, orders
 from bot.platforms.loopback.crowd import OPT_IN, Crowd
-from bot.platforms.loopback.process import announce, parser, until_told
+from bot.platforms.loopback.process import announce, parser
 from bot.platforms.mastodon_sandbox.people import crowd as people
 from bot.platforms.mastodon_sandbox.server import BOT, Mastodon
 

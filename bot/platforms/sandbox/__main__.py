@@ -9,7 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from bot.platforms.loopback.process import announce, parser, until_told
+from bot.core.signals import until_told
+from bot.platforms.loopback.process import announce, parser
 from bot.platforms.sandbox.people import Habits
 from bot.platforms.sandbox.server import Login, Ports, Sandbox
 
