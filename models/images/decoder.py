@@ -8,25 +8,20 @@ kept warm and replaced when it dies. What costs more is rejected as "too-costly"
 from __future__ import annotations
 
 import atexit
-import json
 import os
-import select
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import models
 from models.base import ImageRejected
-from models.images.child import LENGTHS, READY
 from models.images.codec import Decoded
+from models.process.child import ChildProcess, program
+from models.process.message import Message
 
 CPU_SECONDS = 20  # fifty million pixels of the slowest format take four
 WALL_SECONDS = 120.0  # for a child that waits, or a machine that is very busy
@@ -36,8 +31,7 @@ ATTEMPTS = 2  # a child that somebody else ended may have been ended by chance
 PROCESSES = max(1, min(2, os.cpu_count() or 1))
 
 NO_PROCESS = "there is no process to read pictures"
-_START = "import sys; sys.path.insert(0, sys.argv[1]); from models.images.child import main; main()"
-_ROOT = str(Path(models.__file__).parents[1])
+_START = program("models.images.child")
 # One thread each, and one heap: what threads only reserve would count as memory.
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 
@@ -149,66 +143,49 @@ class Decoder:
 
 
 class _Child:
-    """One process. It is started from threads, so nothing of ours runs between fork and exec."""
+    """One process that decodes."""
 
     def __init__(self, seconds: int, memory: int) -> None:
         self.memory = memory
         self._seconds = seconds
         self._killed = self._asked = self._started = False
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own command line, no shell
-                [sys.executable, "-P", "-c", _START, _ROOT, str(seconds), str(memory)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                bufsize=0,
-                env={**os.environ, **_ENVIRONMENT},
-                process_group=0,  # Ctrl-C is for us
-            )
+            self._process = ChildProcess(_START, [str(seconds), str(memory)], _ENVIRONMENT)
         except OSError as error:
             raise DecoderUnavailable(f"{NO_PROCESS}: {error.strerror}") from error
 
     @property
     def ready(self) -> bool:
         """It lives, and nothing of an answer is left unread."""
-        return not self._asked and self._process.poll() is None
+        return not self._asked and self._process.alive
 
     def decode(self, data: bytes, arguments: dict[str, Any], wall_seconds: float) -> Decoded:
         deadline = time.monotonic() + wall_seconds
         self._asked = True
         try:
             self._await_start(deadline)
-            text = json.dumps(arguments).encode()
-            self._write(LENGTHS.pack(len(text), len(data)) + text)
-            self._write(data)
-            length, _ = LENGTHS.unpack(self._read(LENGTHS.size, deadline))
-            facts = json.loads(bytes(self._read(length, deadline)))
-            found = self._decoded(facts, deadline)
+            question = Message(arguments, (np.frombuffer(data, np.uint8),))
+            found = self._process.ask(question, deadline)
         except TimeoutError:
             raise ImageRejected("too-costly", f"more than {wall_seconds:g} s") from None
         except (EOFError, BrokenPipeError):
             raise self._died() from None
         self._asked = False
-        if found is None:
-            raise ImageRejected(facts["rejected"], facts["detail"])
-        return found
+        return _decoded(found)
 
     def kill(self) -> None:
         self._killed = True
         self._process.kill()
 
     def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        self._process.close()
 
     def _await_start(self, deadline: float) -> None:
         """Raises DecoderUnavailable when it comes to an end before any picture is read."""
         if self._started:
             return
         try:
-            self._read(len(READY), deadline)
+            self._process.await_ready(deadline)
         except TimeoutError:
             raise DecoderUnavailable(f"{NO_PROCESS}: it does not start") from None
         except EOFError:
@@ -218,21 +195,8 @@ class _Child:
             raise error from None
         self._started = True
 
-    def _decoded(self, facts: dict[str, Any], deadline: float) -> Decoded | None:
-        if "rejected" in facts:
-            return None
-        height, width, bands = facts["shape"]
-        pixels = self._array((height, width, bands), deadline)
-        alpha = self._array((height, width), deadline) if facts["alpha"] else None
-        return Decoded(pixels, alpha, facts["format"], facts["frames"], tuple(facts["notes"]))
-
-    def _array(self, shape: tuple[int, ...], deadline: float) -> Any:
-        array = np.empty(shape, dtype=np.uint8)
-        self._fill(array.data.cast("B"), deadline)
-        return array
-
     def _died(self) -> Exception:
-        status = self._process.wait()
+        status = self._process.status()
         if self._killed:
             return DecoderUnavailable("the program ends")
         if status == -signal.SIGXCPU:
@@ -241,29 +205,14 @@ class _Child:
             return _Interrupted(f"the decoder was ended by signal {-status}")
         return ImageRejected("crashed", f"the decoder ended with status {status}")
 
-    def _write(self, data: bytes) -> None:
-        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self._process.stdin.write(rest) :]
 
-    def _read(self, count: int, deadline: float) -> bytearray:
-        buffer = bytearray(count)
-        self._fill(memoryview(buffer), deadline)
-        return buffer
-
-    def _fill(self, view: memoryview, deadline: float) -> None:
-        """Raises TimeoutError, and EOFError when the process is gone."""
-        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
-        poll = select.poll()
-        poll.register(self._process.stdout, select.POLLIN)
-        while view:
-            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-                raise TimeoutError
-            count = os.readv(self._process.stdout.fileno(), [view])
-            if not count:
-                raise EOFError
-            view = view[count:]
+def _decoded(answer: Message) -> Decoded:
+    facts = answer.facts
+    if "rejected" in facts:
+        raise ImageRejected(facts["rejected"], facts["detail"])
+    pixels, *alpha = answer.arrays
+    notes = tuple(facts["notes"])
+    return Decoded(pixels, alpha[0] if alpha else None, facts["format"], facts["frames"], notes)
 
 
 shared = Decoder()  # of this program: children are dear, and limits are the same for all

@@ -1,0 +1,76 @@
+"""Networks for `models.serving.network_process` that misbehave; loaded in its process by name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Arrays = Any
+
+
+def doubling(marks: str = "") -> Any:
+    """Doubles arrays; its facts can ask it to fail in any of the ways below."""
+    if marks:  # one line for each start
+        with Path(marks).open("a", encoding="utf-8") as file:
+            file.write(f"{os.getpid()}\n")
+    print("a library that prints what nobody asked for")
+
+    def answer(facts: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arrays]:
+        _WAYS[facts.get("how", "well")]()
+        print("and again")
+        return {"seen": facts, "nice": os.getpriority(os.PRIO_PROCESS, 0)}, [a * 2 for a in arrays]
+
+    return answer
+
+
+def _crash() -> None:
+    print("the last words", file=sys.stderr)
+    sys.stderr.flush()
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def _hang() -> None:
+    threading.Event().wait()
+
+
+def _grow() -> None:
+    held = []
+    while True:
+        held.append(np.ones(4 << 20, np.uint8))  # touched, so it is resident
+
+
+def _raise() -> None:
+    raise RuntimeError("the network\ndoes not like it")
+
+
+def _import() -> None:
+    import a_package_that_is_not_there  # noqa: F401
+
+
+_WAYS = {
+    "well": lambda: None,
+    "crash": _crash,
+    "hang": _hang,
+    "grow": _grow,
+    "raise": _raise,
+    "import": _import,
+    "exit": lambda: os._exit(3),
+}
+
+
+def never(how: str) -> Any:
+    """Fails while it is loaded."""
+    _WAYS[how]()
+    raise RuntimeError("no network here")
+
+
+def damaged() -> Any:
+    from models.base import WeightsError
+
+    raise WeightsError("weights are damaged")
