@@ -143,6 +143,18 @@ def stored_hash(session: Session, media: int) -> str | None:
     return row.sha256 if row is not None and row.state == MediaState.STORED else None
 
 
+def stored(session: Session, spans: Iterable[range]) -> set[int]:
+    """The stored images of these numbers."""
+    found: set[int] = set()
+    for span in spans:
+        statement = select(MediaRow.id).where(
+            col(MediaRow.id).between(span.start, span.stop - 1),
+            col(MediaRow.state) == MediaState.STORED,
+        )
+        found |= {one or 0 for one in session.exec(statement)}
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class PostImage:
     """An image of a post, with what was measured and who looks the same."""

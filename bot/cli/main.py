@@ -23,9 +23,11 @@ from bot.cli import (
     demo,
     doctor,
     forget,
+    gallery,
     images,
     init,
     keys,
+    labels,
     learn,
     login,
     masks,
@@ -133,7 +135,8 @@ app.add_typer(tracks.app, name="track")
 app.add_typer(replies.app, name="replies")
 app.add_typer(notify.app, name="notify")
 app.add_typer(networks.models, name="models")
-app.add_typer(networks.labels, name="labels")
+app.add_typer(gallery.app, name="images")
+app.add_typer(labels.app, name="labels")
 app.add_typer(keys.app, name="keys")
 app.add_typer(masks.app, name="masks")
 

@@ -1,4 +1,4 @@
-"""`tagecho models` and `tagecho labels`: the networks, their quality, and their scores."""
+"""`tagecho models`: the networks and their quality."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Annotated
 import typer
 
 from bot.cli import learn as learning
-from bot.cli.common import CONFIG, Config, Csv, Json, Networks, network_settings, prepare
-from bot.cli.output import complain, echo, print_json, print_rows, say
+from bot.cli.common import Csv, Json, Networks, network_settings
+from bot.cli.output import echo, print_json, print_rows, say
 from bot.cli.verb import Verbs
 
 models = Verbs(
     no_args_is_help=True, help="The networks: list, download, verify, evaluate, promote."
 )
-labels = Verbs(no_args_is_help=True, help="How well hashtags fit their images.")
 
 
 @models.command("list")
@@ -142,31 +141,3 @@ def models_evaluate(
 
 models.command("promote")(learning.promote)
 models.command("rollback")(learning.rollback)
-
-
-@labels.command("score")
-def labels_score(config: Config = CONFIG, json: Json = False) -> None:
-    """Compute how probably each hashtag fits its post. A second run computes what is new.
-
-    \b
-    Examples:
-      tagecho labels score
-    """
-    from bot.verbs.labels import score
-
-    summary = score(prepare(config))
-    if json:
-        print_json(summary.as_dict())
-    else:
-        for row in summary.least_likely:
-            echo(f"{row['probability']:.3f}  #{row['hashtag']}  {row['url']}")
-    for problem in summary.unreadable:
-        complain(problem)
-    if not summary.least_likely:
-        say("nothing tells any hashtag from chance yet: no photo stands out as wrong")
-    say(
-        f"{summary.scores} scores of {summary.hashtags} hashtags on {summary.posts} posts by "
-        f"{summary.model}; {summary.embedded} of {summary.images} images were new"
-    )
-    if summary.unreadable:
-        raise typer.Exit(1)

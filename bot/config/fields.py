@@ -173,9 +173,16 @@ def _listen(value: object) -> str:
     return str(value)
 
 
-def _console_address(value: object) -> str:
-    if split_address(value) is None:
+def console_address(value: object) -> tuple[str, int]:
+    """(host, port). Raises ValueError when it is no address."""
+    found = split_address(value)
+    if found is None:
         raise ValueError(f'{quote(value)} is not an address such as "127.0.0.1:8491"')
+    return found
+
+
+def _console_address(value: object) -> str:
+    console_address(value)
     return str(value)
 
 

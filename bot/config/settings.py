@@ -239,7 +239,7 @@ class ConsoleSettings(Section, live=False):
     @property
     def address(self) -> tuple[str, int]:
         """(host, port)."""
-        return fields.split_address(self.listen) or ("127.0.0.1", 8491)
+        return fields.console_address(self.listen)
 
     @property
     def passwords(self) -> dict[str, SecretStr]:

@@ -6,7 +6,7 @@ import getpass
 import mimetypes
 import os
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,8 @@ from storage.tables import AuthorRow, BlobRow, PostRow, Reply, ReplyState
 from storage.undo import undo
 
 S = ReplyState
+EXPORTED = 10_000  # replies in one list
+PAGE = 500  # of them read at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,20 @@ def listed(app: App, asked: Asked, limit: int) -> tuple[list[dict[str, Any]], in
         rows = reply_lists.newest(session, wanted, limit)
         briefs = [_brief(reply) | {"author": _author(session, reply)} for reply in rows]
         return briefs, reply_lists.count(session, wanted)
+
+
+def everything(
+    app: App, author: str | None, states: Collection[ReplyState] = (), most: int = EXPORTED
+) -> Iterator[dict[str, Any]]:
+    """The same, page after page, `most` at most; of all numbers."""
+    ranges: tuple[range, ...] = ()
+    while most > 0:
+        rows, _ = listed(app, Asked(ranges, None, author, states), min(most, PAGE))
+        yield from rows
+        if not rows:
+            return
+        most -= len(rows)
+        ranges = (range(rows[-1]["id"]),)
 
 
 def reply_details(settings: Settings, reply_id: int) -> dict[str, Any]:

@@ -207,16 +207,15 @@ def picture(request: Request, here: Here, media: Number, side: Side = 320) -> Re
 @router.post("/images/label", summary="Accept or reject images, or take the word back")
 def label_images(here: Here, person: Asks, said: SaidOfImages) -> Done:
     gallery.label_images(here.app, said.images, said.accepted, person.name, said.why)
-    word = {True: "accept", False: "reject", None: "unlabel"}[said.accepted]
-    note(here, person, f"image {word}", ", ".join(map(str, said.images)))
+    note(here, person, f"image {gallery.WORDS[said.accepted]}", ", ".join(map(str, said.images)))
     return Done()
 
 
 @router.post("/posts/{post}/hashtags", summary="Say whether a hashtag fits its post")
 def label_hashtag(here: Here, person: Asks, post: Number, said: SaidOfHashtag) -> Done:
-    gallery.label_hashtag(here.app, post, said.hashtag, said.fits, person.name)
-    word = {True: "accept", False: "reject", None: "unlabel"}[said.fits]
-    note(here, person, f"hashtag {word}", f"#{said.hashtag.lstrip('#')} of post {post}")
+    gallery.label_hashtags(here.app, post, [said.hashtag], said.fits, person.name)
+    target = f"#{said.hashtag.lstrip('#')} of post {post}"
+    note(here, person, f"hashtag {gallery.WORDS[said.fits]}", target)
     return Done()
 
 

@@ -10,14 +10,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from bot.console.access.actions import note
 from bot.console.access.roles import Asks, Person
 from bot.console.api.answers import ANSWERS
 from bot.console.context import Context, Here
+from bot.core.csv_text import csv_lines
 from bot.core.errors import UsageError
-from bot.verbs.replies import Asked, Decided, Word, decide, listed
+from bot.verbs.replies import EXPORTED, Asked, Decided, Word, decide, everything, listed
 from bot.verbs.review import review
 from models.base import ImageRejected
 from models.compose.styles import styles
@@ -155,13 +156,17 @@ class PictureKind(StrEnum):
     AFTER = "after"
 
 
+States = Annotated[list[ReplyState] | None, Query(description="In one of these.")]
+By = Annotated[
+    str | None, Query(max_length=200, description="A user name, a former one, or an id.")
+]
+
+
 @router.get("", summary="Replies, newest first")
 def replies(
     here: Here,
-    state: Annotated[list[ReplyState] | None, Query(description="In one of these.")] = None,
-    author: Annotated[
-        str | None, Query(max_length=200, description="A user name, a former one, or an id.")
-    ] = None,
+    state: States = None,
+    author: By = None,
     limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
     before: Annotated[
         int | None, Query(ge=1, le=LARGEST, description="Older than this one.")
@@ -171,6 +176,26 @@ def replies(
     asked = Asked(ranges, None, author or None, tuple(state or ()))
     rows, total = listed(here.app, asked, limit)
     return ReplyList(replies=[ReplyBrief(**row) for row in rows], total=total)
+
+
+@router.get(
+    ".csv",
+    summary=f"The same as CSV: the {EXPORTED:,} newest",
+    response_class=Response,
+    responses={200: {"content": {"text/csv": {}}}},
+)
+def replies_csv(here: Here, state: States = None, author: By = None) -> StreamingResponse:
+    replies(here, state, author, 1)  # a mistake is told before the first line
+    return StreamingResponse(
+        csv_lines(list(ReplyBrief.model_fields), everything(here.app, author or None, state or ())),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="replies.csv"'},
+    )
+
+
+@router.get(".json", summary=f"The same as one list: the {EXPORTED:,} newest")
+def replies_json(here: Here, state: States = None, author: By = None) -> list[ReplyBrief]:
+    return [ReplyBrief(**row) for row in everything(here.app, author or None, state or ())]
 
 
 @router.get("/{number}", summary="Everything about one reply")

@@ -9,6 +9,7 @@ from bot.console.access.roles import Asks
 from bot.console.api import learning as api
 from bot.console.context import Here
 from bot.console.pages import plots
+from bot.console.pages.cards import card_html
 from bot.console.pages.plots import Column, Plot
 from bot.console.pages.rendering import page
 from bot.verbs import learn
@@ -44,7 +45,9 @@ def run(request: Request, here: Here, person: Asks, number: api.Number) -> HTMLR
 
 @router.get("/learning/networks/{name}")
 def network(request: Request, here: Here, person: Asks, name: str) -> HTMLResponse:
-    return page(request, person, "network.html", network=name, card=api.card_of(here, name))
+    return page(
+        request, person, "network.html", network=name, card=card_html(api.card_of(here, name), name)
+    )
 
 
 def panels(curves: list[learn.Curve]) -> list[Plot]:

@@ -81,6 +81,7 @@ def replies(
         chosen=chosen,
         opened=id is not None,
         reply=api.reply(here, chosen) if chosen is not None else None,
+        query=urlencode([*(("state", one) for one in wanted), *_of(author)]),
         here_with=lambda **change: _address(said | change),
         states=list(ReplyState),
         styles=styles(),
@@ -93,6 +94,10 @@ def state_of(name: str) -> ReplyState:
     if name not in list(ReplyState):
         raise UsageError(f"no state {name!r}; there are {', '.join(ReplyState)}")
     return ReplyState(name)
+
+
+def _of(author: str) -> list[tuple[str, str]]:
+    return [("author", author)] if author else []
 
 
 def _tabs(counts: Mapping[str, int]) -> Sequence[tuple[str, str, int]]:

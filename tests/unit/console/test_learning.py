@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from typing import Any
 
 import pytest
 
+from bot.console.pages.cards import card_html
 from bot.service.app import App, networks_of
 from models.segment.learned_networks import Store
 from models.serving.card_figures import card_figures
@@ -184,3 +186,40 @@ def test_a_viewer_sees_no_button(start: Starts, learned: Any) -> None:
     with guarded.browser() as browser:
         browser.log_in(PASSWORD)
         assert "Put in service" in browser.get("/learning").text
+
+
+def test_a_card_is_a_page_and_runs_nothing_of_others() -> None:
+    text = """# net
+
+## Figures
+
+| a | b |
+|---|---:|
+| 1 | *2* |
+
+<script>alert(1)</script> <b onclick=alert(2)>bold</b>
+
+![seen](https://stranger.example/pixel.png) [good](https://example.org/a) [bad](javascript:alert(3))
+[data](data:text/html,x) <https://example.org/b> [near](/logout)
+"""
+    page = card_html(text, "net")
+    for part in ("<h3>Figures</h3>", "<td>1</td>", "<em>2</em>", 'href="https://example.org/a"'):
+        assert part in page
+    assert "<h2>net" not in page and "<h2>net" in card_html(text, "another")
+    links = re.findall(r'href="([^"]*)"', page)
+    assert links == [  # a picture is a link that somebody may follow
+        "https://stranger.example/pixel.png",
+        "https://example.org/a",
+        "https://example.org/b",
+    ]
+    assert page.count('rel="noreferrer noopener"') == len(links)
+    for tag in ("<script", "<b ", "<img", "javascript:alert(3)</a>"):
+        assert tag not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_every_shipped_card_is_shown_as_a_page(console: Console) -> None:
+    with console.browser() as browser:
+        page = browser.get("/learning/networks/segment").text
+    assert "<h3>Data</h3>" in page and "<th>part</th>" in page and "\n## Data" not in page
+    assert page.count("<h1>") == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import threading
 from datetime import timedelta
 from typing import Any
@@ -76,6 +78,33 @@ def test_the_list_goes_on_behind_its_last_line(console: Console) -> None:
         last = first["replies"][-1]["id"]
         rest = program.get("/api/replies", params={"limit": 9, "before": last}).json()
     assert [r["id"] for r in first["replies"] + rest["replies"]] == numbers[::-1]
+
+
+def test_csv_and_json_have_the_list_that_is_shown_and_no_formula(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.verbs.replies.PAGE", 2)
+    states = (S.FAILED, S.REJECTED, S.SENT, S.FAILED, S.EXPIRED)
+    numbers = [
+        put_reply(console.app.database, state, f"p{n}", reason="=1+1", style="echo")
+        for n, state in enumerate(states)
+    ]
+    stopped = [numbers[n] for n in (4, 3, 1, 0)]
+    with console.browser() as browser, console.program() as program:
+        page = browser.get("/replies", params={"view": "stopped"}).text
+        address = page.partition('href="/api/replies.csv?')[2].partition('"')[0]
+        asked = address.replace("&amp;", "&")
+        text = program.get(f"/api/replies.csv?{asked}")
+        listed = program.get(f"/api/replies.json?{asked}").json()
+        whole = program.get("/api/replies.json").json()
+        refused = program.get("/api/replies.csv?author=nobody")
+    assert text.headers["content-type"].startswith("text/csv")
+    table = list(csv.DictReader(io.StringIO(text.text)))
+    assert [int(row["id"]) for row in table] == [one["id"] for one in listed] == stopped
+    assert {row["reason"] for row in table} == {"'=1+1"}
+    assert {one["reason"] for one in listed} == {"=1+1"}
+    assert [one["id"] for one in whole] == numbers[::-1]
+    assert refused.status_code == 400
 
 
 def test_a_reply_is_shown_with_all_that_a_decision_needs(console: Console) -> None:
