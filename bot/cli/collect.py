@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bot.cli.common import CONFIG, Config, Csv, Json, only_account, prepare
+from bot.cli.common import CONFIG, Config, Csv, Json, day, only_account, prepare
 from bot.cli.output import complain, echo, print_json, print_rows, say
 from bot.cli.tracks import label, target_of
 from bot.core.errors import TagechoError, UsageError
@@ -32,7 +31,7 @@ def collect(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Stop when so many posts of a target are stored.")
     ] = None,
-    since: Annotated[str | None, typer.Option(help="Collect nothing older: 2026-01-31.")] = None,
+    since: Annotated[str, typer.Option(help="Collect nothing older: 2026-01-31.")] = "",
     where: Annotated[
         str,
         typer.Option(help="Store only posts that match: 'likes >= 10 and \"cap\" in hashtags'."),
@@ -74,7 +73,7 @@ def collect(
     settings = prepare(config)
     if dataset is not None:
         check_name(dataset)
-    wish = Wish(limit, _day(since), where, comments)
+    wish = Wish(limit, day(since, "--since"), where, comments)
     reader = account or only_account(settings)
 
     def log_in() -> Settings:  # a service that runs needs no secret of ours
@@ -133,15 +132,6 @@ def _lines_of(file: Path | None) -> list[str]:
         raise UsageError(f"--from {file}: is not UTF-8 text") from None
     lines = map(str.strip, text.splitlines())
     return [line for line in lines if line and line != "#" and not line.startswith("# ")]
-
-
-def _day(since: str | None) -> datetime | None:
-    from bot.flow.filters import parse_day
-
-    try:
-        return parse_day(since) if since else None
-    except ValueError as error:
-        raise UsageError(f"--since: {error}") from None
 
 
 def suggest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,6 +59,16 @@ Networks = Annotated[
         callback=chosen_if_there,
     ),
 ]
+
+
+def day(written: str, option: str) -> datetime | None:
+    """A date, or a date with a time, as aware UTC; None for "". Raises UsageError."""
+    from bot.schema.values import parse_day
+
+    try:
+        return parse_day(written) if written else None
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
 
 
 def load(path: Path, *, disk: bool = False, secrets: Secrets = "all") -> Settings:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bot.cli.common import CONFIG, Config, Csv, Json, prepare
+from bot.cli.common import CONFIG, Config, Csv, Json, day, prepare
 from bot.cli.output import complain, counted, echo, print_json, print_rows, say
 from bot.cli.verb import Verbs
 from bot.core.errors import UsageError
@@ -93,8 +92,8 @@ def dataset_create(
             tracks=tuple(track or ()),
             authors=tuple(author or ()),
             platforms=tuple(platform or ()),
-            since=_day(since, "--since"),
-            until=_day(until, "--until"),
+            since=day(since, "--since"),
+            until=day(until, "--until"),
             min_side=min_side,
             min_label_fit=min_label_fit,
             leave_out=_verdicts(leave_out or ["all"]),
@@ -395,16 +394,6 @@ def _tell(values: dict[str, Any], json: bool) -> None:
         return
     for key, value in values.items():
         echo(f"{key}: {value}")
-
-
-def _day(text: str, option: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{option} {text!r}: a day, as in 2026-03-01") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _verdicts(names: list[str]) -> Literal["all"] | tuple[str, ...]:

@@ -42,7 +42,7 @@ def learn(
     if status:
         _show(learning.status(settings), json=json)
         return
-    from bot.learn.low_priority import step_back
+    from models.process.inside import step_back
 
     step_back(settings.learn.nice)
     done = learning.learn(settings, say, fresh=new)

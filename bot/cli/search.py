@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from bot.cli.common import CONFIG, Config, Csv, Json, Limit, prepare
+from bot.cli.common import CONFIG, Config, Csv, Json, Limit, day, prepare
 from bot.cli.output import complain, counted, echo, print_json, print_rows, say
 from bot.core.errors import UsageError
 
@@ -29,14 +28,8 @@ def search(
     author: Annotated[str, typer.Option(help="Posts of this person: NAME or PLATFORM/NAME.")] = "",
     platform: Annotated[str, typer.Option(help="Posts of this platform.")] = "",
     dataset: Annotated[str, typer.Option(help="Posts that tracks of this dataset found.")] = "",
-    since: Annotated[
-        datetime | None,
-        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Posted then or later, UTC."),
-    ] = None,
-    until: Annotated[
-        datetime | None,
-        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Posted before, UTC."),
-    ] = None,
+    since: Annotated[str, typer.Option(help="Posted on or after this day, UTC.")] = "",
+    until: Annotated[str, typer.Option(help="Posted before this day, UTC.")] = "",
     fit: Annotated[
         float | None,
         typer.Option(
@@ -88,8 +81,8 @@ def search(
         author=author,
         platform=platform,
         dataset=dataset,
-        since=_utc(since),
-        until=_utc(until),
+        since=day(since, "--since"),
+        until=day(until, "--until"),
         fit=fit,
         size=size,
         clean=clean,
@@ -136,7 +129,3 @@ def _line(row: dict[str, Any], scored: bool) -> str:
     when = f"{row['taken_at']:%Y-%m-%d %H:%M}"
     gone = "  (deleted at the source)" if row["deleted_at"] else ""
     return f"{score}{when}  @{row['author']}  {row['url']}  {caption}{gone}"
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment.replace(tzinfo=UTC) if moment else None

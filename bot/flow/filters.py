@@ -8,26 +8,16 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from bot.core import normal_form as text
 from bot.core.errors import UsageError
 from bot.core.events import Post
 from bot.schema.problems import did_you_mean
+from bot.schema.values import parse_day
 
 Filter = Callable[[Post], bool]
 LONGEST = 2000  # characters; the limits of the parser are far higher
-
-
-def parse_day(written: str) -> datetime:
-    """A date, or a date with a time, as aware UTC. Raises ValueError."""
-    try:
-        moment = datetime.fromisoformat(written)
-    except ValueError:
-        raise ValueError(f"{written!r} is not a date such as 2026-01-31") from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
 
 # What a filter may ask of a post, in its normal form.
 NAMES: dict[str, Callable[[Post], Any]] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from bot.core.hashtags import one_hashtag
@@ -94,6 +94,18 @@ def format_duration(value: timedelta) -> str:
     return f"{text}{seconds.normalize():f}s"
 
 
+def parse_day(value: str) -> datetime:
+    """A date, or a date with a time, as aware UTC."""
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"{quote(value)} is not a date such as 2026-01-31") from None
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError(f"{quote(value)} is outside the calendar") from None
+
+
 def parse_size(value: object) -> int:
     """Bytes from `"20MB"` (powers of 1000), `"20MiB"` (of 1024) or a plain number; at least 1."""
     match = _SIZE.fullmatch(plain(value).lower())
@@ -133,7 +145,7 @@ def parse_username(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("must be text in quotes")  # noqa: TRY004 - pydantic takes ValueError only
     name = username(value)
-    if not name or set(name) & set("/\\?#") or _odd(name):
+    if not re.search(r"\w", name) or set(name) & set("/\\?#") or _odd(name):
         raise ValueError(f"{quote(value)} is not a user name")
     return name
 

@@ -35,6 +35,14 @@ def tagecho(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tagecho: Run) -> Ru
     return tagecho
 
 
+@pytest.mark.parametrize(
+    "verb", [("search", "sea"), ("dataset", "create", "x"), ("collect", "#sunset")]
+)
+def test_every_verb_reads_a_day_alike(tagecho: Run, verb: tuple[str, ...]) -> None:
+    code, _, err = tagecho(*verb, "--since", "2026-02-30")
+    assert (code, err) == (2, '--since: "2026-02-30" is not a date such as 2026-01-31\n')
+
+
 @pytest.mark.slow
 def test_from_a_query_to_a_folder_and_back(tagecho: Run, tmp_path: Path) -> None:
     with opened(settings_at(tmp_path)) as app:

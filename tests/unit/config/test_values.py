@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 from hypothesis import given
@@ -13,6 +13,7 @@ from bot.flow.quiet_hours import QuietHours
 from bot.schema.values import (
     Rate,
     format_duration,
+    parse_day,
     parse_duration,
     parse_hashtag,
     parse_rate,
@@ -161,8 +162,32 @@ def test_no_hashtags(text: object) -> None:
         parse_hashtag(text)
 
 
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),
+        ("2026-01-31T12:30", datetime(2026, 1, 31, 12, 30, tzinfo=UTC)),
+        ("2026-01-31T12:30+02:00", datetime(2026, 1, 31, 10, 30, tzinfo=UTC)),
+    ],
+)
+def test_days(written: str, moment: datetime) -> None:
+    assert parse_day(written) == moment
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "31.01.2026"])
+def test_no_days(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a date such as"):
+        parse_day(text)
+
+
+def test_a_moment_before_the_calendar_is_no_day() -> None:
+    with pytest.raises(ValueError, match="outside the calendar"):
+        parse_day("0001-01-01T00:00+14:00")
+
+
 def test_user_names() -> None:
     assert parse_username("@Some.Name") == "some.name"
-    for text in ("", "@", "a b", "https://x/y", 3):
+    assert parse_username("_") == "_"
+    for text in ("", "@", "@.", "..", "-", "a b", "https://x/y", 3):
         with pytest.raises(ValueError, match=r"user name|text in quotes"):
             parse_username(text)
