@@ -32,14 +32,18 @@ from bot.flow.render import Renderer
 from bot.learn.schedule import Background
 from bot.platforms import registry
 from bot.service import observe
+from bot.service.account_worker import AccountWorker
 from bot.service.app import App, ServingStages, check_logins, networks_of, schedule_of
 from bot.service.health import HealthServer
+from bot.service.image_worker import ImageWorker
 from bot.service.locks import Check
 from bot.service.notices import Notices
 from bot.service.presence import present
 from bot.service.reload import Reload
+from bot.service.render_worker import RenderWorker
+from bot.service.rules import Rules
 from bot.service.state import ServiceState, look
-from bot.service.worker import AccountWorker, ImageWorker, RenderWorker, Rules, Worker
+from bot.service.worker import Worker
 from models.images import decoder
 from storage import account_logins, collect_requests, outbox
 from storage import clock_repair as clock

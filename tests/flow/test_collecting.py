@@ -21,10 +21,11 @@ from bot.flow.ingest import Ingest
 from bot.flow.reply_rule import Us
 from bot.platforms.memory.network import Fault, Network, network_of
 from bot.service import collecting
+from bot.service.account_worker import AccountWorker
 from bot.service.app import App, limits_of, policy_of
 from bot.service.collecting import Requested, Target
 from bot.service.presence import present
-from bot.service.worker import AccountWorker, Rules
+from bot.service.rules import Rules
 from bot.verbs import collect as verb
 from bot.verbs.collect import Collected, Wish, collect
 from storage import account_logins, collect_requests

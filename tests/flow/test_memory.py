@@ -35,8 +35,9 @@ from bot.platforms.memory.network import Fault, JournalEntry, Network, network_o
 from bot.platforms.memory.reply_modes import CANVAS
 from bot.platforms.memory.text_limits import TEXT
 from bot.platforms.pacing import LedgerPacer
+from bot.service.account_worker import AccountWorker
 from bot.service.app import App
-from bot.service.worker import AccountWorker, Rules
+from bot.service.rules import Rules
 from storage import cursors, outbox, retractions
 from storage.archive import Archive
 from storage.blobs import BlobStore

@@ -16,10 +16,11 @@ from bot.config import Settings, parse
 from bot.core.clock import utc_now
 from bot.platforms.instagram.kinds import Remote
 from bot.platforms.sandbox.server import Sandbox
+from bot.service.account_worker import AccountWorker
 from bot.service.app import App
 from bot.service.daemon import Daemon
 from bot.service.observe import REGISTRY
-from bot.service.worker import AccountWorker, Rules
+from bot.service.rules import Rules
 from storage import retractions
 from storage.tables import Reply
 from tests.flow.kit import Flow

@@ -22,9 +22,11 @@ from bot.flow.forget import forget
 from bot.flow.policy import Deleted
 from bot.flow.render import Renderer
 from bot.platforms import registry
+from bot.service.account_worker import LOGIN_PAUSE, AccountWorker
 from bot.service.app import App
 from bot.service.observe import FAULTS
-from bot.service.worker import LOGIN_PAUSE, AccountWorker, RenderWorker, Rules
+from bot.service.render_worker import RenderWorker
+from bot.service.rules import Rules
 from bot.verbs.pause import switch_pause
 from storage import retractions
 from storage.tables import PostRow, Reply, ReplyState, Retraction, TrackState
