@@ -562,6 +562,7 @@ def test_doctor_names_what_a_person_must_do(
     assert {"packages", "instagrapi", "clock", "config", "disk", "database", "weights"} < set(
         findings
     )
+    assert "tagecho models pull u2netp" in findings["masks"]["text"]
     monkeypatch.setenv("TAGECHO_ACCOUNTS__MAIN__PASSWORD", "correct horse")
     fine = tagecho("doctor")
     assert fine.code == 0
