@@ -14,6 +14,7 @@ ALL = (
     "daemon",
     "ingest",
     "curation",
+    "watch",
     "poll",
     "export",
     "search",

@@ -733,3 +733,47 @@ class ApiUse(SQLModel, table=True):
     key: int = Field(primary_key=True, foreign_key="api_keys.id", ondelete="CASCADE")
     day: str = Field(primary_key=True)  # 2026-03-01
     used: int
+
+
+class WatchedPicture(SQLModel, table=True):
+    """A picture of the operator that is looked for in what is collected. Its file stays theirs."""
+
+    __tablename__ = "watched_pictures"
+    id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    sha256: str = Field(unique=True)
+    path: str = Field(sa_type=Text)
+    version: str  # of the landmarks
+    width: int
+    height: int
+    landmarks: bytes = Field(sa_type=LargeBinary)
+    phash: int = Field(sa_type=BigInteger)
+    mirrored_phash: int = Field(sa_type=BigInteger)
+    thumbnail: bytes = Field(sa_type=LargeBinary)  # grey, 64×64 bytes
+    added: datetime = Field(sa_type=UtcDateTime)
+
+
+class WatchCheck(SQLModel, table=True):
+    """A collected image was compared with all watched pictures up to a number."""
+
+    __tablename__ = "watch_checks"
+    sha256: str = Field(primary_key=True, foreign_key="blobs.sha256", ondelete="CASCADE")
+    version: str  # of the landmarks and of the comparison
+    newest: int  # watched_pictures.id
+    error: str = Field(default="", sa_type=Text)  # why it could not be read
+
+
+class WatchMatch(SQLModel, table=True):
+    """A watched picture, or a part of it, is in a collected image."""
+
+    __tablename__ = "watch_matches"
+    picture: int = Field(primary_key=True, foreign_key="watched_pictures.id", ondelete="CASCADE")
+    sha256: str = Field(
+        primary_key=True, foreign_key="blobs.sha256", ondelete="CASCADE", index=True
+    )
+    similarity: float  # in [0, 1]
+    covered: float  # share of the picture that the image shows
+    landmarks: int  # that agree; 0: the same bytes, or alike as a whole
+    mirrored: bool
+    outline: Any = Field(sa_type=JSON)  # corners of the picture in the image, px
+    shown: Any = Field(sa_type=JSON)  # corners of the image in the picture, px
+    found: datetime = Field(sa_type=UtcDateTime)

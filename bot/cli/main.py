@@ -39,6 +39,7 @@ from bot.cli import (
     search,
     status,
     tracks,
+    watch,
 )
 from bot.cli.output import complain, echo, give_up_streams, prepare_streams
 from bot.cli.verb import HELP, Quiet, Verbose, Verbs, remember
@@ -126,6 +127,7 @@ for verb in (
     collect.suggest,
     datasets.export,
     search.search,
+    watch.watch,
 ):
     app.command()(verb)
 app.command("import")(datasets.import_)
