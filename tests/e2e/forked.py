@@ -32,6 +32,7 @@ IMPORTS = (
     "bot.service.daemon",
     "bot.verbs.collect",
     "bot.platforms.instagram.adapter",
+    "bot.platforms.mastodon.adapter",
     "models.compose.styles",
     "models.segment.refined",
     "models.superres.upscaler",

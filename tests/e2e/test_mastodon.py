@@ -60,13 +60,13 @@ listen = ""
 
 
 class OnServer(Running):
-    def __init__(self, network: Mastodon, folder: Path, every: str) -> None:
+    def __init__(self, network: Mastodon, folder: Path, every: str, *, by_command: bool) -> None:
         self.network, self.world = network, network.world
         text = _CONFIG.format(
             username=network.username, server=network.server, opt_in=OPT_IN, every=every
         )
         secrets = {"TAGECHO_ACCOUNTS__MAIN__TOKEN": network.token}
-        super().__init__(folder, text, secrets, by_command=True)
+        super().__init__(folder, text, secrets, by_command=by_command)
 
     def asking(self, author: str = "ana", colour: int = 90, **more: object) -> Status:
         data = plain_jpeg((320, 320), (colour, 200 - colour, 120))
@@ -98,8 +98,10 @@ def network() -> Iterator[Mastodon]:
 
 
 @contextmanager
-def running(network: Mastodon, folder: Path, every: str = "1s") -> Iterator[OnServer]:
-    made = OnServer(network, folder, every)
+def running(
+    network: Mastodon, folder: Path, every: str = "1s", *, by_command: bool = False
+) -> Iterator[OnServer]:
+    made = OnServer(network, folder, every, by_command=by_command)
     try:
         yield made
     finally:
@@ -112,7 +114,7 @@ def hangs(network: Mastodon, fault: Fault) -> None:
 
 def test_a_service_on_mastodon(network: Mastodon, tmp_path: Path) -> None:
     """One life of it: a reply, a 429, a deleted parent, a restarted server, an ended token."""
-    with running(network, tmp_path / "service") as service:
+    with running(network, tmp_path / "service", by_command=True) as service:
         service.start()
         post = service.asking(spoiler_text="sun", sensitive=True)
         service.until(post, "sent")
