@@ -1,7 +1,9 @@
-"""Backbones of the arms: by self-distillation, as the product does it, or on the tags as they are.
+"""Backbones of the arms: by self-distillation, as the product does it, on the tags as they are, or
+towards the features of another network.
 
-The supervised control sees the same large crops in the same number of steps, with the same
-optimiser and schedule. It gets no small crops: a tag says nothing of a corner.
+The supervised control, and the one that learns features, see the same large crops in the same
+number of steps, with the same optimiser and schedule. They get no small crops: a tag says nothing
+of a corner.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -21,6 +24,7 @@ from models.dino.model import load_teacher, parameter_groups
 from models.dino.recipe import DinoRecipe
 from models.dino.train import train as distil
 from models.dino.vit import ViT
+from models.student.train import likeness_loss
 from models.training.loop import Progress, cosine, load_checkpoint, read_checkpoint, save_checkpoint
 
 
@@ -77,9 +81,45 @@ def supervised(
 
     ValueError without tags; FloatingPointError when the loss is no number.
     """
-    recipe = replace(recipe, locals=0)
     torch.manual_seed(recipe.seed)
-    model = Supervised(recipe, tags)
+    return fitted(Supervised(recipe, tags), images, recipe, out, save_every=save_every)
+
+
+class Taught(nn.Module):
+    """Towards the features of another network, by a head that is thrown away."""
+
+    wanted: Tensor
+
+    def __init__(self, recipe: DinoRecipe, wanted: NDArray[np.float32]) -> None:
+        super().__init__()
+        self.register_buffer("wanted", torch.from_numpy(wanted), persistent=False)
+        self.vit = ViT(recipe.shape)
+        self.head = nn.Linear(recipe.width, wanted.shape[1])
+
+    def forward(self, crops: Tensor, chosen: Tensor) -> Tensor:
+        """Loss of crops (N, 3, H, W) of the photos `chosen` (N,)."""
+        return likeness_loss(self.head(self.vit(crops)[:, 0]), self.wanted[chosen])
+
+
+def taught(images: list[Image], wanted: NDArray[np.float32], recipe: DinoRecipe, out: Path) -> ViT:
+    """Train towards `wanted` (N, D), of length 1, one row per image, or go on from `out`/last.pt.
+
+    FloatingPointError when the loss is no number.
+    """
+    torch.manual_seed(recipe.seed)
+    return fitted(Taught(recipe, wanted), images, recipe, out)
+
+
+def fitted(
+    model: Supervised | Taught,
+    images: list[Image],
+    recipe: DinoRecipe,
+    out: Path,
+    *,
+    save_every: int = 50,
+) -> ViT:
+    """The ViT of a model that learns from large crops; goes on from `out`/last.pt."""
+    recipe = replace(recipe, locals=0)
     optimiser = torch.optim.AdamW(parameter_groups(model))
     parts = {"model": model, "optimiser": optimiser}
     done = load_checkpoint(out / "last.pt", parts, asdict(recipe))
