@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, delete, or_, select, update
 
-from storage import blobs, masks, old_exports, outbox, retractions, snapshots
+from storage import blobs, masks, old_exports, outbox, retractions, snapshots, texts
 from storage.old_exports import Contained
 from storage.tables import (
     Artifact,
@@ -124,6 +124,7 @@ def forget_images(session: Session, row_id: int, why: str) -> Removed:
         .values(state=MediaState.GONE, reason=why, sha256=None, width=0, height=0, notes="")
     )
     _forget_measurements(session, row_id)
+    texts.note(session, row_id)  # it was found by what was said of its images, too
     counts = {"images": len(images), "derived": derived}
     return Removed(counts, dead, contained, images)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from storage import masks
+from storage import masks, words
 from storage.datasets import FIT
 from storage.tables import (
     AuthorRow,
@@ -22,6 +22,7 @@ from storage.tables import (
     PostRow,
     Verdict,
 )
+from storage.words import CurrentWords
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +55,16 @@ def records(session: Session, chosen: Sequence[Chosen]) -> dict[int, tuple[str, 
         _fits(session, posts),
     )
     seen = masks.current(session, {media.sha256 or "" for media, *_ in rows})
+    told = words.current(session, {media.sha256 or "" for media, *_ in rows})
     checks = _checks(session, {media.id or 0 for media, *_ in rows})
     curations = _curations(session, {media.id or 0 for media, *_ in rows})
     pseudonyms = {one.media: one.author for one in chosen}
     made: dict[int, tuple[str, dict[str, Any]]] = {}
     for media, post, blob, author in rows:
-        row_id, of = media.id or 0, post.id or 0
+        row_id, of, sha256 = media.id or 0, post.id or 0, media.sha256 or ""
         fit, curation = fits.get(of, {}), curations.get(row_id)
         made[row_id] = (
-            media.sha256 or "",
+            sha256,
             {
                 "salt": secrets.token_hex(16),
                 "platform": post.platform,
@@ -84,8 +86,9 @@ def records(session: Session, chosen: Sequence[Chosen]) -> dict[int, tuple[str, 
                 "notes": media.notes,
                 "verdicts": checks.get(row_id, []),
                 "scores": curation.scores if curation else {},
-                "mask": asdict(seen[sha256]) if (sha256 := media.sha256 or "") in seen else None,
-                "models": _versions(curation, fit),
+                "mask": asdict(seen[sha256]) if sha256 in seen else None,
+                "words": asdict(told[sha256]) if sha256 in told else None,
+                "models": _versions(curation, fit, told.get(sha256)),
             },
         )
     return made
@@ -129,8 +132,14 @@ def _checks(session: Session, media: set[int]) -> dict[int, list[str]]:
     return {row: sorted(some) for row, some in checks.items()}
 
 
-def _versions(curation: Curation | None, fit: Mapping[str, tuple[float, str]]) -> dict[str, str]:
+def _versions(
+    curation: Curation | None, fit: Mapping[str, tuple[float, str]], told: CurrentWords | None
+) -> dict[str, str]:
     versions = {"curation": curation.version} if curation else {}
     if fit:
         versions["labels"] = min(version for _, version in fit.values())
+    if told and told.sentence:
+        versions["sentence"] = told.sentence_by
+    if told and told.tags:
+        versions["tags"] = told.tags_by
     return versions

@@ -63,6 +63,7 @@ class Filters:
     checks: tuple[str, ...] = ()  # with a stored image that did not pass one of these
     label: str = ""  # with a stored image that a person ACCEPTED, REJECTED, or UNLABELLED
     doubt: float | None = None  # probability of a hashtag (of `hashtags`, if any), at most
+    tags: tuple[str, ...] = ()  # with a stored image to which a network or person gave all of these
 
     def marks(self) -> list[Term]:
         found = [Term((tag,)) for tag in map(tokens.hashtag, self.hashtags) if tag]
@@ -211,6 +212,14 @@ class _Asked:
             )
             if len(found) <= NARROW:
                 return [row[0] for row in found]
+        if wanted.tags:
+            found = self.run(
+                "SELECT m.post FROM image_tags g JOIN media m ON m.sha256 = g.sha256 "
+                "WHERE g.tag = :g0 LIMIT :most",
+                most=NARROW + 1,
+            )
+            if len(found) <= NARROW:
+                return [row[0] for row in found]
         if wanted.label in (ACCEPTED, REJECTED):
             found = self.run(
                 "SELECT m.post FROM image_labels l JOIN media m ON m.id = l.media "
@@ -313,7 +322,14 @@ class _Asked:
                 f"EXISTS (SELECT 1 FROM label_scores WHERE post = {post} AND {self._doubted()})"  # noqa: S608
             )
         asked = self.filters
-        if self.pictured or asked.size is not None or asked.clean or asked.checks or asked.label:
+        if (
+            self.pictured
+            or asked.size is not None
+            or asked.clean
+            or asked.checks
+            or asked.label
+            or asked.tags
+        ):
             found.append(f"EXISTS (SELECT 1 FROM media m WHERE m.post = {post} AND {self.image})")  # noqa: S608
         return found
 
@@ -328,6 +344,10 @@ class _Asked:
         if self.filters.checks:
             failed = f"v.media = m.id AND {self._failed()}"
             parts.append(f"EXISTS (SELECT 1 FROM verdicts v WHERE {failed})")  # noqa: S608
+        for n, tag in enumerate(self.filters.tags):
+            self.values[f"g{n}"] = hashtag(tag)
+            given = f"g.sha256 = m.sha256 AND g.tag = :g{n}"
+            parts.append(f"EXISTS (SELECT 1 FROM image_tags g WHERE {given})")  # noqa: S608
         if self.filters.label == UNLABELLED:
             parts.append("NOT EXISTS (SELECT 1 FROM image_labels l WHERE l.media = m.id)")
         elif self.filters.label:

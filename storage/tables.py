@@ -714,6 +714,33 @@ class DrawnMask(SQLModel, table=True):
     at: datetime = Field(sa_type=UtcDateTime)
 
 
+class CaptionRow(SQLModel, table=True):
+    """What a network, or a person, says in a sentence of an image; goes with the bytes.
+
+    An answer without a sentence is an answer as well: that network has been asked.
+    """
+
+    __tablename__ = "captions"
+    sha256: str = Field(primary_key=True, foreign_key="blobs.sha256", ondelete="CASCADE")
+    network: str = Field(primary_key=True)  # the pack that was asked, or `person`
+    version: str  # of the network; of a person, whose sentence it was before
+    sentence: str = Field(default="", sa_type=Text)
+    language: str = ""  # of the sentence; "" of tags alone, which are in the stream's own
+    score: float | None = None  # in [0, 1]: mean probability of its words
+    who: str = ""  # the person
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
+class ImageTag(SQLModel, table=True):
+    """A tag that the same answer gives to the image."""
+
+    __tablename__ = "image_tags"
+    sha256: str = Field(primary_key=True, foreign_key="blobs.sha256", ondelete="CASCADE")
+    network: str = Field(primary_key=True)
+    tag: str = Field(primary_key=True, index=True)  # as a hashtag is stored
+    score: float | None = None  # in [0, 1]: how probably it fits; None: the network does not say
+
+
 class ApiKey(SQLModel, table=True):
     """A key of the search API. Only its hash is kept; nobody can read it back."""
 

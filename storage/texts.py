@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, event, insert, text
+from sqlalchemy import Connection, and_, event, insert, inspect, text
 from sqlalchemy import select as columns_of  # SQLModel's takes four at most
 from sqlmodel import Session, col, delete, select
 
@@ -21,7 +21,11 @@ from storage.database import Database
 from storage.tables import (
     AuthorName,
     AuthorRow,
+    CaptionRow,
     Control,
+    ImageTag,
+    MediaRow,
+    MediaState,
     PostHashtag,
     PostRevision,
     PostRow,
@@ -38,6 +42,7 @@ _CHUNK = 500  # a database takes only so many parameters at once
 _RENAMED = 1000  # posts of somebody renamed that follow at once, the newest
 _POSITION, _PLACES = 16_383, 256  # of one lexeme in PostgreSQL: the last one, and how many
 _PENDING = "search"  # in Session.info
+_SAID = "captions"  # a table, and in Connection.info: that it is there
 
 _FTS = (  # the ascii tokenizer takes whatever is not ASCII as part of a word, as our tokens need
     "CREATE VIRTUAL TABLE search_fts USING fts5(document, content='search_texts', "
@@ -234,6 +239,7 @@ def documents(connection: Connection, posts: Sequence[int]) -> Iterator[tuple[in
         )
         .where(col(PostRow.id).in_(posts)),
     )
+    said = _said(connection, posts)
     for post, platform, author, taken_at, caption, place, full_name in rows:
         found = _document(
             (platform, author),
@@ -242,6 +248,7 @@ def documents(connection: Connection, posts: Sequence[int]) -> Iterator[tuple[in
             [*names.get(post, []), full_name or ""],
             str((latest.get((post, "place"), place) or {}).get("name") or ""),
             filed.get(post, []),
+            said.get(post, []),
         )
         yield key_of(taken_at, post), post, found
 
@@ -253,13 +260,32 @@ def _document(
     names: list[str],
     place: str,
     datasets: list[str],
+    said: list[str],
 ) -> Document:
-    texts = [" ".join(tags), caption, *names, place, *datasets]
+    texts = [" ".join(tags), caption, *names, place, *datasets, *said]
     marks = {tokens.hashtag(tag) for tag in tags} | set(tokens.hashtags(caption))
     marks |= {author_mark(*author), platform_mark(author[0]), *map(dataset_mark, datasets)}
     for part in texts:
         marks |= tokens.runs(part)
     return Document([tokens.words(part) for part in texts], marks - {""})
+
+
+def _said(connection: Connection, posts: Sequence[int]) -> dict[int, list[str]]:
+    """The sentences and tags of the images of these posts, whoever gave them."""
+    if _SAID not in connection.info and not inspect(connection).has_table(_SAID):
+        return {}  # an older migration asks
+    connection.info[_SAID] = True
+    found: dict[int, set[str]] = {}
+    for table, column in ((CaptionRow, CaptionRow.sentence), (ImageTag, ImageTag.tag)):
+        statement = (
+            select(MediaRow.post, column)
+            .join(table, col(table.sha256) == col(MediaRow.sha256))
+            .where(col(MediaRow.post).in_(posts), col(MediaRow.state) == MediaState.STORED)
+            .distinct()
+        )
+        for post, words in _listed(connection, statement).items():
+            found.setdefault(post, set()).update(words)
+    return {post: sorted(words) for post, words in found.items()}
 
 
 def _insert(connection: Connection, made: list[tuple[int, int, Document]]) -> None:

@@ -74,3 +74,21 @@ def damaged() -> Any:
     from models.base import WeightsError
 
     raise WeightsError("weights are damaged")
+
+
+def captioner(folder: str, threads: int) -> Any:
+    """What a captioner answers, or what TAGECHO_TEST_CAPTIONER says."""
+    how = os.environ["TAGECHO_TEST_CAPTIONER"]
+    if how == "import":
+        _import()
+    asked = []
+
+    def answer(facts: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arrays]:
+        asked.append(1)
+        if how == "raise":
+            _raise()
+        if how == "crash on the third" and len(asked) == 3:
+            _crash()
+        return {"sentence": f"a picture of {arrays[0].shape[1]} px", "score": 0.5, "tags": []}, ()
+
+    return answer

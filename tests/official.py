@@ -151,3 +151,109 @@ def save_dino(folder: Path, width: int = 24, depth: int = 2, heads: int = 3) -> 
     vit.save_pretrained(folder)
     assert json.loads((folder / "config.json").read_text())["model_type"] == "vit"
     return vit
+
+
+def put_hub(home: Path, name: str, save: Callable[[Path], Any]) -> Any:
+    """What `save` writes into a folder in the hub's layout, recorded as the files of the pack."""
+    shelf = Shelf(home, CATALOGUE[name])
+    shelf.folder.mkdir(parents=True, exist_ok=True)
+    network = save(shelf.folder)
+    for wanted in CATALOGUE[name].files:
+        file = next(
+            file for file in (wanted, wanted.instead) if file and shelf.path(file).is_file()
+        )
+        path = shelf.path(file)
+        shelf.record(file, Record(sum_of(path), path.stat().st_size, "first download"))
+    return network
+
+
+WORDS = ("a", "dog", "on", "grass", "red", "hoodie", "the", "beach", "cat", "street")
+
+
+def save_blip(folder: Path) -> Any:
+    """BlipForConditionalGeneration of 32 px and one layer, with its processor."""
+    import torch
+    from transformers import (
+        BertTokenizer,
+        BlipConfig,
+        BlipForConditionalGeneration,
+        BlipImageProcessor,
+        BlipProcessor,
+    )
+
+    torch.manual_seed(0)
+    special = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]")
+    vocabulary = {word: number for number, word in enumerate((*special, *WORDS))}
+    tokenizer = BertTokenizer(vocab=vocabulary, bos_token="[DEC]", model_max_length=64)
+    picture = BlipImageProcessor(size={"height": 32, "width": 32})
+    BlipProcessor(picture, tokenizer).save_pretrained(folder)
+    text = {
+        "vocab_size": len(vocabulary), "hidden_size": 24, "encoder_hidden_size": 24,
+        "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "max_position_embeddings": 64, "bos_token_id": 5, "pad_token_id": 0, "eos_token_id": 3,
+        "sep_token_id": 3,
+    }  # fmt: skip
+    vision = {
+        "hidden_size": 24, "intermediate_size": 48, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "image_size": 32, "patch_size": 8,
+    }  # fmt: skip
+    config = BlipConfig(text_config=text, vision_config=vision, projection_dim=16)
+    return _spread(BlipForConditionalGeneration(config), folder)
+
+
+def save_florence(folder: Path) -> Any:
+    """Florence2ForConditionalGeneration of 32 px, with its processor and byte-level tokenizer."""
+    import torch
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import (
+        BartTokenizer,
+        CLIPImageProcessor,
+        Florence2Config,
+        Florence2ForConditionalGeneration,
+        Florence2Processor,
+    )
+
+    torch.manual_seed(0)
+    special = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+    letters = sorted(ByteLevel.alphabet())
+    vocabulary = {word: number for number, word in enumerate((*special, *letters))}
+    places = [f"<loc_{n}>" for n in range(1000)]
+    tokenizer = BartTokenizer(
+        vocab=vocabulary, merges=[], model_max_length=1024,
+        extra_special_tokens={"image_token": "<image>"},
+    )  # fmt: skip
+    tokenizer.add_tokens(places, special_tokens=True)
+    picture = CLIPImageProcessor(
+        size={"height": 64, "width": 64}, crop_size={"height": 64, "width": 64},
+        do_center_crop=False, resample=3,
+    )  # fmt: skip
+    picture.image_seq_length = 5
+    Florence2Processor(picture, tokenizer).save_pretrained(folder)
+    text = {
+        "model_type": "bart", "vocab_size": len(tokenizer), "d_model": 16, "encoder_layers": 1,
+        "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2,
+        "encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "max_position_embeddings": 1024,
+        "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "decoder_start_token_id": 2,
+        "forced_eos_token_id": 2,
+    }  # fmt: skip
+    vision = {
+        "embed_dim": [8, 8, 8, 8], "num_heads": [1, 1, 1, 1], "num_groups": [1, 1, 1, 1],
+        "depths": [1, 1, 1, 1], "window_size": 12, "projection_dim": 16, "drop_path_rate": 0.0,
+        "max_position_embeddings": 50, "max_temporal_embeddings": 100,
+    }  # fmt: skip
+    config = Florence2Config(
+        text_config=text, vision_config=vision, image_token_id=tokenizer.image_token_id,
+        bos_token_id=0, pad_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    return _spread(Florence2ForConditionalGeneration(config), folder)
+
+
+def _spread(network: Any, folder: Path) -> Any:
+    """Random weights far enough apart that pictures have different answers; saved."""
+    import torch
+
+    for parameter in network.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=SPREAD)
+    network.eval().save_pretrained(folder)
+    return network

@@ -16,6 +16,7 @@ import typer
 
 from bot.cli import (
     backup,
+    caption,
     collect,
     console,
     curate,
@@ -126,6 +127,7 @@ for verb in (
     collect.collect,
     collect.suggest,
     datasets.export,
+    caption.caption,
     search.search,
     watch.watch,
 ):
@@ -141,6 +143,7 @@ app.add_typer(gallery.app, name="images")
 app.add_typer(labels.app, name="labels")
 app.add_typer(keys.app, name="keys")
 app.add_typer(masks.app, name="masks")
+app.add_typer(caption.app, name="captions")
 
 
 def main() -> None:

@@ -25,6 +25,10 @@ def search(
     hashtag: Annotated[
         list[str] | None, typer.Option(help="Posts with this hashtag; repeatable.")
     ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(help="With an image that got this tag (caption); repeatable."),
+    ] = None,
     author: Annotated[str, typer.Option(help="Posts of this person: NAME or PLATFORM/NAME.")] = "",
     platform: Annotated[str, typer.Option(help="Posts of this platform.")] = "",
     dataset: Annotated[str, typer.Option(help="Posts that tracks of this dataset found.")] = "",
@@ -78,6 +82,7 @@ def search(
         text=text,
         image=image,
         hashtags=tuple(hashtag or ()),
+        tags=tuple(tag or ()),
         author=author,
         platform=platform,
         dataset=dataset,

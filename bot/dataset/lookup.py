@@ -7,9 +7,11 @@ from bot.core.errors import UsageError
 from bot.schema.problems import did_you_mean
 from bot.service.app import App
 from storage import datasets, queries, snapshots
+from storage.datasets import FoundImage
 from storage.queries import Query
 
 MAX_NAME = 100
+CHUNK = 200  # people who are looked up at once
 
 
 def query_of(app: App, settings: Settings, name: str) -> Query:
@@ -29,6 +31,28 @@ def query_of(app: App, settings: Settings, name: str) -> Query:
 def names_of(app: App, settings: Settings) -> list[str]:
     with app.database.read() as session:
         return sorted({*datasets.names(session), *(track.dataset for track in settings.tracks)})
+
+
+def images_of(app: App, settings: Settings, name: str) -> list[FoundImage]:
+    """What a dataset holds now, in the order it was stored. Raises UsageError for another name."""
+    query = query_of(app, settings, name)
+    with app.database.read() as session:
+        found = list(datasets.images(session, query))
+    return welcome(app, found)
+
+
+def welcome(app: App, found: list[FoundImage]) -> list[FoundImage]:
+    """Leave out people who opted out. Forgetting removes them already; this is a second guard."""
+    people: dict[str, list[str]] = {}
+    for platform, author in {(one.platform, one.author) for one in found}:
+        people.setdefault(platform, []).append(author)
+    out: set[tuple[str, str]] = set()
+    with app.database.read() as session:
+        for platform, users in people.items():
+            for start in range(0, len(users), CHUNK):
+                gone = app.optouts.among(session, platform, set(users[start : start + CHUNK]))
+                out |= {(platform, user) for user in gone}
+    return [one for one in found if (one.platform, one.author) not in out]
 
 
 def check_name(name: str) -> None:

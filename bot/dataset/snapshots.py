@@ -13,12 +13,12 @@ from bot.config import Settings
 from bot.core.clock import utc_now
 from bot.core.errors import NothingToDo, StorageError, UsageError
 from bot.core.files import replacing
-from bot.dataset.lookup import check_name, query_of, unknown
+from bot.dataset.lookup import check_name, query_of, unknown, welcome
 from bot.dataset.splits import Split, split
 from bot.service.app import App, opened
 from bot.service.locks import file_lock
 from storage import datasets, snapshots
-from storage.datasets import FoundImage, pseudonym
+from storage.datasets import pseudonym
 from storage.queries import Query
 from storage.records import Chosen, records
 from storage.tables import Snapshot, SnapshotItem
@@ -70,7 +70,7 @@ def make(
         with app.database.read() as session:
             found = list(datasets.images(session, query))
             past = snapshots.past_splits(session, name, seed)
-        found = _welcome(app, found)
+        found = welcome(app, found)
         parts = split(found, shares, secret, seed, past)
         authors = {(one.platform, one.author) for one in found}
         pseudonyms = {who: pseudonym(secret, app.optouts.digest(*who)) for who in authors}
@@ -234,20 +234,6 @@ def _check(app: App, row: Snapshot, out: Any) -> Checked:
     checked.rebuilt_sha256 = digest.hexdigest()
     checked.changed += range(seen, row.items)  # rows that do not exist
     return checked
-
-
-def _welcome(app: App, found: list[FoundImage]) -> list[FoundImage]:
-    """Leave out people who opted out. Forgetting removes them already; this is a second guard."""
-    people: dict[str, list[str]] = {}
-    for platform, author in {(one.platform, one.author) for one in found}:
-        people.setdefault(platform, []).append(author)
-    out: set[tuple[str, str]] = set()
-    with app.database.read() as session:
-        for platform, users in people.items():
-            for start in range(0, len(users), CHUNK):
-                gone = app.optouts.among(session, platform, set(users[start : start + CHUNK]))
-                out |= {(platform, user) for user in gone}
-    return [one for one in found if (one.platform, one.author) not in out]
 
 
 @contextlib.contextmanager

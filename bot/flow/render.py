@@ -18,13 +18,14 @@ from bot.flow import caps
 from bot.flow.policy import Policy
 from bot.platforms.reply_modes import Mode
 from models.base import Composer, Image, Mask, Segmenter, Upscaler
+from models.compose.alt import with_sentence
 from models.images import codec, decoder
 from models.images.canvas import Canvas
 from models.images.codec import encode, encode_png, png_mask
 from models.images.fit import fit, placement
 from models.segment.doubt import REVISION as DOUBT
 from models.segment.doubt import doubt
-from storage import outbox
+from storage import outbox, words
 from storage.artifacts import Artifacts, Kept, Recipe
 from storage.blobs import BlobStore
 from storage.database import Database
@@ -69,6 +70,7 @@ class ReplySource:
 
     sha256: str
     username: str
+    sentence: str = ""  # that a person accepted or wrote
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class Renderer:
         after, style = self._compose(source, found, reply, policy, modes, facts)
         drawn = self._stages.composer(style).needs_mask
         facts["doubt"] = facts["segment"]["doubt"] if drawn else ""  # else no mask is shown
-        facts["alt_text"] = self._stages.alt_text(style, source.username, found.mask)
+        facts["alt_text"] = self._alt_text(style, source, found.mask)
         facts["seconds"] = round(time.perf_counter() - began, 3)
         return {
             "facts": facts | {"after": after},
@@ -144,14 +146,21 @@ class Renderer:
                 select(MediaRow).where(MediaRow.post == reply.post).order_by(col(MediaRow.index))
             ).all()
             author = session.get(AuthorRow, (post.platform, post.author_id))
+            hashes = {row.sha256 for row in rows if row.sha256}
+            sentences = {one: words.accepted_sentence(session, one) for one in hashes}
         chosen = [row for row in rows if row.index == reply.media_index]
         for row in [*chosen, *rows]:
             if row.state == MediaState.STORED and row.sha256:
-                return ReplySource(row.sha256, author.username if author else "")
+                name = author.username if author else ""
+                return ReplySource(row.sha256, name, sentences[row.sha256])
             if row.state == MediaState.PENDING:
                 return None
         reasons = sorted({row.reason for row in rows if row.reason})
         raise NotRenderable("; ".join(reasons) or "the post has no image")
+
+    def _alt_text(self, style: str, source: ReplySource, mask: Mask) -> str:
+        alt = self._stages.alt_text(style, source.username, mask)
+        return with_sentence(alt, source.sentence)
 
     def _enlarge(self, source: ReplySource, target: int, facts: dict[str, Any]) -> Image:
         original = decoder.decode(self._originals.get(source.sha256), shrink_to=target).pixels
@@ -216,7 +225,7 @@ class Renderer:
         if composer.needs_mask and unfit:
             composer = self._stages.composer(self._stages.without_mask())
             facts["fallback_style"], facts["fallback_reason"] = composer.style, unfit
-        alt = self._stages.alt_text(composer.style, source.username, found.mask)
+        alt = self._alt_text(composer.style, source, found.mask)
         badge = policy.disclosure if policy.badge else ""
         composed: dict[tuple[int, int], Image] = {}  # once a shape, and only if a file is missing
 

@@ -40,7 +40,15 @@ from models.segment.learned_networks import Store
 from models.segment.patches import PatchReader
 from models.segment.refined import Refined
 from models.serving.catalogue import CATALOGUE
-from models.serving.packs import embedded_weights, load_refiner, load_segmenter, load_upscaler
+from models.serving.describe import Describer
+from models.serving.network_process import ProcessBounds
+from models.serving.packs import (
+    embedded_weights,
+    load_captioner,
+    load_refiner,
+    load_segmenter,
+    load_upscaler,
+)
 from models.serving.runtime import Runtime
 from models.serving.shelf import Shelf
 from storage.archive import Archive
@@ -94,6 +102,11 @@ class ServingStages:
         if self._settings.models.refiner != "off" or not (pulled and runs):
             return self.prompter()
         return _loaded(lambda: load_refiner(PROMPTED, self.runtime, home))
+
+    def captioner(self, pack: str) -> Describer:
+        """An official network that writes sentences, in a process that its first image starts."""
+        bounds = ProcessBounds(threads=self._settings.models.threads)
+        return _loaded(lambda: load_captioner(pack, networks_of(self._settings), bounds))
 
     def patches(self) -> PatchReader:
         """What our own network sees: the one that was learned here, if that one serves."""

@@ -12,9 +12,10 @@ from bot.core.clock import utc_now
 from bot.core.errors import NothingToDo, UsageError
 from bot.flow import forget as flow
 from bot.platforms import registry
-from bot.service.app import App, opened
+from bot.service.app import App, networks_of, opened
 from bot.verbs import image_index
 from bot.verbs.targets import PersonTarget, parse
+from models.words import kept
 from storage import dataset, retractions
 
 _LISTS = ("snapshots", "exports", "models")
@@ -43,6 +44,7 @@ def forget(settings: Settings, target: str, *, dry_run: bool = False) -> dict[st
             found = flow.forget_post(app, wanted.platform, wanted.post_id, dry_run=dry_run)
         if not dry_run:
             image_index.prune(app.database, image_index.folder_of(settings))
+            kept.forget(networks_of(settings))  # learned anew of those who are left
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -127,11 +128,23 @@ def embed(
     summary: LabelSummary,
     seconds: float | None = None,
 ) -> int:
+    """As `embed_images`, for the images of these posts."""
+    images = dict.fromkeys(image for post in posts for image in post.images)
+    return embed_images(app, eye, list(images), seen, summary, seconds)
+
+
+def embed_images(
+    app: App,
+    eye: Eye,
+    images: Sequence[str],
+    seen: set[str],
+    summary: LabelSummary,
+    seconds: float | None = None,
+) -> int:
     """Store the vectors of images that are not in `seen`, batch by batch, and add them to it.
 
     After `seconds`, the image in hand is the last one. Returns how many were not looked at.
     """
-    images = dict.fromkeys(image for post in posts for image in post.images)
     missing = [image for image in images if image not in seen]
     ends = math.inf if seconds is None else time.monotonic() + seconds
     looked = 0

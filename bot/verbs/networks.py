@@ -110,7 +110,7 @@ def _official(settings: Settings, pack: Pack) -> dict[str, Any]:
         "licence": pack.licence,
         "bytes": pack.bytes,
         "sha256": pack.files[-1].sha256,
-        "in_service": _serving(settings)[pack.stage] == pack.name,
+        "in_service": _serving(settings).get(pack.stage) == pack.name,
         "pack": "official",
         "here": False,
     }

@@ -49,6 +49,7 @@ class SearchQuery:
     checks: tuple[str, ...] = ()
     label: str = ""
     doubt: float | None = None
+    tags: tuple[str, ...] = ()
     limit: int = 20
     best: bool = False
 
@@ -246,6 +247,7 @@ def filters_of(session: Session, wanted: SearchQuery) -> Filters:
         checks=wanted.checks,
         label=wanted.label,
         doubt=wanted.doubt,
+        tags=wanted.tags,
     )
 
 

@@ -20,6 +20,12 @@ def alt_text(style: str, *, author: str, coverage: float) -> str:
     return f"{whose} with {what}; {MADE_BY}"
 
 
+def with_sentence(alt: str, sentence: str) -> str:
+    """What is to be seen, in the words of whoever reviewed the image, and then the rest."""
+    shown = " ".join(sentence.split()).rstrip(".;")
+    return f"{shown[0].upper()}{shown[1:]}. {alt}" if shown else alt
+
+
 def _object(coverage: float) -> str:
     if coverage < 0.08:
         return "the small main object"

@@ -36,7 +36,7 @@ class File:
 @dataclass(frozen=True, slots=True)
 class Pack:
     name: str
-    stage: str  # upscaler, segmenter, refiner
+    stage: str  # upscaler, segmenter, refiner, captioner
     licence: str
     source: str  # for people
     files: tuple[File, ...]  # the weights last
@@ -50,6 +50,14 @@ class Pack:
 
 def _hub(repository: str, file: str, size: int, instead: File | None = None) -> File:
     return File(file, HUB.format(id=repository, file=file), size, instead=instead)
+
+
+def _blip(file: str, size: int, instead: File | None = None) -> File:
+    return _hub("Salesforce/blip-image-captioning-base", file, size, instead)
+
+
+def _florence(file: str, size: int, instead: File | None = None) -> File:
+    return _hub("florence-community/Florence-2-base", file, size, instead)
 
 
 def _release(base: str, file: str, size: int, sha256: str = "") -> tuple[File]:
@@ -170,6 +178,35 @@ _PACKS = (
             "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
         ),
         "segment-anything ViT-B: sharpens masks, needed for points and boxes; about 20 s on a CPU",
+    ),
+    Pack(
+        "blip-base",
+        "captioner",
+        "BSD-3-Clause",
+        "Salesforce/blip-image-captioning-base",
+        (
+            _blip("config.json", 4_560),
+            _blip("preprocessor_config.json", 287, _blip("processor_config.json", 5_000)),
+            _blip("tokenizer.json", 711_000),
+            _blip("tokenizer_config.json", 506),
+            _blip("model.safetensors", 990_000_000),
+        ),
+        "BLIP, base: a sentence in English, some seconds on a CPU",
+    ),
+    Pack(
+        "florence-2-base",
+        "captioner",
+        "MIT",
+        "florence-community/Florence-2-base (Microsoft's, in the layout of transformers)",
+        (
+            _florence("config.json", 5_700),
+            _florence("generation_config.json", 300),
+            _florence("preprocessor_config.json", 1_000, _florence("processor_config.json", 5_000)),
+            _florence("tokenizer.json", 3_600_000),
+            _florence("tokenizer_config.json", 200_000),
+            _florence("model.safetensors", 1_083_000_000),
+        ),
+        "Florence-2, base: a sentence in English and the objects, many seconds on a CPU",
     ),
 )
 

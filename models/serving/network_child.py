@@ -27,7 +27,7 @@ Arrays = Sequence[NDArray[Any]]
 class Answerer(Protocol):
     """What an entry point makes: facts and arrays in, facts and arrays out."""
 
-    def __call__(self, facts: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arrays]:
+    def __call__(self, facts: dict[str, Any], arrays: Arrays, /) -> tuple[dict[str, Any], Arrays]:
         """Any exception is the answer "failed" to this question; the process stays."""
 
 

@@ -13,11 +13,15 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from models.base import Prompter, Segmenter, Upscaler, WeightsError
 from models.serving.catalogue import CATALOGUE
+from models.serving.network_process import ProcessBounds
 from models.serving.runtime import Runtime
+
+if TYPE_CHECKING:
+    from models.serving.describe import Describer  # which asks for weights as they are defined here
 
 EMBEDDED = Path(__file__).parents[1] / "embedded"
 
@@ -35,6 +39,7 @@ OFFICIAL = {
     "upscaler": "models.official.upscale:upscaler",  # takes the pack and the tiles as well
     "segmenter": "models.official.dino:segmenter",
     "refiner": "models.official.sam:prompter",
+    "captioner": "models.serving.describe:Describer",
 }
 SALIENCY = "models.segment.saliency:segmenter"  # takes the pack as well
 PACKS |= {
@@ -88,6 +93,11 @@ def load_segmenter(pack: str, runtime: Runtime, home: Path | None = None) -> Seg
 def load_refiner(pack: str, runtime: Runtime, home: Path | None = None) -> Prompter:
     """Raises WeightsError."""
     return cast(Prompter, _entry(pack, "refiner")(runtime, home))
+
+
+def load_captioner(pack: str, home: Path | None, bounds: ProcessBounds) -> Describer:
+    """A process that is started by the first image. Raises WeightsError."""
+    return cast("Describer", _entry(pack, "captioner")(pack, home, bounds))
 
 
 def _entry(pack: str, stage: str) -> Callable[..., Any]:

@@ -7,12 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlmodel import select
 
 from bot.core.errors import NothingToDo
 from bot.core.events import TrackKind
 from bot.flow.forget import forget
 from bot.platforms.sandbox.things import Post
-from storage import outbox
+from storage import outbox, words
+from storage.tables import MediaRow
 from tests.flow.kit import OPT_IN, Flow, served, tag
 from tests.pictures import plain_jpeg
 
@@ -90,6 +92,26 @@ def test_the_reply_tags_the_author_and_links_the_source(flow: Flow) -> None:
     made = flow.box.world.post(write["ids"]["pk"])
     assert write["target"] == "ana" and post.url in made.caption
     assert made.alt_text == "echo for ana"
+
+
+def test_an_accepted_sentence_is_in_the_alt_text(flow: Flow) -> None:
+    """What a network said alone is not: a person has to accept it."""
+    flow.track()
+    for who, author in (("blip-base", "ana"), (words.PERSON, "ben")):  # the same photo
+        post = flow.asking(author)
+        flow.poll()
+        row = flow.reply(post)
+        assert row is not None
+        with flow.database.write() as session:
+            [held] = session.exec(select(MediaRow.sha256).where(MediaRow.post == row.post)).all()
+            said = words.Words("a dog on grass.", "en")
+            words.keep(session, who, "v", {held or "": said}, flow.clock())
+        flow.run()
+    alts = {
+        write["target"]: flow.box.world.post(write["ids"]["pk"]).alt_text
+        for write in flow.writes("post")
+    }
+    assert alts == {"ana": "echo for ana", "ben": "A dog on grass. echo for ben"}
 
 
 # --- what does not -----------------------------------------------------------------------------

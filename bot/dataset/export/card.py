@@ -32,6 +32,8 @@ class ExportSummary:
     hashtags: Counter[str] = field(default_factory=Counter)
     platforms: Counter[str] = field(default_factory=Counter)
     fits: Counter[str] = field(default_factory=Counter)  # hashtags with a probability of ≥ 0.5
+    sentences: int = 0
+    tags: Counter[str] = field(default_factory=Counter)
     masks: int = 0
     networks: set[str] = field(default_factory=set)  # the networks that made the masks
     smallest: tuple[int, int] = (0, 0)
@@ -58,6 +60,10 @@ class ExportSummary:
             if tag in self.hashtags or len(self.hashtags) < COUNTED:
                 self.hashtags[tag] += 1
                 self.fits[tag] += (probability or 0) >= 0.5
+        self.sentences += bool(values.get("sentence"))
+        for tag in values.get("tags", []):
+            if tag in self.tags or len(self.tags) < COUNTED:
+                self.tags[tag] += 1
         if taken := values.get("taken_at", ""):
             self.first = min(self.first or taken, taken)
             self.last = max(self.last, taken)
@@ -139,6 +145,10 @@ def _contents(plan: Plan, summary: ExportSummary) -> list[str]:
         found = ", ".join(f"{name} {count}" for name, count in sorted(summary.platforms.items()))
         lines += [f"- platforms: {found}"]
     lines += [f"- masks: {summary.masks}"] if plan.masks else []
+    lines += [f"- images with a sentence: {summary.sentences}"] if summary.sentences else []
+    if summary.tags:
+        given = [f"{_plain(tag)} {count}" for tag, count in summary.tags.most_common(SHOWN)]
+        lines += [f"- tags of a network or a person: {', '.join(given)}"]
     lines += [f"- taken: {summary.first[:10]} to {summary.last[:10]}"] if summary.first else []
     if plan.size is None:
         lines += [

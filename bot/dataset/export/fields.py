@@ -36,6 +36,12 @@ FIELDS = (
     Field("author", "text", "pseudonym: the same person has the same one in this dataset only"),
     Field("kind", "text", "photo, or cover of a video"),
     Field("verdicts", "texts", "checks of curation that it did not pass"),
+    Field("sentence", "text", "the image in a sentence, by a network or a person; empty: none"),
+    Field("sentence_language", "text", "of the sentence: en, or what the person said"),
+    Field("sentence_model", "text", "the network that wrote it, or person"),
+    Field("tags", "texts", "what is to be seen, by a network or a person"),
+    Field("tag_scores", "floats", "how probably each tag fits; null or none: it does not say"),
+    Field("tag_model", "text", "the network of the tags, or person"),
     Field("label_model", "text", "the network of the probabilities"),
     Field("curation_version", "text", "version of the checks"),
     Field("caption", "text", "the text of the post as last seen; @names are hidden", usual=False),
@@ -82,6 +88,8 @@ def chosen(text: str) -> tuple[Field, ...]:
 def said(record: dict[str, Any], fields: Iterable[Field]) -> dict[str, Any]:
     """Their values from the record of a snapshot."""
     names = [field.name for field in fields]
+    told = record.get("words") or {}  # a snapshot may be older than they
+    scores = [score for _, score in told.get("tags", [])]
     place, models = record["place"] or {}, record["models"]
     fits = [probability for _, probability in record["hashtags"]]
     values = {
@@ -89,6 +97,12 @@ def said(record: dict[str, Any], fields: Iterable[Field]) -> dict[str, Any]:
         "hashtags": [tag for tag, _ in record["hashtags"]],
         # An empty list, not nulls: pyarrow cannot read a column that has only lists of nulls.
         "probabilities": fits if any(fit is not None for fit in fits) else [],
+        "sentence": told.get("sentence", ""),
+        "sentence_language": told.get("language", ""),
+        "sentence_model": told.get("sentence_by", ""),
+        "tags": [tag for tag, _ in told.get("tags", [])],
+        "tag_scores": scores if any(score is not None for score in scores) else [],
+        "tag_model": told.get("tags_by", ""),
         "label_model": models.get("labels", ""),
         "curation_version": models.get("curation", ""),
         "place_name": place.get("name"),
