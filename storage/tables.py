@@ -804,3 +804,54 @@ class WatchMatch(SQLModel, table=True):
     outline: Any = Field(sa_type=JSON)  # corners of the picture in the image, px
     shown: Any = Field(sa_type=JSON)  # corners of the image in the picture, px
     found: datetime = Field(sa_type=UtcDateTime)
+
+
+class ObjectState(StrEnum):
+    """How far an image is with a recipe. Empty is an answer: nothing of what was asked is in it."""
+
+    WAITING = "waiting"
+    DONE = "done"
+    EMPTY = "empty"
+    FAILED = "failed"  # the reason says why; it may be tried again
+
+
+class ObjectRecipe(SQLModel, table=True):
+    """How objects are found: classes, networks with their versions, limits."""
+
+    __tablename__ = "object_recipes"
+    id: str = Field(primary_key=True)  # from its facts
+    facts: dict[str, Any] = Field(sa_type=JSON)
+    created: datetime = Field(sa_type=UtcDateTime)
+
+
+class ObjectJob(SQLModel, table=True):
+    """An image that is, or is to be, looked at by a recipe."""
+
+    __tablename__ = "object_jobs"
+    __table_args__ = (Index("ix_object_jobs_state", "recipe", "state"),)
+    recipe: str = Field(primary_key=True, foreign_key="object_recipes.id", ondelete="CASCADE")
+    sha256: str = Field(
+        primary_key=True, foreign_key="blobs.sha256", ondelete="CASCADE", index=True
+    )
+    state: str = ObjectState.WAITING
+    reason: str = Field(default="", sa_type=Text)
+    attempts: int = 0
+    changed: datetime = Field(sa_type=UtcDateTime)
+
+
+class ObjectLabel(SQLModel, table=True):
+    """An object in an image: its class, box (px of the image, upright) and perhaps mask."""
+
+    __tablename__ = "object_labels"
+    __table_args__ = (Index("ix_object_labels_image", "recipe", "sha256"),)
+    id: int | None = Field(default=None, primary_key=True)
+    recipe: str = Field(foreign_key="object_recipes.id", ondelete="CASCADE")
+    sha256: str = Field(foreign_key="blobs.sha256", ondelete="CASCADE", index=True)
+    name: str  # of the class
+    score: float  # in [0, 1]
+    left: float
+    top: float
+    right: float
+    bottom: float
+    mask: Any = Field(default=None, sa_type=JSON)  # COCO's run lengths, at the image's size
+    made_by: str  # versions of networks, or "person"

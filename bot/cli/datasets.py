@@ -267,6 +267,13 @@ def export(
             help="Hashtags as classes of objects, separated by commas; default: those of the query."
         ),
     ] = "",
+    objects: Annotated[
+        str,
+        typer.Option(
+            help="Write the objects of this recipe of `label`; latest: of the last one.",
+            metavar="RECIPE",
+        ),
+    ] = "",
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the folder if it exists.")
     ] = False,
@@ -292,7 +299,7 @@ def export(
     from bot.dataset.export.folder import export as write
 
     names = tuple(filter(None, (part.strip() for part in classes.split(","))))
-    options = ExportOptions(format_, out, masks, size, fields, names, replace)
+    options = ExportOptions(format_, out, masks, size, fields, names, replace, objects)
     result = write(prepare(config), name, options)
     if json:
         print_json(result.as_dict())
@@ -302,7 +309,7 @@ def export(
     say(f"{result.dataset}/{result.snapshot}: {images} in {result.seconds} s")
     for count, why in (
         (result.forgotten, "forgotten since the snapshot"),
-        (result.without_mask, "left out: without a mask"),
+        (result.without_mask, "left out: without a mask, or without an answer of `label`"),
         (result.masks_gone, "whose mask no longer exists; --masks computes it"),
     ):
         if count:

@@ -28,6 +28,7 @@ from bot.cli import (
     images,
     init,
     keys,
+    label,
     labels,
     learn,
     login,
@@ -130,6 +131,7 @@ for verb in (
     caption.caption,
     search.search,
     watch.watch,
+    label.label,
 ):
     app.command()(verb)
 app.command("import")(datasets.import_)

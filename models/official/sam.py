@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -166,3 +168,19 @@ def _of(state: State, where: str, what: str) -> list[Tensor]:
 def prompter(runtime: Runtime, home: Path | None) -> SamPrompter:
     """Raises WeightsError."""
     return SamPrompter(official_weights("sam-vit-b", home), runtime)
+
+
+def answerer(path: str, threads: int) -> Any:
+    """For `models.serving.network_process`: `boxes` in px and an image → a mask of 0 to 255 for
+    each box, at the image's size, by the network's best answer."""
+    torch.set_num_threads(threads)
+    predictor = SamPredictor(load(Path(path)).to(DEVICE))
+
+    def answer(facts: dict[str, Any], arrays: Sequence[NDArray[Any]]) -> tuple[dict[str, Any], Any]:
+        image = np.ascontiguousarray(arrays[0])
+        prompts = [Prompt(box=tuple(box)) for box in facts["boxes"]]
+        best = [ask(predictor, image, prompt)[0] for prompt in prompts]
+        masks = [np.rint(one.probability * 255).astype(np.uint8) for one in best]
+        return {"quality": [one.quality for one in best]}, masks
+
+    return answer

@@ -36,7 +36,7 @@ class File:
 @dataclass(frozen=True, slots=True)
 class Pack:
     name: str
-    stage: str  # upscaler, segmenter, refiner, captioner
+    stage: str  # upscaler, segmenter, refiner, captioner, detector
     licence: str
     source: str  # for people
     files: tuple[File, ...]  # the weights last
@@ -58,6 +58,18 @@ def _blip(file: str, size: int, instead: File | None = None) -> File:
 
 def _florence(file: str, size: int, instead: File | None = None) -> File:
     return _hub("florence-community/Florence-2-base", file, size, instead)
+
+
+def _owlv2(file: str, size: int, instead: File | None = None) -> File:
+    return _hub("google/owlv2-base-patch16-ensemble", file, size, instead)
+
+
+def _grounding(file: str, size: int, instead: File | None = None) -> File:
+    return _hub("IDEA-Research/grounding-dino-tiny", file, size, instead)
+
+
+def _rtdetr(file: str, size: int) -> File:
+    return _hub("PekingU/rtdetr_r18vd", file, size)
 
 
 def _release(base: str, file: str, size: int, sha256: str = "") -> tuple[File]:
@@ -207,6 +219,47 @@ _PACKS = (
             _florence("model.safetensors", 1_083_000_000),
         ),
         "Florence-2, base: a sentence in English and the objects, many seconds on a CPU",
+    ),
+    Pack(
+        "owlv2-base",
+        "detector",
+        "Apache-2.0",
+        "google/owlv2-base-patch16-ensemble",
+        (
+            _owlv2("config.json", 1_400),
+            _owlv2("preprocessor_config.json", 425, _owlv2("processor_config.json", 2_000)),
+            _owlv2("vocab.json", 862_000, _owlv2("tokenizer.json", 3_600_000)),
+            _owlv2("merges.txt", 525_000),
+            _owlv2("tokenizer_config.json", 1_000),
+            _owlv2("model.safetensors", 620_000_000),
+        ),
+        "OWLv2, base: boxes of anything that words name, many seconds on a CPU",
+    ),
+    Pack(
+        "grounding-dino-tiny",
+        "detector",
+        "Apache-2.0",
+        "IDEA-Research/grounding-dino-tiny",
+        (
+            _grounding("config.json", 1_500),
+            _grounding("preprocessor_config.json", 457, _grounding("processor_config.json", 2_000)),
+            _grounding("tokenizer.json", 711_000, _grounding("vocab.txt", 232_000)),
+            _grounding("tokenizer_config.json", 1_300),
+            _grounding("model.safetensors", 690_000_000),
+        ),
+        "Grounding DINO, tiny: boxes of anything that words name, many seconds on a CPU",
+    ),
+    Pack(
+        "rtdetr-r18",
+        "detector",
+        "Apache-2.0",
+        "PekingU/rtdetr_r18vd",
+        (
+            _rtdetr("config.json", 4_500),
+            _rtdetr("preprocessor_config.json", 841),
+            _rtdetr("model.safetensors", 81_000_000),
+        ),
+        "RT-DETR, ResNet-18: boxes of the 80 classes of COCO, about a second on a CPU",
     ),
 )
 

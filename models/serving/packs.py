@@ -40,6 +40,7 @@ OFFICIAL = {
     "segmenter": "models.official.dino:segmenter",
     "refiner": "models.official.sam:prompter",
     "captioner": "models.serving.describe:Describer",
+    "detector": "models.detect.network:OfficialDetector",
 }
 SALIENCY = "models.segment.saliency:segmenter"  # takes the pack as well
 PACKS |= {

@@ -9,6 +9,7 @@ from typing import IO, Any
 
 from bot.dataset.export.examples import Example, Plan
 from bot.dataset.export.files import shut
+from bot.dataset.export.objects import ExportedObject
 from bot.dataset.export.outlines import polygons
 
 KINDS = ("instances", "polygons")  # run lengths are exact; polygons leave out holes
@@ -18,6 +19,7 @@ class Coco:
     """`images/SPLIT/…`, `masks/SPLIT/…`, `annotations/instances_SPLIT.json`, `polygons_SPLIT.json`.
 
     An image has at most one annotation, its main object; its class is the hashtag that fits best.
+    With `--objects`: one for each object that was found, with its score.
     """
 
     def __init__(self, folder: Path, plan: Plan) -> None:
@@ -26,7 +28,10 @@ class Coco:
         self._files: dict[str, dict[str, _Json]] = {}
         self._number = 0
 
-    def add(self, example: Example) -> dict[str, Any]:
+    def add(self, example: Example) -> dict[str, Any] | None:
+        objects = example.objects
+        if objects is not None and not objects.answered:
+            return None  # without annotations it would say that nothing is to be seen
         number = int(example.stem) + 1
         name = f"{example.split}/{example.file}"
         files = self._of(example.split)
@@ -38,7 +43,9 @@ class Coco:
         image |= {"id": number, "file_name": example.file}
         for file in files.values():
             file.image(image)
-        if example.mask is not None:
+        for one in objects.objects if objects is not None else ():
+            self._object(files, number, one)
+        if example.mask is not None and objects is None:
             mask_name = f"masks/{example.split}/{example.stem}.png"
             (self._folder / mask_name).write_bytes(example.drawn.png)
             values["mask_file_name"] = mask_name
@@ -55,6 +62,24 @@ class Coco:
             for kind, file in files.items():
                 file.annotation(annotation | {"segmentation": shapes[kind]})
         return values
+
+    def _object(self, files: dict[str, _Json], image: int, one: ExportedObject) -> None:
+        self._number += 1
+        annotation = {
+            "id": self._number,
+            "image_id": image,
+            "category_id": one.category + 1,
+            "bbox": list(one.box),
+            "area": one.runs.area if one.runs else round(one.box[2] * one.box[3], 2),
+            "iscrowd": 0,
+            "score": one.score,
+        }
+        shapes: dict[str, Any] = {
+            "instances": one.runs.rle if one.runs else [one.outline],
+            "polygons": polygons(one.runs) if one.runs else [one.outline],
+        }
+        for kind, file in files.items():
+            file.annotation(annotation | {"segmentation": shapes[kind]})
 
     def close(self) -> list[Path]:
         paths = []
@@ -76,7 +101,7 @@ class Coco:
                 (self._folder / "masks" / split).mkdir(parents=True)
             folder = self._folder / "annotations"
             folder.mkdir(exist_ok=True)
-            kinds = KINDS if self._plan.masks else KINDS[:1]
+            kinds = KINDS if self._plan.masks or self._plan.objects else KINDS[:1]
             self._files[split] = {
                 kind: _Json(folder / f"{kind}_{split}.json", self._plan) for kind in kinds
             }

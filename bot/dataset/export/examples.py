@@ -14,8 +14,9 @@ from sqlmodel import select
 
 from bot.core.errors import StorageError
 from bot.core.normal_form import hashtag
-from bot.dataset.export.fields import ALWAYS, MASKS, Field, said
+from bot.dataset.export.fields import ALWAYS, MASKS, OBJECTS, Field, said
 from bot.dataset.export.masks import Drawn, Masks
+from bot.dataset.export.objects import ImageObjects, Objects
 from bot.service.app import App
 from models.base import ImageRejected, Mask
 from models.images.codec import Decoded, encode_png, png_mask
@@ -71,10 +72,12 @@ class Plan:
     masks: bool
     size: int | None
     kinds: Kinds
+    objects: str = ""  # the recipe whose objects are written, in place of the main one
 
     @property
     def columns(self) -> tuple[Field, ...]:
-        return (*ALWAYS, *self.fields, *(MASKS if self.masks else ()))
+        more = (*(MASKS if self.masks else ()), *(OBJECTS if self.objects else ()))
+        return (*ALWAYS, *self.fields, *more)
 
     @property
     def suffix(self) -> str:
@@ -100,6 +103,7 @@ class Example:
     values: dict[str, Any]  # of Plan.columns, without the file names
     found: Drawn | None  # the main object, at the image's size
     category: int  # index into Plan.names of the main object
+    objects: ImageObjects | None = None  # None: the main object is written
 
     @property
     def mask(self) -> Mask | None:
@@ -127,6 +131,7 @@ class Examples:
         self._snapshot = snapshot
         self._plan = plan
         self._masks = masks
+        self._objects = Objects(app, plan.objects, plan.names) if plan.objects else None
         self.forgotten = 0
 
     def __iter__(self) -> Iterator[Example]:
@@ -164,6 +169,11 @@ class Examples:
         }
         if plan.masks:
             values["mask_model"] = found.version if found else None
+        objects = None
+        if self._objects is not None:
+            size = record["width"], record["height"]
+            objects = self._objects.of(item.sha256, size, (width, height))
+            values |= objects.values(plan.names)
         return Example(
             stem=f"{item.seq:08d}",
             suffix=suffix,
@@ -174,6 +184,7 @@ class Examples:
             values=values,
             found=found,
             category=_category(record["hashtags"], plan.names),
+            objects=objects,
         )
 
     def _smaller(self, original: bytes, sha256: str, longest: int) -> tuple[bytes, int, int]:

@@ -60,6 +60,14 @@ ALWAYS = (
     Field("sha256", "text", "of the image file in this export"),
     Field("source_sha256", "text", "of the file as the platform sent it"),
 )
+OBJECTS = (
+    Field("object_state", "text", "done, empty (nothing of it is there), failed, waiting, or none"),
+    Field("object_classes", "texts", "the class of each object that `tagecho label` found"),
+    Field("object_scores", "floats", "how sure, from 0 to 1"),
+    Field("object_models", "texts", "the networks that found each, or person"),
+    Field("object_boxes", "floats", "left, top, width, height in pixels: four for each object"),
+    Field("object_masks", "texts", "COCO's run lengths as JSON; empty: a box only"),
+)
 MASKS = (
     Field("mask_file_name", "text", "mask of the main object, 0 or 255; null or all 0: none"),
     Field("mask_model", "text", "the network that made the mask, or person"),

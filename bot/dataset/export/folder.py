@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from bot.dataset.export.fields import DEFAULT, chosen
 from bot.dataset.export.files import Hashed, shut, whole_folder
 from bot.dataset.export.formats import FORMATS
 from bot.dataset.export.masks import Masks
+from bot.dataset.export.objects import recipe_for
 from bot.dataset.snapshots import make, wanted
 from bot.dataset.splits import ratios
 from bot.schema.problems import quote
@@ -42,6 +43,7 @@ class ExportOptions:
     fields: str = DEFAULT
     classes: tuple[str, ...] = ()
     replace: bool = False
+    objects: str = ""  # a recipe of `tagecho label`, or `latest`
 
 
 @dataclass(slots=True)
@@ -52,7 +54,7 @@ class Result:
     manifest_sha256: str
     items: int = 0
     forgotten: int = 0
-    without_mask: int = 0  # left out, because the format cannot hold them
+    without_mask: int = 0  # left out: the format cannot hold one without a mask, or an answer
     masks_gone: int = 0  # frozen with the snapshot, but removed since
     seconds: float = 0.0
 
@@ -81,7 +83,10 @@ def write(app: App, snapshot: Snapshot, options: ExportOptions) -> Result:
     began = time.perf_counter()
     kinds = FORMATS[options.format].kinds
     plan = _plan(snapshot, options, kinds.of(suffixes(app, snapshot)) if kinds.one else kinds)
-    if options.format == "yolo" and not plan.masks:
+    if options.objects:
+        recipe = recipe_for(app, options.objects)
+        plan = replace(plan, objects=recipe.id, classes=tuple(recipe.facts["classes"]))
+    if options.format == "yolo" and not (plan.masks or plan.objects):
         raise UsageError("yolo needs masks, and the snapshot has none: add --masks")
     segmenter = ServingStages(app.settings).segmenter() if options.masks else None
     masks = Masks(app, segmenter)

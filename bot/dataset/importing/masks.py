@@ -132,7 +132,9 @@ def _drawn(image: dict[str, Any], shapes: list[Any], bounds: Bounds) -> Mask:
     mask: Mask = np.zeros((height, width), np.bool_)  # type: ignore[arg-type]
     for shape in shapes:
         one: Mask = (
-            _runs(shape, mask.shape) if isinstance(shape, dict) else _outline(shape, mask.shape)
+            mask_of_runs(shape, mask.shape)
+            if isinstance(shape, dict)
+            else _outline(shape, mask.shape)
         )
         np.logical_or(mask, one, out=mask)
     return mask
@@ -157,8 +159,11 @@ def _outline(shape: Any, size: tuple[int, ...]) -> Mask:
     return np.array(canvas, np.bool_)
 
 
-def _runs(shape: dict[str, Any], size: tuple[int, ...]) -> Mask:
-    """Run lengths, column by column, from what is outside on; as numbers or as COCO's text."""
+def mask_of_runs(shape: dict[str, Any], size: tuple[int, ...]) -> Mask:
+    """Run lengths, column by column, from what is outside on; as numbers or as COCO's text.
+
+    `size`: (height, width) of the image. Raises UsageError for runs of another size.
+    """
     counts = shape.get("counts")
     if shape.get("size") != list(size):
         raise UsageError(f"its runs are for {shape.get('size')}, the image is {list(size)}")
