@@ -114,9 +114,16 @@ def upsert(session: Session, scores: Sequence[LabelScore]) -> int:
     return stored
 
 
-def prune(session: Session, versions: Collection[str], since: datetime) -> None:
-    """After a complete run: vectors of other versions and scores from before it are of no use."""
-    session.exec(delete(Embedding).where(col(Embedding.model_version).not_in(versions)))
+def prune(
+    session: Session, versions: Collection[str], since: datetime, others: Collection[str] = ()
+) -> None:
+    """After a complete run: vectors of other versions and scores from before it are of no use.
+
+    `others`: networks whose vectors stay, whatever their version.
+    """
+    useless = [col(Embedding.model_version).not_in(versions)]
+    useless += [col(Embedding.model_version).not_like(f"{name}-%") for name in others]
+    session.exec(delete(Embedding).where(*useless))
     session.exec(delete(LabelScore).where(col(LabelScore.computed_at) < since))
 
 

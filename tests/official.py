@@ -248,6 +248,39 @@ def save_florence(folder: Path) -> Any:
     return _spread(Florence2ForConditionalGeneration(config), folder)
 
 
+def save_siglip(folder: Path) -> Any:
+    """SiglipModel of 32 px and one layer, with its processor and a tokenizer of a few words."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import (
+        PreTrainedTokenizerFast,
+        SiglipConfig,
+        SiglipImageProcessor,
+        SiglipModel,
+        SiglipProcessor,
+    )
+
+    torch.manual_seed(0)
+    vocabulary = {word: number for number, word in enumerate(("<pad>", "<eos>", "<unk>", *WORDS))}
+    made = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=made, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>"
+    )
+    picture = SiglipImageProcessor(size={"height": 32, "width": 32})
+    SiglipProcessor(picture, tokenizer).save_pretrained(folder)
+    common = {
+        "hidden_size": 24, "intermediate_size": 48, "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }  # fmt: skip
+    text = {
+        **common, "vocab_size": len(vocabulary), "max_position_embeddings": 64,
+        "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1, "projection_size": 24,
+    }  # fmt: skip
+    vision = {**common, "image_size": 32, "patch_size": 8}
+    return _spread(SiglipModel(SiglipConfig(text_config=text, vision_config=vision)), folder)
+
+
 def _spread(network: Any, folder: Path) -> Any:
     """Random weights far enough apart that pictures have different answers; saved."""
     import torch

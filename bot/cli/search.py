@@ -49,11 +49,22 @@ def search(
     best: Annotated[
         bool, typer.Option("--best", help="Show the best match first, not the newest.")
     ] = False,
+    by: Annotated[
+        str,
+        typer.Option(
+            help="Look for the words in images, too: embedded (words that were learned here), "
+            "siglip2-base (pulled), or text: not at all."
+        ),
+    ] = "embedded",
+    why: Annotated[
+        bool, typer.Option("--why", help="Show the place of each post in every ranking.")
+    ] = False,
     limit: Limit = 20,
     rebuild: Annotated[
         bool,
         typer.Option(
-            "--rebuild", help="Build both indexes again; compute the vectors that are missing."
+            "--rebuild",
+            help="Build both indexes again; compute missing vectors; learn the words.",
         ),
     ] = False,
     config: Config = CONFIG,
@@ -62,7 +73,10 @@ def search(
 ) -> None:
     """Find collected posts by words, by an image and by filters, newest first.
 
-    A post matches if it has all words, in its caption, hashtags, author's names, place or datasets.
+    A post matches if it has all words, in its caption, hashtags, author's names, place or datasets,
+    or in a sentence or tag of its images (caption). Once words were learned (`--rebuild`, caption),
+    they are looked for in the images as well, and both rankings are fused: best first, and what
+    nobody wrote about is found. `--why` and JSON say why a post is there.
     Upper and lower case, full and half width are the same. `word*` needs two characters at least.
     Scripts without spaces are found by any part of a word. `--best` sorts the 10,000 newest
     matches. No query is an error. `--image` leaves out images that are no more similar than two
@@ -71,12 +85,13 @@ def search(
     \b
     Examples:
       tagecho search 'sunset -rain' --since 2026-01-01
+      tagecho search 'red hoodie on grass' --why
       tagecho search --image photo.jpg --hashtag sunset
     """
     from bot.verbs.search import SearchQuery, find, settle
 
     if rebuild:
-        _rebuild(config, json)
+        _rebuild(config, json, by)
         return
     wanted = SearchQuery(
         text=text,
@@ -93,14 +108,17 @@ def search(
         clean=clean,
         limit=limit,
         best=best,
+        by=by,
     )
-    if wanted == SearchQuery(limit=limit, best=best):
+    if wanted == SearchQuery(limit=limit, best=best, by=by):
         raise UsageError("give words, --image or a filter")
     settings = prepare(config)
     found = find(settings, wanted)
     printed = print_rows(found.rows, json=json, csv=csv)
     for row in [] if printed else found.rows:
         echo(_line(row, scored=image is not None))
+        if why and "why" in row:
+            echo(_reason(row["why"]))
     for remark in found.remarks:
         say(remark)
     if not found.rows:
@@ -109,12 +127,12 @@ def search(
         say("built an index of the vectors for the next search")
 
 
-def _rebuild(config: Path, json: bool) -> None:
+def _rebuild(config: Path, json: bool, by: str) -> None:
     from dataclasses import asdict
 
     from bot.verbs.search import rebuild
 
-    done = rebuild(prepare(config))
+    done = rebuild(prepare(config), by)
     if json:
         print_json(asdict(done))
     for problem in done.unreadable:
@@ -125,6 +143,14 @@ def _rebuild(config: Path, json: bool) -> None:
     )
     if done.unreadable:
         raise typer.Exit(1)
+
+
+def _reason(why: dict[str, Any]) -> str:
+    words = " ".join(why["words"])
+    text, seen = why["text_rank"], why["seen_rank"]
+    parts = [f"texts: {text or 'not found'}"]
+    parts += [f"images: {seen} by {words} ({why['seen_score']})" if seen else "images: not found"]
+    return f"    {', '.join(parts)}"
 
 
 def _line(row: dict[str, Any], scored: bool) -> str:

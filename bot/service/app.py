@@ -41,10 +41,12 @@ from models.segment.patches import PatchReader
 from models.segment.refined import Refined
 from models.serving.catalogue import CATALOGUE
 from models.serving.describe import Describer
+from models.serving.embed import TextAndImages
 from models.serving.network_process import ProcessBounds
 from models.serving.packs import (
     embedded_weights,
     load_captioner,
+    load_embedder,
     load_refiner,
     load_segmenter,
     load_upscaler,
@@ -107,6 +109,11 @@ class ServingStages:
         """An official network that writes sentences, in a process that its first image starts."""
         bounds = ProcessBounds(threads=self._settings.models.threads)
         return _loaded(lambda: load_captioner(pack, networks_of(self._settings), bounds))
+
+    def embedder(self, pack: str) -> TextAndImages:
+        """An official network of images and texts, in a process that its first question starts."""
+        bounds = ProcessBounds(threads=self._settings.models.threads)
+        return _loaded(lambda: load_embedder(pack, networks_of(self._settings), bounds))
 
     def patches(self) -> PatchReader:
         """What our own network sees: the one that was learned here, if that one serves."""

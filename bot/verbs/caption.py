@@ -21,7 +21,7 @@ from models.base import Image, ImageRejected
 from models.images.decoder import decode
 from models.serving.catalogue import names
 from models.serving.describe import LONG_SIDE, Describer
-from models.serving.network_process import NetworkFailed, Why
+from models.serving.network_process import NetworkFailed
 from storage import words
 from storage.tables import MediaRow, MediaState
 from storage.words import PERSON, CurrentWords, Words
@@ -238,7 +238,7 @@ def _describe_all(
 
 
 def _given_up(summary: CaptionSummary, error: NetworkFailed) -> Exception:
-    if error.why is Why.MISSING and "Error:" in error.detail:
+    if error.needs_package:
         return NotInstalled(f"{summary.network} needs tagecho[official]: {error.detail}")
     return ModelError(f"{summary.network}: {error}; {summary.captioned} images are done")
 

@@ -23,6 +23,8 @@ from models.images.decoder import decode
 from models.labels.fits import Fits, Method, fits
 from models.labels.noise import DOUBT
 from models.labels.outline import Outlines
+from models.serving.catalogue import names
+from models.serving.network_process import NetworkFailed
 from storage import human_labels, labels
 from storage.labels import TaggedPost
 from storage.tables import LabelScore, PostRow
@@ -98,7 +100,7 @@ def score(settings: Settings) -> LabelSummary:
             _judge(app, part, summary, now)
         with app.database.write() as session:
             human_labels.restore(session, now)
-            labels.prune(session, (summary.model, summary.outline), now)
+            labels.prune(session, (summary.model, summary.outline), now, names("embedder"))
     return summary
 
 
@@ -153,11 +155,13 @@ def embed_images(
         for sha256 in progress(missing, "images"):
             looked += 1
             try:
-                image = _decoded(app, sha256)
+                batch[sha256] = _finite(eye(_decoded(app, sha256)).embedding, sha256)
             except (ImageRejected, StorageError) as error:
                 summary.unreadable.append(str(error))
-            else:
-                batch[sha256] = _finite(eye(image).embedding, sha256)
+            except NetworkFailed as error:  # of an official network: this image, or all of them
+                if error.lasting:
+                    raise
+                summary.unreadable.append(f"{sha256[:12]}: {error}")
             if len(batch) == BATCH:
                 _keep(app, eye.version, batch, seen, summary)
                 batch = {}

@@ -19,13 +19,18 @@ from bot.core.errors import NothingToDo, UsageError
 from bot.core.files import read_whole
 from bot.service.app import App, ServingStages, opened
 from bot.service.progress import progress
+from bot.verbs import learned_words, word_search
 from bot.verbs.image_index import ImageIndex, Vectors, folder_of
 from bot.verbs.labels import SIDE, LabelSummary, embed
+from bot.verbs.learned_words import WordEyes
+from bot.verbs.word_search import EMBEDDED, TEXT
 from models.base import ImageRejected, Segmenter
 from models.images.decoder import decode
 from models.resemblance import nonsense
+from models.serving.network_process import NetworkFailed
 from storage import dataset, labels, search, texts
-from storage.search import Filters
+from storage.labels import TaggedPost
+from storage.search import Filters, Term
 from storage.tables import AuthorRow, MediaRow, MediaState, PostHashtag, PostRow
 
 BUILD_SECONDS = 60.0  # what a search by image spends on vectors that are missing
@@ -52,6 +57,7 @@ class SearchQuery:
     tags: tuple[str, ...] = ()
     limit: int = 20
     best: bool = False
+    by: str = EMBEDDED  # what the words are looked for in, beside the texts
 
 
 @dataclass(slots=True)
@@ -84,10 +90,9 @@ def find(settings: Settings, wanted: SearchQuery) -> SearchResult:
                 found.remarks.append("the text index is incomplete: tagecho search --rebuild")
             if wanted.text.strip() and not terms:
                 return found  # the text has no word
-            if wanted.image is None:
-                hits = search.posts(session, terms, filters, wanted.limit, wanted.best)
-                found.rows = _rows(session, app, [(hit.post, hit.score, None) for hit in hits])
-                return found
+        if wanted.image is None:
+            _by_text(app, wanted, terms, filters, found)
+            return found
         segmenter = ServingStages(settings).segmenter()
         embedding = _embedding(segmenter, wanted.image, settings)
         found.without_vector, remark = _compute_missing(app, segmenter)
@@ -103,6 +108,27 @@ def find(settings: Settings, wanted: SearchQuery) -> SearchResult:
     if remark:
         found.remarks.append(remark)
     return found
+
+
+def _by_text(
+    app: App, wanted: SearchQuery, terms: Sequence[Term], filters: Filters, found: SearchResult
+) -> None:
+    """By the texts, and by the images where words can be looked for in them."""
+    eye = word_search.eye_of(app, wanted.by) if terms else None
+    with app.database.read() as session:
+        hits = word_search.by_words(session, app, eye, terms, filters) if eye else None
+        if hits is None:
+            plain = search.posts(session, terms, filters, wanted.limit, wanted.best)
+            found.rows = _rows(session, app, [(hit.post, hit.score, None) for hit in plain])
+        else:
+            some = hits.found[: wanted.limit]
+            chosen = [(one.thing, one.score, hits.images.get(one.thing)) for one in some]
+            why = {one.thing: hits.why(one) for one in some}
+            rows = _rows(session, app, chosen)
+            found.rows = [row | {"why": why[row["post"]]} for row in rows]
+    if terms and eye is None and wanted.by == EMBEDDED:
+        with app.database.write() as session:
+            found.remarks += filter(None, [word_search.say_once(session)])
 
 
 def _compute_missing(app: App, segmenter: Segmenter) -> tuple[int, str]:
@@ -128,8 +154,10 @@ def settle(settings: Settings) -> bool:
         return _index(app, ServingStages(settings).segmenter()).build()
 
 
-def rebuild(settings: Settings) -> Rebuilt:
-    """Build both indexes again; compute missing vectors. May be interrupted and run again."""
+def rebuild(settings: Settings, by: str = EMBEDDED) -> Rebuilt:
+    """Build both indexes again; compute missing vectors, and learn the words of the stream. May be
+    interrupted and run again. `by`: also compute the vectors of this official network.
+    """
     segmenter = ServingStages(settings).segmenter()
     with opened(settings) as app:
         posts = texts.index_all(app.database, lambda steps: progress(steps, "posts"))
@@ -138,6 +166,9 @@ def rebuild(settings: Settings) -> Rebuilt:
             seen = labels.embedded_names(session, segmenter.version)
         summary = LabelSummary(segmenter.version)
         embed(app, segmenter, tagged, seen, summary)
+        _learn_words(app, tagged)
+        if by not in (TEXT, EMBEDDED):
+            _see_officially(app, by, tagged, summary)
         index = _index(app, segmenter)
         index.clear()
         try:
@@ -146,6 +177,29 @@ def rebuild(settings: Settings) -> Rebuilt:
         except NothingToDo:  # a few images are not enough for a space; the text index still works
             pass
         return Rebuilt(posts, len(seen), summary.embedded, summary.unreadable)
+
+
+def _learn_words(app: App, tagged: list[TaggedPost]) -> None:
+    eyes = WordEyes(app)
+    eyes.look_at(list(dict.fromkeys(image for post in tagged for image in post.images)))
+    try:
+        learned_words.current(app, eyes)
+    except NothingToDo:  # too little was said yet: texts are searched as before
+        return
+
+
+def _see_officially(app: App, pack: str, tagged: list[TaggedPost], summary: LabelSummary) -> None:
+    """The vectors of an official network of images and texts. Raises ModelError, NotInstalled."""
+    word_search.eye_of(app, pack)  # an unknown name, or weights that are not here
+    network = ServingStages(app.settings).embedder(pack)
+    with app.database.read() as session:
+        seen = labels.embedded_names(session, network.version)
+    try:
+        embed(app, network, tagged, seen, summary)
+    except NetworkFailed as error:
+        raise word_search.failed(pack, error) from error
+    finally:
+        network.stop()
 
 
 def _index(app: App, segmenter: Segmenter) -> ImageIndex:

@@ -36,7 +36,7 @@ class File:
 @dataclass(frozen=True, slots=True)
 class Pack:
     name: str
-    stage: str  # upscaler, segmenter, refiner, captioner, detector
+    stage: str  # upscaler, segmenter, refiner, captioner, detector, embedder
     licence: str
     source: str  # for people
     files: tuple[File, ...]  # the weights last
@@ -70,6 +70,10 @@ def _grounding(file: str, size: int, instead: File | None = None) -> File:
 
 def _rtdetr(file: str, size: int) -> File:
     return _hub("PekingU/rtdetr_r18vd", file, size)
+
+
+def _siglip(file: str, size: int, instead: File | None = None) -> File:
+    return _hub("google/siglip2-base-patch16-224", file, size, instead)
 
 
 def _release(base: str, file: str, size: int, sha256: str = "") -> tuple[File]:
@@ -260,6 +264,20 @@ _PACKS = (
             _rtdetr("model.safetensors", 81_000_000),
         ),
         "RT-DETR, ResNet-18: boxes of the 80 classes of COCO, about a second on a CPU",
+    ),
+    Pack(
+        "siglip2-base",
+        "embedder",
+        "Apache-2.0",
+        "google/siglip2-base-patch16-224",
+        (
+            _siglip("config.json", 3_000),
+            _siglip("preprocessor_config.json", 400, _siglip("processor_config.json", 5_000)),
+            _siglip("tokenizer.json", 34_400_000),
+            _siglip("tokenizer_config.json", 47_000),
+            _siglip("model.safetensors", 1_500_800_000),
+        ),
+        "SigLIP 2, base: search by words in many languages, about a second an image on a CPU",
     ),
 )
 

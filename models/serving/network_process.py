@@ -49,6 +49,11 @@ class NetworkFailed(Exception):
         self.why, self.detail = why, detail
 
     @property
+    def needs_package(self) -> bool:
+        """A library is not installed; else of what is missing, the weights are."""
+        return self.why is Why.MISSING and "Error: " in self.detail
+
+    @property
     def lasting(self) -> bool:
         """The next question would fail in the same way."""
         return self.why in (Why.MISSING, Why.START, Why.STOPPED)

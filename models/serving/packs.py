@@ -21,7 +21,9 @@ from models.serving.network_process import ProcessBounds
 from models.serving.runtime import Runtime
 
 if TYPE_CHECKING:
-    from models.serving.describe import Describer  # which asks for weights as they are defined here
+    # They ask for weights as these are defined here.
+    from models.serving.describe import Describer
+    from models.serving.embed import TextAndImages
 
 EMBEDDED = Path(__file__).parents[1] / "embedded"
 
@@ -41,6 +43,7 @@ OFFICIAL = {
     "refiner": "models.official.sam:prompter",
     "captioner": "models.serving.describe:Describer",
     "detector": "models.detect.network:OfficialDetector",
+    "embedder": "models.serving.embed:TextAndImages",
 }
 SALIENCY = "models.segment.saliency:segmenter"  # takes the pack as well
 PACKS |= {
@@ -99,6 +102,11 @@ def load_refiner(pack: str, runtime: Runtime, home: Path | None = None) -> Promp
 def load_captioner(pack: str, home: Path | None, bounds: ProcessBounds) -> Describer:
     """A process that is started by the first image. Raises WeightsError."""
     return cast("Describer", _entry(pack, "captioner")(pack, home, bounds))
+
+
+def load_embedder(pack: str, home: Path | None, bounds: ProcessBounds) -> TextAndImages:
+    """A process that is started by the first image or text. Raises WeightsError."""
+    return cast("TextAndImages", _entry(pack, "embedder")(pack, home, bounds))
 
 
 def _entry(pack: str, stage: str) -> Callable[..., Any]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from models.resemblance import LEAST, Space
 
 Vectors = NDArray[np.float32]
+PER_DIRECTION = 8  # images: with fewer, the whitened directions are mostly chance
 NOTHING = np.empty((0, 0), np.float32)
 
 
@@ -60,4 +61,5 @@ def _space(vectors: Vectors) -> Space:
     if len(vectors) < LEAST:
         raise ValueError(f"{len(vectors)} images: words need {LEAST}")
     found = Space.fit(vectors, np.empty((0, vectors.shape[1]), np.float32))
-    return Space(found.mean, found.directions, 0.0, NOTHING)
+    told = max(LEAST // 2, len(vectors) // PER_DIRECTION)
+    return Space(found.mean, found.directions[:, :told], 0.0, NOTHING)

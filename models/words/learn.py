@@ -97,10 +97,11 @@ def learn_words(lessons: SpokenPosts, versions: Versions) -> LearnedWords:
     if not words:
         raise ValueError("no word is on enough posts of enough people")
     said = tags_of.carried(lessons.words, words)
+    spoke = said.any(axis=1)  # whoever says nothing denies nothing
     found = WordFigures(vocabulary=len(words))
-    found.search = search_figures(features, said, words, groups)
+    found.search = search_figures(features[spoke], said[spoke], words, groups[spoke])
     tagger, found.tags = _tagger(features, lessons, groups)
-    text = textvectors.teach(features, said, words)
+    text = textvectors.teach(features[spoke], said[spoke], words)
     return LearnedWords(
         sight,
         tagger,
@@ -119,16 +120,16 @@ def _tagger(
     if not tags:
         return None, None
     wanted = tags_of.carried(lessons.hashtags, tags)
-    unseen = tags_of.held_out(features, wanted, groups)
+    spoke = wanted.any(axis=1)
+    features, wanted, people = features[spoke], wanted[spoke], groups[spoke]
+    unseen = tags_of.held_out(features, wanted, people)
     made = tags_of.teach(features, wanted, tags, unseen)
-    return made, tag_figures(unseen, wanted, groups, made)
+    return made, tag_figures(unseen, wanted, people, made)
 
 
-def tag_figures(unseen: Unseen, wanted: Matrix, groups: Groups, made: Tagger) -> TagFigures | None:
-    """None if no post has a tag."""
-    rows = np.flatnonzero(wanted.any(axis=1))
-    if not rows.size:
-        return None
+def tag_figures(unseen: Unseen, wanted: Matrix, groups: Groups, made: Tagger) -> TagFigures:
+    """`wanted`: of posts that have at least one tag."""
+    rows = range(len(wanted))
     chance = made.calibration(unseen.evidence, unseen.shares)
     ours = np.array([average_precision(chance[row], wanted[row] > 0) for row in rows])
     theirs = np.array([average_precision(unseen.shares[row], wanted[row] > 0) for row in rows])
@@ -139,7 +140,7 @@ def tag_figures(unseen: Unseen, wanted: Matrix, groups: Groups, made: Tagger) ->
     ]
     return TagFigures(
         posts=len(rows),
-        people=len(np.unique(groups[rows])),
+        people=len(np.unique(groups)),
         tags=wanted.shape[1],
         map=_figure(ours.mean()),
         map_low=_figure(low),
