@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import func
 from sqlmodel import Session, col, or_, select
 
-from storage import human_labels, masks
+from storage import human_labels, masks, mined
 from storage.labels import tagged_posts
 from storage.optouts import OptOuts
 from storage.tables import (
@@ -57,8 +57,8 @@ def held_out(author: str) -> bool:
 def learnable(
     session: Session, optouts: OptOuts, leave_out: Collection[str] = (ALL,), most: int | None = None
 ) -> list[TrainingPicture]:
-    """Each image once, those first of which a person drew a mask, then the newest posts; at most
-    `most`.
+    """Each image once, those first of which a person drew a mask, then those that were mined
+    (`storage.mined`), then the newest posts; at most `most`.
 
     Left out: what is quarantined, near duplicates, images with a verdict of a check that
     `leave_out` names ("all": of any), unless a person accepted them; what a person rejected, posts
@@ -77,7 +77,10 @@ def learnable(
                 found.setdefault(sha256, picture)
     kept = [picture for picture in found.values() if picture.sha256 not in shunned]
     drawn = masks.drawn(session)
-    kept.sort(key=lambda one: (one.sha256 not in drawn, -one.post, one.sha256))
+    hard = mined.images(session)
+    kept.sort(
+        key=lambda one: (one.sha256 not in drawn, one.sha256 not in hard, -one.post, one.sha256)
+    )
     return kept[:most]
 
 

@@ -855,3 +855,15 @@ class ObjectLabel(SQLModel, table=True):
     bottom: float
     mask: Any = Field(default=None, sa_type=JSON)  # COCO's run lengths, at the image's size
     made_by: str  # versions of networks, or "person"
+
+
+class MinedImage(SQLModel, table=True):
+    """A stored image that is like a picture on which a network failed."""
+
+    __tablename__ = "mined_images"
+    sha256: str = Field(primary_key=True, foreign_key="blobs.sha256", ondelete="CASCADE")
+    failure: str = Field(primary_key=True)  # the SHA-256 of the operator's file
+    score: float  # how like it is, by the weights that were asked
+    aspects: dict[str, float] = Field(sa_type=JSON)  # object, background, light
+    doubt: str = Field(default="", sa_type=Text)  # why the teacher is not sure; empty: it teaches
+    at: datetime = Field(sa_type=UtcDateTime)

@@ -33,6 +33,7 @@ from bot.cli import (
     learn,
     login,
     masks,
+    mine,
     networks,
     notify,
     pause,
@@ -132,6 +133,7 @@ for verb in (
     search.search,
     watch.watch,
     label.label,
+    mine.mine,
 ):
     app.command()(verb)
 app.command("import")(datasets.import_)

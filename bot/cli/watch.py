@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bot.cli.common import CONFIG, Config, Csv, Json, day, prepare
 from bot.cli.output import complain, counted, echo, print_json, print_rows, say
+from bot.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bot.config import Settings
+
+SHOWN = 20  # findings in a notice
 
 
 def watch(
@@ -26,6 +32,10 @@ def watch(
     since: Annotated[
         str, typer.Option(help="Show only what was found on or after this day, UTC.")
     ] = "",
+    notify: Annotated[
+        bool,
+        typer.Option("--notify", help="Send a notice of what is new to the services of [notices]."),
+    ] = False,
     config: Config = CONFIG,
     json: Json = False,
     csv: Csv = False,
@@ -44,7 +54,7 @@ def watch(
     from bot.verbs import watch_pictures
     from bot.verbs.watch import watch as work
 
-    settings = prepare(config)
+    settings = prepare(config, secrets="sections" if notify else "none")
     report = work(settings, folder, since=day(since, "--since"))
     rows = report.rows()
     if json and not csv:
@@ -67,5 +77,25 @@ def watch(
         f"{counted(report.images, 'image')} compared by this run; "
         f"{counted(len(rows), 'finding')}, {new} new"
     )
-    if report.unreadable:
+    told = _told(settings, [row for row in rows if row["new"]]) if notify else True
+    if report.unreadable or not told:
         raise typer.Exit(1)
+
+
+def _told(settings: Settings, new: list[dict[str, Any]]) -> bool:
+    """Send a notice of new findings; whether somebody took it, or there was nothing to tell."""
+    from bot.net.notices import send
+
+    if not new:
+        return True
+    said = settings.notices
+    if not said.services:
+        raise ConfigError("notices.urls is not set, and --notify needs it: tagecho notify test")
+    lines = [f"{Path(row['picture']).name}: @{row['author']} {row['url']}" for row in new[:SHOWN]]
+    lines += [f"and {len(new) - SHOWN} more"] if len(new) > SHOWN else []
+    title = f"tagecho: your pictures reappeared: {counted(len(new), 'finding')}"
+    done = send(said.services, title, "\n".join(lines), said.own_hosts)
+    for each in done:
+        if each.error:
+            complain(f"{each.service}: {each.error}")
+    return any(not each.error for each in done)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -33,17 +34,31 @@ class Corrected(Protocol):
     def read(self, name: str) -> Labelled: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """Masks that both networks are compared with: a person's, and those of known failures."""
+
+    corrected: Corrected | None = None
+    failures: Corrected | None = None
+
+    def items(self) -> Iterator[tuple[str, Corrected, str]]:
+        """(kind, masks, id)"""
+        for kind, masks in (("corrected", self.corrected), ("failures", self.failures)):
+            if masks is not None:
+                yield from ((kind, masks, name) for name in masks.ids)
+
+
 def prove(
     new: Segmenter,
     old: Segmenter,
     layout: Layout,
-    corrected: Corrected | None,
+    judges: Judges,
     turn: Turn,
     say: Say,
 ) -> Evidence:
     """The figures for the decision. Raises ModelError, StorageError."""
     known, asked = layout.train[:MOST_KNOWN], layout.held_out[:MOST_ASKED]
-    items = [] if corrected is None else [(corrected, name) for name in corrected.ids]
+    items = list(judges.items())
     total = len(known) + len(asked) + len(items)
     seen = _Seen(new, old, turn, say, total)
     for picture in known:
@@ -52,13 +67,13 @@ def prove(
         both = seen.embed(picture, _photo(layout, picture))
         if layout.mask(picture).exists():
             seen.compare("teacher", both, _mask(layout, picture))
-    for masks, name in items:
+    for kind, masks, name in items:
         item = masks.read(name)
-        seen.compare("corrected", seen.both(item.image), item.mask)
+        seen.compare(kind, seen.both(item.image), item.mask)
     right = [right_ones(vectors, known, asked) for vectors in seen.vectors]
     return Evidence(
         knn=paired(*right), agreement=paired(*seen.ious["teacher"]),
-        corrected=paired(*seen.ious["corrected"]),
+        corrected=paired(*seen.ious["corrected"]), failures=paired(*seen.ious["failures"]),
     )  # fmt: skip
 
 
@@ -72,6 +87,7 @@ class _Seen:
         self.ious: dict[str, tuple[list[float], list[float]]] = {
             "teacher": ([], []),
             "corrected": ([], []),
+            "failures": ([], []),
         }
 
     def both(self, image: Image) -> list[Segmentation]:

@@ -35,6 +35,7 @@ BYTES_EACH = 200_000  # bytes on disk, photo and soft mask
 LOOKS = 5  # tries to read folders that change meanwhile
 BYTES_MORE = 400_000_000  # bytes of checkpoints, each written beside the previous one
 TRAIN, HELD_OUT = "train", "held_out"
+HARD = "hard"  # in the folder of a run: photos and masks that are drawn more often
 POSTS = Path("photos", TRAIN, "posts.jsonl")  # in the folder of a run
 START = "start.onnx"  # also there: the network from which the run starts
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -139,6 +140,19 @@ def draw(layout: Layout, drawn: DrawnLessons) -> int:
     return count
 
 
+def emphasise(layout: Layout, hard: Collection[str]) -> int:
+    """Put the photos to learn from that are like failures, with their masks, into a set of their
+    own beside the others (HARD); returns how many have a mask. Raises StorageError."""
+    shutil.rmtree(layout.folder / HARD, ignore_errors=True)
+    chosen = [p for p in layout.train if p.sha256 in hard and layout.mask(p).exists()]
+    for picture in chosen:
+        for source in (layout.photo(picture), layout.mask(picture)):
+            target = layout.folder / HARD / source.parents[1].name / source.name
+            private_folder(target.parent)
+            writing(target, lambda path, source=source: shutil.copyfile(source, path))  # type: ignore[misc]
+    return len(chosen)
+
+
 def read_layout(folder: Path) -> Layout:
     """The photos of an interrupted run. Raises StorageError if its files are missing."""
     try:
@@ -161,7 +175,7 @@ def read_layout(folder: Path) -> Layout:
 
 def clear(folder: Path) -> None:
     """Keep the logs and curves of a run; remove all photos and what was made from them."""
-    for name in ("photos", "masks", "export"):
+    for name in ("photos", "masks", HARD, "export"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for pattern in ("dataset.json", START, "*/*.pt", "*/*.part", "*.part"):
         for path in folder.glob(pattern):

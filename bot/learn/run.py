@@ -22,7 +22,7 @@ from bot.core.clock import Clock, utc_now
 from bot.core.errors import ModelError, NothingToDo, StorageError, TagechoError
 from bot.learn import photos
 from bot.learn.child_process import Child
-from bot.learn.comparison import Corrected, prove
+from bot.learn.comparison import Corrected, Judges, prove
 from bot.learn.low_priority import command
 from bot.learn.photos import START, DrawnLessons, Layout
 from bot.learn.replies_first import Say, TimeLimit, Turn
@@ -30,7 +30,7 @@ from bot.learn.training import IN_SERVICE, LearningRecipe, Teacher, commands
 from models.base import Segmenter
 from models.segment.card import card
 from models.serving.promotion_rule import SHIPPED, Decision, Evidence, Paired, decide
-from storage import learning
+from storage import learning, mined
 from storage.archive import Archive
 from storage.learning import RunState, TrainingPicture
 from storage.tables import LearningRun
@@ -102,14 +102,17 @@ class Learning:
         say: Say,
         clock: Clock = utc_now,
         drawn: DrawnLessons | None = None,
+        failures: Corrected | None = None,
     ) -> None:
-        """`shown`: SHA-256 of the photos of `corrected`, which are never trained on. `drawn`: masks
-        that teach in place of the teacher's."""
+        """`shown`: SHA-256 of the photos of `corrected` and of `failures`, which are never trained
+        on. `drawn`: masks that teach in place of the teacher's. `failures`: on which the gain is
+        measured, and decides nothing."""
         self._database, self._originals = archive.database, archive.originals
         self._optouts = archive.optouts
         self._networks, self._corrected, self._shown = networks, corrected, shown
         self._terms, self._say, self._clock = terms, say, clock
         self._drawn = drawn
+        self._failures = failures
 
     def run(self, recipe: LearningRecipe, *, fresh: bool = False) -> LearningRun:
         """Continue the interrupted run, or start one (`fresh`: always start one).
@@ -205,6 +208,7 @@ class Learning:
                     self._train(stage, folder, recipe, turn, teacher)
                     if stage == "masks":
                         self._draw(run_id, layout)
+                        self._emphasise(run_id, layout)
             at += 1
 
     def _enter(self, run_id: int, stage: str, turn: Turn) -> None:
@@ -320,6 +324,17 @@ class Learning:
             learning.note(session, run_id, {"data": {**data, "drawn": count}})
         self._prefixed("masks")(f"{count} drawn by people")
 
+    def _emphasise(self, run_id: int, layout: Layout) -> None:
+        """Photos that are like failures are shown more often."""
+        with self._database.read() as session:
+            hard = mined.images(session)
+        count = photos.emphasise(layout, hard) if hard else 0
+        if count:
+            with self._database.write() as session:
+                data = session.get_one(LearningRun, run_id).facts.get("data", {})
+                learning.note(session, run_id, {"data": {**data, "hard": count}})
+            self._prefixed("masks")(f"{count} are like failures, and shown more often")
+
     def _train(
         self,
         stage: str,
@@ -346,7 +361,8 @@ class Learning:
     def _prove(self, run_id: int, layout: Layout, turn: Turn) -> None:
         new = self._networks.candidate(layout.folder / "export")
         old = self._networks.in_service()
-        evidence = prove(new, old, layout, self._corrected, turn, self._prefixed("proof"))
+        judges = Judges(self._corrected, self._failures)
+        evidence = prove(new, old, layout, judges, turn, self._prefixed("proof"))
         facts = {"evidence": evidence.as_dict(), "new": new.version, "in_service": old.version}
         with self._database.write() as session:
             learning.note(session, run_id, facts)

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from bot.core.errors import NotInstalled
-from bot.learn.photos import HELD_OUT, POSTS, START, TRAIN
+from bot.learn.photos import HARD, HELD_OUT, POSTS, START, TRAIN
 
 IN_SERVICE, SCRATCH = "in-service", "scratch"  # the network from which a run starts
+HARD_WEIGHT = 0.5  # of photos that are like failures, beside all photos: a third of the draws
 NEEDED = ("torch", "onnx", "cv2", "matplotlib", "safetensors")
 # For a trained network, a fifth of the rates for random weights (5e-4; 1.5e-3 and 5e-4): a new
 # head must not destroy what the backbone knows; the proof asks if neighbours are still found.
@@ -76,6 +77,9 @@ def commands(
     if start.exists():
         dino_start = ["--start", start, "--rate", DINO_RATE]
         head_start = ["--start", start, "--rate", HEAD_RATE, "--vit-rate", BACKBONE_RATE]
+    hard: list[object] = []
+    if (folder / HARD).exists():
+        hard = ["--set", folder / HARD / "photos", folder / HARD / "masks", HARD_WEIGHT]
     asked: list[object] = []
     limits: list[object] = []
     if teacher is not None:
@@ -101,7 +105,7 @@ def commands(
         "head": [
             (
                 "models.segment.train",
-                ["--set", photos / TRAIN, masks / TRAIN, 1, "--out", folder / "head",
+                ["--set", photos / TRAIN, masks / TRAIN, 1, *hard, "--out", folder / "head",
                  "--backbone", _backbone(folder / "dino"),
                  "--steps", recipe.mask_steps, *common, *head_start],
             ),

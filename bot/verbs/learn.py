@@ -107,13 +107,14 @@ def learn(settings: Settings, say: Say, *, fresh: bool = False) -> dict[str, Any
         networks.in_service()  # raises now instead of after hours
         networks.pack()
         folder, shown = _corrected(settings.data.dir / "masks")
+        failures, failed = _corrected(failures_in(settings))
         asked: list[Corrected] = [folder] if folder is not None else []
         asked += [drawn] if (drawn := DrawnMasks(app, held_out=True)).ids else []
         flow = Learning(
             app.archive,
             networks,
             Together(asked) if asked else None,
-            shown,
+            shown | failed,
             Terms(
                 home,
                 settings.learn.nice,
@@ -122,11 +123,17 @@ def learn(settings: Settings, say: Say, *, fresh: bool = False) -> dict[str, Any
             ),
             say,
             drawn=DrawnMasks(app, held_out=False),
+            failures=failures,
         )
         try:
             return summary(flow.run(recipe_of(settings), fresh=fresh))
         finally:
             networks.runtime.close()
+
+
+def failures_in(settings: Settings) -> Path:
+    """Where `tagecho mine` keeps the pictures on which a network failed, with their masks."""
+    return settings.data.dir / "failures"
 
 
 def status(settings: Settings, limit: int = 10) -> dict[str, Any]:

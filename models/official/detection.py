@@ -39,7 +39,7 @@ def answerer(kind: str, folder: str, threads: int) -> Any:
         if not arrays:
             return {"known": known}, ()
         with torch.inference_mode():
-            found = look(np.ascontiguousarray(arrays[0]), facts["classes"], facts["threshold"])
+            found = look(np.array(arrays[0]), facts["classes"], facts["threshold"])
         scores, corners, classes = (part.cpu().numpy() for part in found)
         return {}, (
             scores.astype(np.float64),

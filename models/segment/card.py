@@ -12,7 +12,9 @@ def card(run: int, facts: dict[str, Any], decision: str, command: str) -> str:
     """`facts` of the run: data, recipe, evidence, new, in_service, start, teacher."""
     data, evidence = facts.get("data", {}), facts.get("evidence", {})
     start = facts.get("start") or ""
-    rows = [_row(name, evidence.get(name)) for name in ("knn", "agreement", "corrected")]
+    rows = [
+        _row(name, evidence.get(name)) for name in ("knn", "agreement", "corrected", "failures")
+    ]
     return f"""# {facts.get("new", "segment")}
 
 Finds the main object of a picture; mask and image embedding in one ONNX file. Learned by run {run}

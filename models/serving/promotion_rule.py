@@ -68,6 +68,7 @@ class Evidence:
     knn: Paired | None = None  # right or wrong per held-out post
     agreement: Paired | None = None  # IoU with the teacher per held-out photo
     corrected: Paired | None = None  # IoU per corrected mask
+    failures: Paired | None = None  # IoU per picture on which a network failed; decides nothing
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

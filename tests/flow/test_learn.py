@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,7 @@ from bot.service.app import ServingStages, opened
 from bot.verbs import forget as removal
 from bot.verbs import learn as learning
 from bot.verbs import masks
+from bot.verbs.mine import gain
 from models.segment.learned_networks import Store
 from models.serving import packs
 from models.serving.catalogue import CATALOGUE
@@ -53,9 +54,17 @@ from storage import forget as forgetting
 from storage import learning as runs
 from storage.learning import RunState, held_out
 from storage.masks import MaskOrigin
-from storage.tables import LearningAuthor, LearningRun, MediaRow, PostRow, Reply, ReplyState
+from storage.tables import (
+    LearningAuthor,
+    LearningRun,
+    MediaRow,
+    MinedImage,
+    PostRow,
+    Reply,
+    ReplyState,
+)
 from tests import trainer
-from tests.databases import queue_reply
+from tests.databases import NOW, queue_reply
 from tests.learning import add_photo, fill, people, photo, settings_for
 from tests.waiting import PATIENCE, eventually
 
@@ -255,6 +264,48 @@ def test_what_people_draw_teaches_and_decides(
     assert taught[drew[False]][:, :24].all() and not taught[drew[False]][:, 24:].any()
     assert drew[True] not in taught
     assert done["evidence"]["corrected"]["count"] == 1
+
+
+def test_the_gain_on_known_failures_is_shown_beside_that_on_all(
+    settings: Settings, plan: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was mined is shown more often; failures are measured, and never learned from."""
+    plan["masks"] = ["masks", "train"]
+    filled(settings)
+    folder = learning.failures_in(settings)
+    for name in ("photos", "labels"):
+        (folder / name).mkdir(parents=True)
+    for number in range(3):
+        (folder / "photos" / f"f{number}.jpg").write_bytes(photo("red", 700 + number))
+        mask = np.zeros((64, 48), np.uint8)
+        mask[16:48, 12:36] = 255
+        Pil.fromarray(mask).save(folder / "labels" / f"f{number}.png")
+    with opened(settings) as app:
+        taught = people(1, out=False)[0]
+        add_photo(app, "failed", taught, ("red",), photo("red", 700))
+        with app.database.write() as session:
+            hard = [one for one in runs.learnable(session, app.optouts) if not held_out(one.author)]
+            for one in hard[-4:]:
+                session.add(
+                    MinedImage(sha256=one.sha256, failure="f" * 64, score=0.9, aspects={}, at=NOW)
+                )
+    shown: list[int] = []
+    emphasise = photos.emphasise
+
+    def watched(layout: photos.Layout, wanted: Collection[str]) -> int:
+        shown.append(emphasise(layout, wanted))
+        assert len(list((layout.folder / photos.HARD / "photos").iterdir())) == shown[-1]
+        return shown[-1]
+
+    monkeypatch.setattr(photos, "emphasise", watched)
+    done = learning.learn(settings, quiet)
+    assert done["data"]["hard"] == shown[0] > 0
+    assert done["images"] == 15, "a failure is never trained on"
+    assert done["evidence"]["failures"]["count"] == 3
+    found = gain(settings)
+    assert (found["run"], found["hard"]) == (done["run"], shown[0])
+    assert found["failures"] == done["evidence"]["failures"]
+    assert not (settings.data.dir / "models" / "runs" / str(done["run"]) / photos.HARD).exists()
 
 
 # --- bad input ------------------------------------------------------------------------------------

@@ -52,8 +52,10 @@ WORDS: dict[str, list[str]] = {
     "labels accept": ["1", "dusk"],
     "labels reject": ["1", "dusk"],
     "labels undo": ["1", "dusk"],
+    "label": ["none", "--classes", "hat"],
     "login": ["main"],
     "masks import": ["none"],
+    "mine": ["photos"],
     "models evaluate": ["--masks", "none"],
     "models promote": ["embedded"],
     "models pull": ["none"],
@@ -77,6 +79,7 @@ WORDS: dict[str, list[str]] = {
     "track remove": ["#none"],
     "track resume": ["#none"],
     "upscale": ["one.png", "--out", "large"],
+    "watch": ["photos"],
 }
 
 

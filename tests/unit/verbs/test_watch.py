@@ -204,3 +204,32 @@ def test_killed_half_way_nothing_is_compared_twice_or_left_out(
     printed = json.loads(capsys.readouterr().out)
     assert printed["images"] == 2
     assert posts(printed["found"]) == {("astronaut", "cropped"), ("coffee", "mirrored")}
+
+
+def test_new_findings_are_told_once_by_a_notice(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bot import config as configuration
+    from bot.net import notices
+
+    config = tmp_path / "config.toml"
+    config.write_text(CONFIG.format(folder=tmp_path / "data"))
+    monkeypatch.setenv("TAGECHO_NOTICES__URLS", "json://127.0.0.1:1/")
+    with opened(configuration.load(config)) as app:
+        collect(app)
+    told: list[tuple[str, str]] = []
+
+    def send(urls: object, title: str, body: str, own: object) -> list[notices.Delivery]:
+        told.append((title, body))
+        return [notices.Delivery("json")]
+
+    monkeypatch.setattr(notices, "send", send)
+    for _ in range(2):
+        arguments = ["tagecho", "watch", str(mine), "-c", str(config), "--notify"]
+        monkeypatch.setattr(sys, "argv", arguments)
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert end.value.code == 0, capsys.readouterr().err
+    ((title, body),) = told
+    assert "2 findings" in title
+    assert "astronaut.jpg: @" in body
