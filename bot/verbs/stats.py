@@ -17,6 +17,7 @@ from bot.config import Settings
 from bot.core.errors import NothingToDo, StorageError
 from bot.service.app import opened
 from bot.verbs.pages import by_count, data_uri, page_at, template, words
+from bot.verbs.themes import DRAWN, cells, themes_or_none
 from models.base import ImageRejected
 from models.images import codec, decoder
 from storage import stats
@@ -92,7 +93,11 @@ def write_page(settings: Settings, found: Stats, path: Path) -> None:
     """Write one file that loads nothing; only its owner can read it. Raises StorageError."""
     with opened(settings) as app:
         sheets = list(_sheets(app.database, app.originals, found))
+        about = themes_or_none(app, settings)
     page = _template().render(
+        themes=about,
+        drawn=about[:DRAWN],
+        cells=cells(about),
         now=datetime.now(UTC),
         everything=found.everything,
         groups=[*found.datasets, *found.hashtags],
