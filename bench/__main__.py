@@ -20,6 +20,7 @@ ALL = (
     "search",
     "swapped",
     "figures",
+    "console",
 )
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import delete, insert, text
+from sqlalchemy import delete, text
 from sqlmodel import col
 
 from bench.table import Row, rss_mb, show
@@ -84,14 +84,21 @@ def fill(database: Database, count: int, world: World) -> None:
                 "SELECT setval(pg_get_serial_sequence('posts', 'id'), max(id)) FROM posts"
             )
         connection.exec_driver_sql("ANALYZE")
+    if not database.sqlite:  # as autovacuum would in a while
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as plain:
+            plain.exec_driver_sql("VACUUM")
 
 
 def bulk(connection: Any, table: Any, values: list[dict[str, Any]]) -> None:
-    """SQLite: past SQLAlchemy, which would take as long again for its types."""
-    if connection.dialect.name != "sqlite":
-        connection.execute(insert(table), values)
-        return
+    """Past SQLAlchemy, which would take as long again for its types; PostgreSQL by COPY."""
     names = list(values[0])
+    if connection.dialect.name != "sqlite":
+        columns = ", ".join(f'"{name}"' for name in names)
+        into = f"COPY {table.__tablename__} ({columns}) FROM STDIN"
+        with connection.connection.cursor().copy(into) as copy:
+            for row in values:
+                copy.write_row(["{}" if v == {} else v for v in row.values()])
+        return
     plain = [
         tuple(
             f"{v:%Y-%m-%d %H:%M:%S.%f}" if isinstance(v, datetime) else "{}" if v == {} else v
@@ -239,10 +246,10 @@ def text_tables(database: Database, world: World, count: int) -> None:
     show(f"Text search, {count:,} posts, {kind}, newest first", rows, "baseline: LIKE '%word%'")
 
 
-def vectors(count: int, seed: int) -> Any:
+def vectors(count: int, seed: int, size: int = DIMENSIONS) -> Any:
     """Unit vectors near a curved surface of 24 dimensions, with noise, as features are."""
     shape = np.random.default_rng(0)
-    a, b = shape.normal(size=(24, 256)), shape.normal(size=(256, DIMENSIONS))
+    a, b = shape.normal(size=(24, 256)), shape.normal(size=(256, size))
     r = np.random.default_rng(seed)
     found = np.tanh(r.normal(size=(count, 24)) @ a / 3) @ b
     found += 0.5 * r.normal(size=found.shape)

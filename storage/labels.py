@@ -59,7 +59,7 @@ def tagged_posts(session: Session, optouts: OptOuts) -> list[TaggedPost]:
 def embedded_names(session: Session, model_version: str) -> set[str]:
     """The SHA-256 of every image that has a vector of this version."""
     statement = select(Embedding.sha256).where(Embedding.model_version == model_version)
-    return set(session.exec(statement))
+    return set(session.connection().execute(statement).scalars().all())
 
 
 def vectors_of(session: Session, model_version: str, hashes: Sequence[str]) -> dict[str, bytes]:

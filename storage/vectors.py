@@ -108,7 +108,8 @@ class VectorIndex:
         return len(self._by_name())
 
     def names(self) -> set[str]:
-        return {key.hex() for key in self._by_name()}
+        text, width = self._names[self._alive].tobytes().hex(), 2 * _NAME
+        return {text[i : i + width] for i in range(0, len(text), width)}
 
     @property
     def facts(self) -> dict[str, Any]:

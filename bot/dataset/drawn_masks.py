@@ -18,6 +18,7 @@ from bot.learn.comparison import Corrected
 from bot.service.app import App
 from models.base import ImageRejected, Mask
 from models.images.decoder import decode
+from models.images.mask_sizes import stretched
 from models.metrics.labelled import Labelled
 from storage import learning, masks
 
@@ -54,10 +55,7 @@ class DrawnMasks:
                 grey = image.convert("L")
         except (OSError, ValueError) as error:
             raise StorageError(f"the mask of image {name[:12]} cannot be read: {error}") from error
-        if grey.size != (width, height):
-            grey = grey.resize((width, height), PIL.Image.Resampling.BILINEAR)
-        found: Mask = np.asarray(grey) >= 128
-        return found
+        return stretched(np.asarray(grey) >= 128, width, height)
 
 
 class Together:

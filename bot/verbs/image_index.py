@@ -69,13 +69,14 @@ class ImageIndex:
                 changes = labels.changes(session, self._version)
                 here = labels.embedded_names(session, self._version)
             index = self.index
+            known = index.names() if index is not None else set()
             if index is not None:  # who is gone goes first, also when there are too few to go on
-                index.remove(sorted(index.names() - here))
+                index.remove(sorted(known - here))
             if index is None or len(here) > GROWN * index.facts["fitted"]:
                 self._make(sorted(here), changes)
                 return
             assert self.space is not None  # noqa: S101 - opened together
-            self._fill(index, self.space, sorted(here - index.names()))
+            self._fill(index, self.space, sorted(here - known))
             index.note(changes=changes)
 
     def build(self, always: bool = False) -> bool:

@@ -18,6 +18,7 @@ from bot.verbs.replies import who_types
 from models.base import ImageRejected, Mask
 from models.images.codec import png_mask
 from models.images.decoder import decode
+from models.images.mask_sizes import redrawn, reduced, stretched
 from storage import masks
 from storage.masks import MaskOrigin, NewMask, StoredMask
 from storage.tables import BlobRow, DrawnMask, MediaRow, MediaState
@@ -55,25 +56,51 @@ def masks_of(app: App, media: int) -> ImageMasks:
         )
 
 
-def mask_png(app: App, media: int, version: int) -> bytes:
-    """8-bit grey PNG, 0 or 255; version 0 is that of a network. Raises UsageError, StorageError."""
+def mask_png(app: App, media: int, version: int, size: tuple[int, int] | None = None) -> bytes:
+    """8-bit grey PNG, 0 or 255; version 0 is that of a network. `size`: (width, height) that it is
+    drawn on, no larger than the image. Raises UsageError, StorageError.
+    """
     found = masks_of(app, media)
+    data = _stored(app, found, version)
+    if data is None:
+        raise UsageError(f"image {media} has no mask of version {version}")
+    if size is None:
+        return data
+    whole = stretched(_read(app, data), found.width, found.height)
+    check_proportions(np.zeros(size[::-1], np.bool_), found.width, found.height)
+    return png_mask(reduced(whole, *size))
+
+
+def _stored(app: App, found: ImageMasks, version: int) -> bytes | None:
     known = {row.version: row.sha256 for row in found.versions}
     if found.computed is not None:
         known[0] = found.computed.sha256
-    if version not in known:
-        raise UsageError(f"image {media} has no mask of version {version}")
-    return app.artifacts.get(known[version])
+    return app.artifacts.get(known[version]) if version in known else None
+
+
+def _at_full_size(app: App, found: ImageMasks, mask: Mask, base: int) -> Mask:
+    before = _stored(app, found, base)
+    if before is None:
+        return stretched(mask, found.width, found.height)
+    return redrawn(mask, stretched(_read(app, before), found.width, found.height))
+
+
+def _read(app: App, data: bytes) -> Mask:
+    return read_mask(data, app.settings.limits.max_pixels) >= 128
 
 
 def save(app: App, media: int, data: bytes, base: int | None, who: str) -> DrawnMask:
     """Keep a picture of the object in white as the next version; `base`: as `storage.masks.add`.
 
-    Raises UsageError for what is no such picture, or has other proportions; Overtaken.
+    One that is smaller than its image is kept at the image's size; where it says what `base` says,
+    that stays as fine as it was. Raises UsageError for what is no such picture, or has other
+    proportions; Overtaken.
     """
     found = masks_of(app, media)
-    mask = read_mask(data, app.settings.limits.max_pixels) >= 128
+    mask = _read(app, data)
     check_proportions(mask, found.width, found.height)
+    if mask.shape != (found.height, found.width):
+        mask = _at_full_size(app, found, mask, base or 0)
     return keep(app, found.sha256, mask, base, who, MaskOrigin.EDITOR)
 
 

@@ -33,6 +33,7 @@ from storage.labels import TaggedPost
 from storage.search import Filters, Term
 from storage.tables import AuthorRow, MediaRow, MediaState, PostHashtag, PostRow
 
+FRESH = 30.0  # seconds for which a process that lives on asks the vectors as they were
 BUILD_SECONDS = 60.0  # what a search by image spends on vectors that are missing
 
 
@@ -227,7 +228,8 @@ def _seen(segmenter: Segmenter, data: bytes, settings: Settings) -> Vectors:
 class ExampleFinder:
     """Searches by example for a process that lives on: networks and vectors stay in memory.
 
-    Computes no missing vectors: whoever waits for a page does not wait for these. May be used by
+    Computes no missing vectors: whoever waits for a page does not wait for these. Vectors that came
+    in the last FRESH seconds may be missing, too; what is gone is never found. May be used by
     several threads; one asks at a time.
     """
 
@@ -237,6 +239,7 @@ class ExampleFinder:
         self._chosen: object = None  # what [models] said when these were made
         self._segmenter: Segmenter | None = None
         self._index: ImageIndex | None = None
+        self._synced = -math.inf  # when, by the monotonic clock
 
     def like_image(
         self, settings: Settings, data: bytes, wanted: SearchQuery
@@ -274,6 +277,7 @@ class ExampleFinder:
             self._segmenter = ServingStages(settings).segmenter()
             self._index = _index(self._app, self._segmenter)
             self._chosen = settings.models
+            self._synced = -math.inf
         return self._segmenter, self._index
 
     def _like(
@@ -281,7 +285,9 @@ class ExampleFinder:
     ) -> list[tuple[int, str, float]]:
         with self._app.database.read() as session:
             filters = filters_of(session, wanted)
-        index.sync()
+        if time.monotonic() - self._synced > FRESH:
+            index.sync()
+            self._synced = time.monotonic()
         found = index.similar(embedding, wanted.limit, search.parse(wanted.text), filters)
         return [(one.post, one.sha256, one.cosine) for one in found]
 

@@ -30,6 +30,7 @@ Base = Annotated[
     int,
     Query(ge=0, le=2**31 - 1, description="The newest version that you saw; 0: none of a person."),
 ]
+Drawn = Annotated[int | None, Query(ge=1, le=100_000, description="In px.")]
 MOST_POINTS = 100
 Coordinate = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
 PNG: dict[int | str, dict[str, object]] = {200: {"content": {"image/png": {}}}}
@@ -98,10 +99,18 @@ def history(here: Here, media: Number) -> MaskHistory:
     response_class=Response,
     responses=PNG,
 )
-def png(here: Here, media: Number, version: Version) -> Response:
+def png(
+    here: Here,
+    media: Number,
+    version: Version,
+    width: Drawn = None,
+    height: Drawn = None,
+) -> Response:
+    """`width` and `height`: the size of the picture that it is drawn on, if that is smaller."""
     known(here, media)
+    size = (width, height) if width and height else None
     try:
-        body = masks.mask_png(here.app, media, version)
+        body = masks.mask_png(here.app, media, version, size)
     except UsageError as error:
         raise HTTPException(404, str(error)) from None
     return Response(body, media_type="image/png", headers={"Cache-Control": "private, no-cache"})

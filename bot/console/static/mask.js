@@ -1,5 +1,7 @@
 // The editor of a mask: points, box, brush and eraser; zoom, pan, undo; by mouse, touch and keys.
-"use strict";
+import { none, opaque, paint as fill, png, read, share } from "./mask_bits.js";
+import { marks, outline } from "./mask_marks.js";
+import { hear } from "./mask_pointers.js";
 
 const editor = document.getElementById("editor");
 if (editor) {
@@ -19,45 +21,16 @@ if (editor) {
   let points = [], box = null, under = null; // what is asked, and the mask before the first of it
   let done = [], undone = [];                // {bits, points, box, under}
   let cursor = null, corner = null, stroke = null, dragged = null, asking = null, frame = 0;
-  const pointers = new Map();
 
-  // --- the mask as bits: for undo, for comparing, for saving -------------------------------------------
-  function bits() {
-    const { data } = drawing.getImageData(0, 0, width, height);
-    const packed = new Uint8Array(Math.ceil(data.length / 32));
-    for (let at = 3, n = 0; at < data.length; at += 4, n += 1) if (data[at] > 127) packed[n >> 3] |= 1 << (n & 7);
-    return packed;
-  }
+  // --- the mask ----------------------------------------------------------------------------------------------
+  const bits = () => opaque(drawing.getImageData(0, 0, width, height).data);
+  const bitsOf = (blob) => read(blob, width, height);
 
   function show(packed) {
-    const image = drawing.createImageData(width, height), { data } = image;
-    for (let at = 0, n = 0; at < data.length; at += 4, n += 1) {
-      if (packed[n >> 3] & (1 << (n & 7))) [data[at], data[at + 1], data[at + 2], data[at + 3]] = [...TINT, 255];
-    }
+    const image = drawing.createImageData(width, height);
+    fill(image.data, packed, [...TINT, 255]);
     drawing.putImageData(image, 0, 0);
     changed();
-  }
-
-  /** A picture as bits: bright is object. */
-  async function bitsOf(blob) {
-    const image = await createImageBitmap(blob);
-    if (Math.abs(image.width * height - image.height * width) > Math.max(width, height, image.width, image.height)) throw new Error(`This mask has ${image.width} × ${image.height} px: other proportions than the image.`);
-    const flat = document.createElement("canvas");
-    flat.width = width; flat.height = height;
-    const context = flat.getContext("2d");
-    context.drawImage(image, 0, 0, width, height);
-    const { data } = context.getImageData(0, 0, width, height);
-    const packed = new Uint8Array(Math.ceil(data.length / 32));
-    for (let at = 0, n = 0; at < data.length; at += 4, n += 1) {
-      if (data[at + 3] > 127 && Math.max(data[at], data[at + 1], data[at + 2]) > 127) packed[n >> 3] |= 1 << (n & 7);
-    }
-    return packed;
-  }
-
-  function covered(packed) {
-    let count = 0;
-    for (const byte of packed) for (let rest = byte; rest; rest &= rest - 1) count += 1;
-    return count / (width * height);
   }
 
   // --- undo ------------------------------------------------------------------------------------------------
@@ -126,45 +99,16 @@ if (editor) {
       view.globalAlpha = 0.42;
       view.drawImage(mask, x, y, w, h);
       view.globalAlpha = 1;
-      outline(x, y, w, h, Math.max(1, 1.5 * dots));
+      outline(view, rim, mask, [x, y, w, h], Math.max(1, 1.5 * dots));
     }
     view.setTransform(dots, 0, 0, dots, 0, 0);
-    marks();
+    marks(view, ([across, down]) => [left + across * scale, top + down * scale], { box: dragged || box, points, pen: pen() });
   }
 
-  /** A line around the mask: the mask moved to all sides, without itself. */
-  function outline(x, y, w, h, wide) {
-    const context = rim.getContext("2d");
-    context.globalCompositeOperation = "source-over";
-    context.clearRect(0, 0, rim.width, rim.height);
-    for (const [right, down] of [[1, 0], [-1, 0], [0, 1], [0, -1], [0.7, 0.7], [-0.7, 0.7], [0.7, -0.7], [-0.7, -0.7]]) context.drawImage(mask, x + right * wide, y + down * wide, w, h);
-    context.globalCompositeOperation = "destination-out";
-    context.drawImage(mask, x, y, w, h);
-    view.drawImage(rim, 0, 0);
-  }
-
-  function marks() {
-    const place = ([x, y]) => [left + x * scale, top + y * scale];
-    const line = (colour, wide, path) => { view.beginPath(); path(); view.strokeStyle = colour; view.lineWidth = wide; view.stroke(); };
-    const both = (path) => { line("rgb(0 0 0 / .75)", 3.5, path); line("#fff", 1.5, path); };
-    const shown = dragged || box;
-    if (shown) {
-      const [a, b] = [place(shown.slice(0, 2)), place(shown.slice(2))];
-      both(() => view.rect(Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.abs(b[0] - a[0]), Math.abs(b[1] - a[1])));
-    }
-    for (const point of points) {
-      const [x, y] = place([point.x, point.y]);
-      view.beginPath();
-      view.arc(x, y, 7, 0, 7);
-      view.fillStyle = point.object ? "#1d7a45" : "#b3362b";
-      view.fill();
-      line("#fff", 2, () => { view.arc(x, y, 7, 0, 7); });
-      line("#fff", 2, () => { view.moveTo(x - 3.5, y); view.lineTo(x + 3.5, y); if (point.object) { view.moveTo(x, y - 3.5); view.lineTo(x, y + 3.5); } });
-    }
-    if (!cursor || !reviews) return;
-    const [x, y] = place(cursor);
-    if (tool === "brush" || tool === "eraser") both(() => view.arc(x, y, Math.max(1.5, (size / 2) * scale), 0, 7));
-    else if (cursor.keys) both(() => { view.moveTo(x - 11, y); view.lineTo(x + 11, y); view.moveTo(x, y - 11); view.lineTo(x, y + 11); });
+  function pen() {
+    if (!cursor || !reviews) return null;
+    const draws = tool === "brush" || tool === "eraser";
+    return draws || cursor.keys ? { at: cursor, radius: draws ? Math.max(1.5, (size / 2) * scale) : 0 } : null;
   }
 
   // --- tools -----------------------------------------------------------------------------------------------------
@@ -287,25 +231,12 @@ if (editor) {
   }
 
   // --- saving ---------------------------------------------------------------------------------------------------------
-  function png() {
-    const flat = document.createElement("canvas");
-    [flat.width, flat.height] = [width, height];
-    const context = flat.getContext("2d"), image = context.createImageData(width, height), packed = bits();
-    for (let at = 0, n = 0; at < image.data.length; at += 4, n += 1) {
-      const value = packed[n >> 3] & (1 << (n & 7)) ? 255 : 0;
-      image.data[at] = image.data[at + 1] = image.data[at + 2] = value;
-      image.data[at + 3] = 255;
-    }
-    context.putImageData(image, 0, 0);
-    return new Promise((found) => { flat.toBlob(found, "image/png"); });
-  }
-
   /** Returns whether it was saved. */
   async function save() {
     if (!reviews || !ready || stroke) return false;
     let saved = false;
     await attempt(async () => {
-      const answer = await fetch(`${masks}?base=${base}`, { method: "POST", headers: { "X-CSRF-Token": CSRF, "Content-Type": "image/png", Accept: "application/json" }, body: await png() });
+      const answer = await fetch(`${masks}?base=${base}`, { method: "POST", headers: { "X-CSRF-Token": CSRF, "Content-Type": "image/png", Accept: "application/json" }, body: await png(bits(), width, height) });
       const said = await answer.json().catch(() => ({}));
       if (answer.status === 409) return conflict(said.error);
       if (!answer.ok) throw new Error(said.error || answer.statusText);
@@ -332,11 +263,13 @@ if (editor) {
     return base;
   }
 
-  const load = async (version) => {
-    const answer = await fetch(`${masks}/${version}`);
-    if (!answer.ok) throw new Error(`Version ${version} cannot be loaded.`);
-    replace_by(await bitsOf(await answer.blob()));
-  };
+  /** A version at the size of what is drawn on; the server keeps what is finer where nothing is changed. */
+  async function version(number) {
+    const answer = await fetch(`${masks}/${number}?width=${width}&height=${height}`);
+    if (!answer.ok) throw new Error(`Version ${number} cannot be loaded.`);
+    return bitsOf(await answer.blob());
+  }
+  const load = async (number) => replace_by(await version(number));
 
   const leave = () => { dirty = false; location.assign($("next").href); };
   function next() {
@@ -346,58 +279,21 @@ if (editor) {
   const save_and_next = async () => { if (await save()) leave(); };
 
   function changed() {
-    const share = (100 * covered(bits())).toFixed(1);
-    $("mask-status").textContent = share === "0.0" ? "The mask is empty: no object." : `The mask covers ${share} % of the image.`;
+    const part = (100 * share(bits(), width * height)).toFixed(1);
+    $("mask-status").textContent = part === "0.0" ? "The mask is empty: no object." : `The mask covers ${part} % of the image.`;
     if (reviews) [$("undo").disabled, $("redo").disabled] = [!done.length, !undone.length];
     draw();
   }
 
   // --- mouse, pen and fingers ---------------------------------------------------------------------------------------------
-  const spot = (event) => { const edge = canvas.getBoundingClientRect(); return [event.clientX - edge.left, event.clientY - edge.top]; };
-
-  canvas.addEventListener("pointerdown", (event) => {
-    if (!ready) return;
-    event.preventDefault();
-    canvas.focus({ preventScroll: true });
-    canvas.setPointerCapture(event.pointerId);
-    const at = spot(event);
-    pointers.set(event.pointerId, { at, pans: tool === "hand" || event.button > 0 });
-    if (pointers.size === 2) give_up(); // two fingers zoom
-    else if (pointers.size === 1 && !pointers.get(event.pointerId).pans) begin(cursor = toImage(...at));
+  hear(canvas, {
+    ready: () => ready,
+    pans: () => tool === "hand",
+    begin: (at) => begin(cursor = toImage(...at)),
+    go: (from, to) => go(toImage(...from), toImage(...to)),
+    end, give_up, pan, zoom,
+    hover: (at) => { cursor = at && toImage(...at); draw(); },
   });
-  canvas.addEventListener("pointermove", (event) => {
-    const at = spot(event), known = pointers.get(event.pointerId);
-    if (!known) { cursor = toImage(...at); return draw(); }
-    const before = known.at;
-    if (pointers.size === 2) {
-      const [other] = [...pointers].filter(([id]) => id !== event.pointerId).map(([, one]) => one.at);
-      const apart = (one) => Math.max(1, Math.hypot(one[0] - other[0], one[1] - other[1]));
-      pan((at[0] - before[0]) / 2, (at[1] - before[1]) / 2);
-      zoom(apart(at) / apart(before), (at[0] + other[0]) / 2, (at[1] + other[1]) / 2);
-    } else if (known.pans) pan(at[0] - before[0], at[1] - before[1]);
-    else if (pointers.size === 1) {
-      const path = event.getCoalescedEvents?.().map(spot) || [];
-      let last = before;
-      for (const one of path.length ? path : [at]) { go(toImage(...last), toImage(...one)); last = one; }
-      cursor = toImage(...at);
-    }
-    known.at = at;
-  });
-  for (const kind of ["pointerup", "pointercancel"]) {
-    canvas.addEventListener(kind, (event) => {
-      const known = pointers.get(event.pointerId);
-      if (!known) return;
-      if (pointers.size === 1 && !known.pans) { if (kind === "pointerup") end(); else give_up(); }
-      pointers.delete(event.pointerId);
-      for (const one of pointers.values()) one.pans = true; // the finger that stays draws nothing
-    });
-  }
-  canvas.addEventListener("pointerleave", () => { if (!pointers.size) { cursor = null; draw(); } });
-  canvas.addEventListener("contextmenu", (event) => event.preventDefault());
-  canvas.addEventListener("wheel", (event) => {
-    event.preventDefault();
-    if (ready) zoom(Math.exp(-clamp(event.deltaY, -120, 120) / 300), ...spot(event));
-  }, { passive: false });
 
   // --- keys ------------------------------------------------------------------------------------------------------------------
   const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -421,7 +317,7 @@ if (editor) {
   const KEYS = {
     p: () => choose("add"), n: () => choose("away"), x: () => choose("box"), b: () => choose("brush"), e: () => choose("eraser"), h: () => choose("hand"),
     "[": () => resize(size / 1.25), "]": () => resize(Math.max(size + 1, size * 1.25)),
-    z: undo, y: redo, Z: redo, m: ask_network, c: () => replace_by(new Uint8Array(Math.ceil((width * height) / 8))),
+    z: undo, y: redo, Z: redo, m: ask_network, c: () => replace_by(none(width * height)),
     s: save, w: save_and_next, Escape: () => { give_up(); forget(); },
   };
   const LOOKS = { v: () => $("peek").click(), "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: fit, j: next };
@@ -472,13 +368,7 @@ if (editor) {
     fit();
     resize_first();
     changed();
-    if (editor.dataset.mask) {
-      await attempt(async () => {
-        const answer = await fetch(editor.dataset.mask);
-        if (!answer.ok) throw new Error("The stored mask cannot be loaded.");
-        show(await bitsOf(await answer.blob()));
-      });
-    }
+    if (editor.dataset.stored) await attempt(async () => show(await version(base)));
     editor.dataset.ready = "yes";
   }
 

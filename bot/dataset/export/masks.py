@@ -16,6 +16,7 @@ from bot.service.app import App
 from models.base import Image, Mask, Segmenter
 from models.images.codec import png_mask
 from models.images.decoder import decode
+from models.images.mask_sizes import stretched
 from storage.artifacts import Artifacts, Recipe
 from storage.masks import MASK, PERSON
 
@@ -36,9 +37,7 @@ class Drawn:
         """At another size."""
         if self.mask.shape == (height, width):
             return self
-        grey = PIL.Image.fromarray(self.mask.astype(np.uint8) * 255)
-        resized = np.asarray(grey.resize((width, height), PIL.Image.Resampling.BILINEAR))
-        mask = np.asarray(resized >= 128, dtype=np.bool_)
+        mask = stretched(self.mask, width, height)
         return Drawn(mask, png_mask(mask), self.version)
 
 

@@ -16,6 +16,7 @@ from sqlmodel import select
 
 from bot.core.clock import utc_now
 from bot.service.app import App, ServingStages
+from bot.verbs.image_index import ImageIndex
 from models.resemblance import LEAST
 from storage import api_keys, labels
 from storage.human_labels import images as labelled
@@ -233,3 +234,22 @@ def test_a_viewer_looks_and_says_no_word(guarded: Console) -> None:
         said = {"images": [media], "accepted": True}
         assert browser.change("/api/images/label", said).status_code == 403
     assert rows(guarded.app.database, ImageLabel) == []
+
+
+def test_new_vectors_are_added_now_and_then_and_what_is_gone_is_never_found(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = alike_ones(console.app)
+    synced: list[int] = []
+    sync = ImageIndex.sync
+    monkeypatch.setattr(ImageIndex, "sync", lambda index: (synced.append(1), sync(index)))
+    path = f"/api/images/{images[0]}/alike"
+    with console.program() as program:
+        assert program.get(path).json()["images"][0]["media"] == images[1]
+        with console.app.database.write() as session:
+            session.delete(session.get_one(MediaRow, images[1]))
+        found = [one["media"] for one in program.get(path).json()["images"]]
+        assert images[1] not in found and len(synced) == 1
+        monkeypatch.setattr("bot.verbs.search.FRESH", -1.0)
+        program.get(path)
+    assert len(synced) == 2

@@ -35,6 +35,13 @@ def media(console: Console) -> int:
     return photo(console)
 
 
+def large(console: Console) -> int:
+    """A stored image of 2400 x 1801 px, which is shown smaller; its number."""
+    file = io.BytesIO()
+    Pil.fromarray(skimage.data.astronaut()).resize((2400, 1801)).save(file, "JPEG", quality=60)
+    return put(console.app, "large", images=[file.getvalue()], size=(2400, 1801))[0]
+
+
 def opened(window: Window, media: int, query: str = "") -> None:
     window.go(f"/masks/{media}{query}")
     window.shows('#editor[data-ready="yes"]')
@@ -43,10 +50,14 @@ def opened(window: Window, media: int, query: str = "") -> None:
 def spot(window: Window, x: float, y: float) -> tuple[float, float]:
     """Where a place of the image, in shares of its sides, is in the window."""
     box = window.page.locator("#board").bounding_box()
-    side = min(box["width"], box["height"])
+    size = window.page.evaluate(
+        "(({width, height}) => [Number(width), Number(height)])(editor.dataset)"
+    )
+    scale = min(box["width"] / size[0], box["height"] / size[1])
+    wide, high = size[0] * scale, size[1] * scale
     return (
-        box["x"] + (box["width"] - side) / 2 + x * side,
-        box["y"] + (box["height"] - side) / 2 + y * side,
+        box["x"] + (box["width"] - wide) / 2 + x * wide,
+        box["y"] + (box["height"] - high) / 2 + y * high,
     )
 
 
@@ -100,6 +111,30 @@ def test_brush_eraser_undo_redo_and_save(console: Console, window: Window, media
     assert kept[256, 192] and kept[256, 320] and not kept[256, 256] and not kept[100, 100]
     assert round(100 * kept.mean(), 1) == erased
     window.shows('[data-version="1"]')
+
+
+def test_a_mask_of_a_large_image_has_its_geometry_and_its_size(
+    console: Console, window: Window
+) -> None:
+    media = large(console)
+    fine = np.zeros((1801, 2400), np.bool_)
+    fine[100:103, 100:700] = True  # three lines: less than the editor draws on shows
+    fine[100:400:2, 100:700] = True
+    with console.program() as program:
+        program.post(f"/api/images/{media}/masks?base=0", content=png_mask(fine))
+    opened(window, media)
+    window.page.keyboard.press("b")
+    window.page.evaluate("size.value = 100; size.dispatchEvent(new Event('input'))")
+    window.page.mouse.click(*spot(window, 0.75, 0.5))
+    window.page.keyboard.press("s")
+    kept = wait_saved(console, 2)[1][1]
+    assert kept.shape == (1801, 2400)
+    assert np.array_equal(kept[:500], fine[:500])  # nothing was drawn there
+    rows_, columns = np.nonzero(kept[500:])
+    middle = ((columns.min() + columns.max()) / 2, 500 + (rows_.min() + rows_.max()) / 2)
+    assert abs(middle[0] - 1800) < 6 and abs(middle[1] - 900.5) < 6
+    wide, high = np.ptp(columns) + 1, np.ptp(rows_) + 1
+    assert abs(wide - 150) <= 4 and abs(wide - high) <= 3  # a round brush of 100 px of 1600
 
 
 def test_what_was_saved_is_shown_and_another_version_comes_after(

@@ -92,13 +92,17 @@ def test_what_is_no_mask_of_the_image_is_refused(console: Console, data: bytes) 
     assert rows(console.app.database, DrawnMask) == []
 
 
-def test_a_smaller_mask_of_the_same_proportions_is_taken(console: Console) -> None:
+def test_a_smaller_mask_is_kept_at_the_size_of_its_image(console: Console) -> None:
     (media,) = put(console.app, "p1", size=(640, 481))
     small, tiny = (png(np.full(shape, 255, np.uint8)) for shape in ((240, 320), (75, 100)))
     with console.program() as program:
         saved = program.post(f"/api/images/{media}/masks?base=0", content=small)
         assert program.post(f"/api/images/{media}/masks?base=1", content=tiny).status_code == 400
-    assert (saved.json()["width"], saved.json()["height"]) == (320, 240)
+        drawn_on = program.get(f"/api/images/{media}/masks/1?width=320&height=240")
+        larger = program.get(f"/api/images/{media}/masks/1?width=1280&height=962")
+    assert (saved.json()["width"], saved.json()["height"]) == (640, 481)
+    assert Pil.open(io.BytesIO(drawn_on.content)).size == (320, 240)
+    assert larger.status_code == 404
 
 
 def test_a_viewer_sees_masks_and_saves_none(guarded: Console) -> None:

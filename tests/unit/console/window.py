@@ -54,7 +54,7 @@ class Window:
         self.page.on("dialog", lambda dialog: (self._complain("a dialog"), dialog.dismiss()))
         self.page.on(
             "request",
-            lambda asked: urlsplit(asked.url).netloc != host and self.foreign.append(asked.url),
+            lambda asked: _is_of_another(asked.url, host) and self.foreign.append(asked.url),
         )
 
     def _complain(self, text: str) -> None:
@@ -71,6 +71,11 @@ class Window:
     def close(self) -> None:
         self._context.close()
         assert not self.complaints and not self.foreign
+
+
+def _is_of_another(url: str, host: str) -> bool:
+    """`blob:` is what the page itself made."""
+    return not url.startswith("blob:") and urlsplit(url).netloc != host
 
 
 def serious(window: Window) -> list[Any]:
