@@ -88,14 +88,17 @@ def clear(mask: NDArray[np.uint8]) -> bool:
 
 
 def background_strips(lesson: Lesson) -> list[Image]:
-    """What lies left and right of the object."""
+    """What lies beside, above and below the object."""
     if lesson.mask is None:
         return []
     grown = ndimage.binary_dilation(lesson.mask > FAINT, iterations=5)
-    columns = np.flatnonzero(grown.any(0))
+    rows, columns = np.flatnonzero(grown.any(1)), np.flatnonzero(grown.any(0))
     if columns.size == 0:
         return []
-    strips = [lesson.image[:, : columns[0]], lesson.image[:, columns[-1] + 1 :]]
+    strips = [
+        lesson.image[:, : columns[0]], lesson.image[:, columns[-1] + 1 :],
+        lesson.image[: rows[0]], lesson.image[rows[-1] + 1 :],
+    ]  # fmt: skip
     return [np.ascontiguousarray(s) for s in strips if min(s.shape[:2]) >= STRIP]
 
 

@@ -22,9 +22,18 @@ from models.student import choose  # noqa: E402
 from models.student import photos as photos_module  # noqa: E402
 from models.student import train as teaching  # noqa: E402
 from models.student.evaluate import EDITS, nearest_class, same_hashtag  # noqa: E402
-from models.student.features import Basis, basis_of  # noqa: E402
+from models.student.features import Basis, basis_of, turned  # noqa: E402
 from models.student.photos import judges, judging_author, learning, sets, withheld  # noqa: E402
-from models.student.samples import NONE, PhotoPool, clear, draw, load_pool, pasted  # noqa: E402
+from models.student.samples import (  # noqa: E402
+    NONE,
+    Lesson,
+    PhotoPool,
+    background_strips,
+    clear,
+    draw,
+    load_pool,
+    pasted,
+)
 from models.student.targets import MASK_SIDE, squeezed, target_path  # noqa: E402
 
 torch.set_num_threads(1)
@@ -149,6 +158,25 @@ def test_samples_are_soft_masks_anywhere_and_some_show_nothing(pool: PhotoPool) 
     assert 8 < empty < 40
     assert 40 < known < 130
     assert np.std(centres, axis=0).min() > 0.12
+
+
+def test_what_lies_on_any_side_of_an_object_shows_none() -> None:
+    image = np.zeros((240, 260, 3), np.uint8)
+    mask = np.zeros((240, 260), np.uint8)
+    mask[60:140, 100:200] = 255
+    sizes = {strip.shape[:2] for strip in background_strips(Lesson(image, mask))}
+    assert sizes == {(240, 95), (240, 55), (55, 260), (95, 260)}
+
+
+def test_a_basis_is_turned_to_what_a_network_gives() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(60, 8)).astype(np.float32)
+    basis = Basis(features.mean(0), np.eye(8, 5, dtype=np.float32))
+    rotation = np.linalg.qr(rng.normal(size=(5, 5)))[0].astype(np.float32)
+    given = basis.wanted(features) @ rotation
+    assert not np.allclose(basis.wanted(features), given, atol=0.1)
+    found = turned(basis, features[:40], given[:40])
+    assert np.allclose(found.wanted(features[40:]), given[40:], atol=1e-4)
 
 
 def test_all_that_is_pasted_is_wanted(pool: PhotoPool) -> None:
