@@ -32,7 +32,7 @@ def tags_of(count: int = 200) -> list[set[str]]:
     found = []
     for number in range(count):
         pools = (BEACH, CITY) if number % 5 == 0 else ((BEACH, CITY)[number % 2],)
-        found.append({str(tag) for pool in pools for tag in random.choice(pool, 2, replace=False)})
+        found.append({tag for pool in pools for tag in pool if random.random() < 0.8})
     found[0] |= {"owl", "nest"}
     found[1] = {"owl", "nest"}
     return found
@@ -43,7 +43,7 @@ def test_tags_that_appear_together_are_a_theme() -> None:
     by_tags = {frozenset(theme.tags): theme for theme in found}
     assert set(by_tags) == {frozenset(BEACH), frozenset(CITY), frozenset({"owl", "nest"})}
     beach, city = by_tags[frozenset(BEACH)], by_tags[frozenset(CITY)]
-    assert beach.overlaps[city.name] == pytest.approx(40 / beach.images, abs=0.02)
+    assert beach.overlaps[city.name] == pytest.approx(40 / beach.images, abs=0.03)
     assert beach.share == pytest.approx(0.6, abs=0.02)
     rare = by_tags[frozenset({"owl", "nest"})]
     assert rare.rare == (rare.share < RARE)
