@@ -18,6 +18,7 @@ ALL = (
     "poll",
     "export",
     "search",
+    "words",
     "swapped",
     "figures",
     "console",
