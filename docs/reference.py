@@ -33,6 +33,7 @@ from bot.service.observe import REGISTRY
 from bot.service.state import AccountHealth, TrackHealth
 from models.compose.styles import styles
 from models.serving.catalogue import CATALOGUE
+from models.serving.inventory import inventory
 from storage.checks import Check
 from storage.learning import RunState
 from storage.retractions import State as RetractionState
@@ -43,6 +44,12 @@ PAGE = ROOT / "docs" / "reference.md"
 README = ROOT / "README.md"
 PACKAGES = ("bot", "models", "storage")
 VALUES = {"int": "NUMBER", "float": "NUMBER", "Path": "PATH", "datetime": "DATE", "str": "TEXT"}
+NETWORK_COLUMNS = ("name", "for", "licence", "MB", "SHA-256", "from", "what it is")
+PACK_USES = {  # of stages that no key of [models] chooses
+    "captioner": "`caption --network`",
+    "detector": "`label --by`",
+    "embedder": "`search --by`",
+}
 LEVELS = ("debug", "info", "warning", "error", "exception", "critical")
 
 _KEY = re.compile(r"(?P<off># )?(?P<key>\w+) = (?P<value>.*?)(?:\s+# (?P<text>.*))?")
@@ -59,7 +66,7 @@ the [guide](operating.md).
 - [Metrics](#metrics)
 - [States](#states) · [Verdicts](#verdicts)
 - [Platforms](#platforms) · [Styles](#styles) · [Export formats](#export-formats) ·
-  [Official networks](#official-networks)
+  [Official networks](#networks)
 - [Log events](#log-events)
 """
 
@@ -108,8 +115,10 @@ def page() -> str:
         *table(("style", "what it does"), style_rows()),
         "## Export formats\n",
         *table(("format", "what it writes"), format_rows()),
-        "## Official networks\n\n`tagecho models pull NAME` downloads one.\n",
-        *table(("name", "key in `[models]`", "licence", "MB", "what it is"), packs()),
+        "## Networks\n\nThe first ones are shipped; `tagecho models pull NAME` downloads an "
+        "official one. The SHA-256 is that of the weights; where none is known, the first download "
+        "is trusted and recorded.\n",
+        *table(NETWORK_COLUMNS, network_rows()),
         "## Log events\n\nEach event is a noun with a past participle.\n",
         *table(("event", "level", "fields", "logged in"), event_rows()),
     ]
@@ -311,10 +320,16 @@ def format_rows() -> Iterator[tuple[str, str]]:
         yield f"`{name}`", " ".join(inspect.cleandoc(form.writer.__doc__ or "").split())
 
 
-def packs() -> Iterator[tuple[str, ...]]:
+def network_rows() -> Iterator[tuple[str, ...]]:
+    """Every network that can serve: shipped and official."""
+    for entry in inventory():
+        size, about = f"{entry.bytes / 1e6:.1f}", "ours; its card: `models/embedded`"
+        yield f"`{entry.name}`", entry.stage, entry.licence, size, f"`{entry.sha256}`", "", about
     for pack in CATALOGUE.values():
-        size = f"{pack.bytes / 1e6:.0f}"
-        yield f"`{pack.name}`", f"`{pack.stage}`", pack.licence, size, pack.about
+        size, digest = f"{pack.bytes / 1e6:.0f}", pack.files[-1].sha256
+        known = f"`{digest}`" if digest else "first download"
+        used = PACK_USES.get(pack.stage, f"`[models] {pack.stage}`")
+        yield f"`{pack.name}`", used, pack.licence, size, known, pack.source, pack.about
 
 
 # --- log events -----------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from bot import config
 from bot.config import Settings
-from bot.core.errors import AuthError, ConfigError, ModelError, NetworkError, StorageError
+from bot.core.errors import (
+    AuthError,
+    ConfigError,
+    ModelError,
+    NetworkError,
+    NotInstalled,
+    StorageError,
+)
 from bot.core.folders import private_folder
 from bot.platforms import registry
 
@@ -58,6 +66,7 @@ def examine(path: Path) -> list[Finding]:
     from bot.verbs.status import state_of  # noqa: PLC0415
 
     findings += [_disk(settings), *_database(settings), _weights(settings), *_masks(settings)]
+    findings += _words(settings)
     state = state_of(settings)
     findings.append(_service(state))
     findings += [_account(settings, account) for account in state.accounts]
@@ -179,6 +188,47 @@ def _masks(settings: Settings) -> Iterator[Finding]:
             "by our own network; finer edges at three times the time: `tagecho models pull u2netp` "
             f'({megabytes:.0f} MB), then [models] segmenter = "u2netp"',
         )  # fmt: skip
+
+
+def _words(settings: Settings) -> Iterator[Finding]:
+    """Official networks that were pulled and run in a process of their own: one picture's time."""
+    from bot.service.app import ServingStages, networks_of  # noqa: PLC0415
+    from models.base import WeightsError  # noqa: PLC0415
+    from models.serving.catalogue import CATALOGUE, names  # noqa: PLC0415
+    from models.serving.shelf import Shelf  # noqa: PLC0415
+
+    stages = ServingStages(settings)
+    for name in (*names("captioner"), *names("embedder")):
+        try:
+            Shelf(networks_of(settings), CATALOGUE[name]).present()
+        except WeightsError:
+            continue  # it was not pulled, so nobody asks for it
+        load = stages.captioner if CATALOGUE[name].stage == "captioner" else stages.embedder
+        yield _timed(name, load)
+
+
+def _timed(name: str, load: Callable[[str], Any]) -> Finding:
+    """A grey picture, after one that starts the process."""
+    import numpy as np  # noqa: PLC0415
+
+    from models.serving.network_process import NetworkFailed  # noqa: PLC0415
+
+    picture = np.full((224, 224, 3), 128, np.uint8)
+    try:
+        network = load(name)
+    except ModelError as error:
+        return Finding("words", False, str(error), error.exit_code)
+    try:
+        network(picture)
+        began = time.monotonic()
+        network(picture)
+        seconds = time.monotonic() - began
+    except NetworkFailed as error:
+        what = NotInstalled if error.needs_package else ModelError
+        return Finding("words", False, f"{name}: {error}", what.exit_code)
+    finally:
+        network.stop()
+    return Finding("words", True, f"{name}: {seconds:.2g} s a picture, in a process of its own")
 
 
 def _service(state: ServiceState) -> Finding:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
-RIDGE = 10.0  # of the mean variance of a feature; between 1 and 100 little changes
+RIDGE = 3.0  # of the mean variance of a feature; between 1 and 100 little changes
 
 Vectors = NDArray[np.float32]
 Matrix = NDArray[np.float64]

@@ -20,6 +20,7 @@ from bot.core.errors import ModelError, NothingToDo, NotInstalled, UsageError
 from bot.flow import forget as flow
 from bot.service.app import networks_of, opened
 from bot.verbs import caption as verb
+from bot.verbs import doctor
 from bot.verbs.forget import forget
 from bot.verbs.search import SearchQuery, find
 from models.serving import describe
@@ -287,6 +288,34 @@ def test_a_crash_costs_one_image(
     monkeypatch.setenv("TAGECHO_TEST_CAPTIONER", "well")
     again = verb.caption(here, "colours", "blip-base", limit=1, again=False)
     assert (again.captioned, again.before) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("how", "fine", "words"),
+    [
+        ("well", True, "s a picture, in a process of its own"),
+        ("import", False, "a_package_that_is_not_there"),
+        ("raise", False, "does not like it"),
+    ],
+)
+def test_doctor_says_how_long_a_picture_takes(
+    here: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+    fine: bool,
+    words: str,
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f'[data]\ndir = "{here.data.dir}"\n', encoding="utf-8")
+    assert [one for one in doctor.examine(path) if one.topic == "words"] == [], "nothing is pulled"
+    official.put_hub(networks_of(here), "blip-base", _empty_files)
+    monkeypatch.setitem(describe.ENTRIES, "blip-base", "tests.answerers:captioner")
+    monkeypatch.setenv("TAGECHO_TEST_CAPTIONER", how)
+    [found] = [one for one in doctor.examine(path) if one.topic == "words"]
+    assert found.fine is fine
+    assert words in found.text
+    assert found.text.startswith("blip-base: ")
 
 
 def _empty_files(folder: Path) -> None:
