@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from models.labels.evidence import grouped
 from models.labels.probe import FOLDS, folded
@@ -97,7 +98,7 @@ def learn_words(lessons: SpokenPosts, versions: Versions) -> LearnedWords:
     if not words:
         raise ValueError("no word is on enough posts of enough people")
     said = tags_of.carried(lessons.words, words)
-    spoke = said.any(axis=1)  # whoever says nothing denies nothing
+    spoke = np.diff(said.indptr) > 0  # whoever says nothing denies nothing
     found = WordFigures(vocabulary=len(words))
     found.search = search_figures(features[spoke], said[spoke], words, groups[spoke])
     tagger, found.tags = _tagger(features, lessons, groups)
@@ -119,7 +120,7 @@ def _tagger(
     tags = tags_of.teachable(lessons.hashtags, groups)
     if not tags:
         return None, None
-    wanted = tags_of.carried(lessons.hashtags, tags)
+    wanted = tags_of.carried(lessons.hashtags, tags).toarray()
     spoke = wanted.any(axis=1)
     features, wanted, people = features[spoke], wanted[spoke], groups[spoke]
     unseen = tags_of.held_out(features, wanted, people)
@@ -166,7 +167,7 @@ def calibration_error(chance: Matrix, wanted: Matrix, bins: int = 10) -> float:
 
 
 def search_figures(
-    features: Vectors, said: Matrix, words: Sequence[str], groups: Groups, seed: int = 0
+    features: Vectors, said: sparse.csr_array, words: Sequence[str], groups: Groups, seed: int = 0
 ) -> SearchFigures | None:
     """Queries of at most three words of held-out posts, among the images of held-out people.
 
@@ -179,12 +180,13 @@ def search_figures(
     sizes: list[int] = []
     for number in np.unique(fold):
         asked, known = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
-        told = said[known].sum(axis=0) >= textvectors.LEAST
+        told = np.asarray(said[known].sum(axis=0)).ravel() >= textvectors.LEAST
         if len(asked) <= AT or not told.any():
             continue
         names = [word for word, here in zip(words, told, strict=True) if here]
-        text = textvectors.teach(features[known], said[np.ix_(known, told)], names)
-        here = said[np.ix_(asked, told)] > 0
+        columns = np.flatnonzero(told)
+        text = textvectors.teach(features[known], said[known][:, columns], names)
+        here = said[asked][:, columns].toarray() > 0
         silent = random.random(len(asked)) < SILENT
         sizes.append(len(asked))
         for row in random.permutation(asked.size)[: QUERIES // FOLDS]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
 
 RIDGE = 3.0  # of the mean variance of a feature; between 1 and 100 little changes
@@ -29,16 +30,18 @@ class Regression:
     weights: Matrix  # (d, T)
 
     @classmethod
-    def fit(cls, features: Vectors, wanted: Matrix) -> Regression:
+    def fit(cls, features: Vectors, wanted: Matrix | sparse.csr_array) -> Regression:
         """`wanted`: (n, T), 1 where the post has the word. Deterministic."""
         mean = features.mean(axis=0, dtype=np.float64)
         centred = features.astype(np.float64) - mean
-        shares = wanted.mean(axis=0)
+        shares = np.asarray(wanted.mean(axis=0), np.float64).ravel()
         spread = np.sqrt(np.maximum(shares * (1 - shares), 1e-12))
         gram = centred.T @ centred
         penalty = RIDGE * float(np.trace(gram)) / len(gram) + 1e-9
         factor = cho_factor(gram + penalty * np.eye(len(gram)))
-        return cls(mean, shares, cho_solve(factor, centred.T @ ((wanted - shares) / spread)))
+        # The features are centred, so the mean of `wanted` needs not be taken from it.
+        hits = np.asarray(wanted.T @ centred, np.float64).T / spread
+        return cls(mean, shares, cho_solve(factor, hits))
 
     def __call__(self, features: Vectors) -> Matrix:
         found: Matrix = (features.astype(np.float64) - self.mean) @ self.weights

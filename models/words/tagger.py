@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
@@ -102,13 +103,13 @@ def teachable(
     return tuple(sorted(kept, key=lambda tag: (-posts[tag], tag))[:most])
 
 
-def carried(hashtags: Sequence[Collection[str]], tags: Sequence[str]) -> Matrix:
+def carried(hashtags: Sequence[Collection[str]], tags: Sequence[str]) -> sparse.csr_array:
     """(n, T): 1 where the post has the tag."""
     number = {tag: i for i, tag in enumerate(tags)}
-    found = np.zeros((len(hashtags), len(tags)))
-    for row, some in enumerate(hashtags):
-        found[row, [number[tag] for tag in set(some) if tag in number]] = 1
-    return found
+    rows = [sorted({number[tag] for tag in some if tag in number}) for some in hashtags]
+    starts = np.cumsum([0, *map(len, rows)])
+    columns = np.array([column for row in rows for column in row], np.intp)
+    return sparse.csr_array((np.ones(len(columns)), columns, starts), (len(rows), len(tags)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from models.words.ridge import Matrix, Regression, Vectors
 
@@ -55,7 +56,9 @@ class TextVectors:
         return cls(tuple(words), kept["word_vectors"], kept["word_mean"])
 
 
-def teach(features: Vectors, wanted: Matrix, words: Sequence[str]) -> TextVectors:
+def teach(
+    features: Vectors, wanted: Matrix | sparse.csr_array, words: Sequence[str]
+) -> TextVectors:
     """(n, d) features and (n, V) answers, 1 where the post has the word. Deterministic.
 
     A word that the images hardly tell has a short vector, and counts for less in a sum.

@@ -84,6 +84,9 @@ def test_tags_are_learned_from_hashtags_and_given_to_images_without_any(
     assert sum(right) >= 0.9 * len(right)
     assert {row["sentence"] for row in listed} == {""}
     assert {row["tags_by"] for row in listed if row["tags"]} == {done.version}
+    silent = list(stream)[4::5]
+    of_silent = [row["tags"] for row in listed if row["image"] in silent]
+    assert sum(bool(tags) for tags in of_silent) >= len(silent) / 2, "whose posts have no such tag"
     again = verb.caption(here, "colours", "embedded", **ALL)
     assert (again.captioned, again.before) == (0, COUNT)
 
