@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select as rows
 from sqlmodel import Session, col, func, or_, select
 
-from storage import dataset, human_labels, search
+from storage import dataset, human_labels, search, words
 from storage.search import Filters, Term
 from storage.tables import (
     AuthorRow,
@@ -29,6 +29,7 @@ from storage.tables import (
     PostTrack,
     Verdict,
 )
+from storage.words import CurrentWords
 
 CAPTION = 300  # characters of it in a grid
 ALIKE = 50  # images of a group of duplicates that are shown
@@ -168,6 +169,7 @@ class PostImage:
     curated_by: str  # version; "" when it was not measured yet
     label: ImageLabel | None
     duplicates: list[GridImage]
+    words: CurrentWords | None  # its sentence and tags; None: nothing was said
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +250,9 @@ def duplicates(session: Session, media: int) -> list[int]:
 
 def _post_images(session: Session, media: Sequence[int]) -> list[PostImage]:
     found = []
-    for image in images(session, media):
+    shown = images(session, media)
+    told = words.current(session, [image.sha256 for image in shown])
+    for image in shown:
         row, measured = session.get_one(MediaRow, image.media), session.get(Curation, image.media)
         blob = session.get(BlobRow, image.sha256)
         found.append(
@@ -262,6 +266,7 @@ def _post_images(session: Session, media: Sequence[int]) -> list[PostImage]:
                 curated_by=measured.version if measured else "",
                 label=session.get(ImageLabel, image.media),
                 duplicates=images(session, duplicates(session, image.media)),
+                words=told.get(image.sha256),
             )
         )
     return found

@@ -308,7 +308,13 @@ def say(
 
 def take_back(settings: Settings, media: int) -> None:
     """What a person said of an image goes. Raises UsageError."""
-    with opened(settings) as app, app.database.write() as session:
+    with opened(settings) as app:
+        unsay(app, media)
+
+
+def unsay(app: App, media: int) -> None:
+    """The same for whoever has the program open."""
+    with app.database.write() as session:
         row = session.get(MediaRow, media)
         if row is None or row.sha256 is None:
             raise UsageError(f"there is no stored image {media}")

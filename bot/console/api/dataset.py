@@ -19,7 +19,8 @@ from bot.console.examples import example_of
 from bot.console.thumbnails import kept_thumbnail
 from bot.core.csv_text import csv_lines
 from bot.core.errors import UsageError
-from bot.verbs import gallery
+from bot.verbs import caption, gallery
+from bot.verbs.caption import MOST_SENTENCE
 from bot.verbs.search import SearchQuery
 from models.base import ImageRejected
 from storage.checks import Check
@@ -76,6 +77,21 @@ class SaidOfHashtag(BaseModel):
 
     hashtag: Annotated[str, Field(min_length=1, max_length=400)]
     fits: bool | None
+
+
+class SaidInWords(BaseModel):
+    """The sentence and tags of an image are accepted; false: what a person said is taken back."""
+
+    accepted: bool
+    sentence: Annotated[str | None, Field(max_length=MOST_SENTENCE)] = Field(
+        default=None, description="In place of the given one."
+    )
+    tags: Annotated[list[str] | None, Field(max_length=100)] = Field(
+        default=None, description="In place of the given ones."
+    )
+    language: Annotated[str, Field(max_length=20)] = Field(
+        default="", description="Of the sentence, as in en or pt-BR."
+    )
 
 
 class Done(BaseModel):
@@ -208,6 +224,16 @@ def picture(request: Request, here: Here, media: Number, side: Side = 320) -> Re
 def label_images(here: Here, person: Asks, said: SaidOfImages) -> Done:
     gallery.label_images(here.app, said.images, said.accepted, person.name, said.why)
     note(here, person, f"image {gallery.WORDS[said.accepted]}", ", ".join(map(str, said.images)))
+    return Done()
+
+
+@router.post("/images/{media}/words", summary="Accept or write the sentence and tags of an image")
+def say_words(here: Here, person: Asks, media: Number, said: SaidInWords) -> Done:
+    if said.accepted:
+        caption.say(here.app, media, said.sentence, said.tags, said.language, person.name)
+    else:
+        caption.unsay(here.app, media)
+    note(here, person, "words accept" if said.accepted else "words undo", f"image {media}")
     return Done()
 
 

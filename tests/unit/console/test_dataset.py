@@ -18,7 +18,7 @@ from bot.core.clock import utc_now
 from bot.service.app import App, ServingStages
 from bot.verbs.image_index import ImageIndex
 from models.resemblance import LEAST
-from storage import api_keys, labels
+from storage import api_keys, labels, words
 from storage.human_labels import images as labelled
 from storage.tables import ApiUse, Artifact, ConsoleAction, Curation, ImageLabel, MediaRow
 from tests.databases import NOW, rows
@@ -137,6 +137,34 @@ def test_a_post_shows_what_is_known_and_takes_a_word_on_its_hashtags(console: Co
         assert browser.get("/posts/999").status_code == 404
         wrong = browser.change(f"/api/posts/{post}/hashtags", {"hashtag": "no", "fits": True})
         assert wrong.status_code == 400
+
+
+def test_a_post_shows_what_images_say_and_takes_a_persons_word(console: Console) -> None:
+    (media,) = fill(console.app, 1)
+    post = media_post(console, media)
+    with console.app.database.write() as session:
+        sha256 = session.get_one(MediaRow, media).sha256 or ""
+        said = words.Words(f"a dog {EVIL}", "en", 0.7, (("dog", 0.6),))
+        words.keep(session, "blip-base", "blip-base-1", {sha256: said}, NOW)
+    with console.browser() as browser:
+        page = browser.get(f"/posts/{post}").text
+        assert "a dog &lt;script&gt;" in page
+        assert EVIL not in page
+        assert "#dog 0.60" in page
+        assert "Said by blip-base-1" in page
+        address = f"/api/images/{media}/words"
+        assert browser.change(address, {"accepted": True}).status_code == 200
+        assert "replies use the sentence as alt text" in browser.get(f"/posts/{post}").text
+        mine = {"accepted": True, "sentence": "A dog", "tags": ["hound"], "language": "en"}
+        assert browser.change(address, mine).status_code == 200
+        known = browser.get(f"/api/posts/{post}").json()["images"][0]["words"]
+        assert (known["sentence"], known["tags"]) == ("A dog", [["hound", 1.0]])
+        assert known["sentence_by"] == "person"
+        assert browser.change(address, {"accepted": False}).status_code == 200
+        assert browser.change("/api/images/999/words", mine).status_code == 400
+        assert browser.get(f"/api/posts/{post}").json()["images"][0]["words"]["score"] == 0.7
+    actions = [(one.action, one.target) for one in rows(console.app.database, ConsoleAction)]
+    assert ("words accept", f"image {media}") in actions
 
 
 def alike_ones(app: App, count: int = LEAST) -> list[int]:
