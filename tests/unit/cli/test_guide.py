@@ -40,7 +40,7 @@ NOT_HERE = {
     "login": "tests/e2e/test_first_evening.py; with cookies tests/unit/cli",
     "collect": "needs a network: tests/e2e/test_collect.py",
     "learn": "trains for an hour: tests/flow/test_learn.py",
-    "caption hoodies --network": "needs official weights: tests/unit/verbs/test_caption.py",
+    "caption hoodie --network": "needs official weights: tests/unit/verbs/test_caption.py",
     "models pull": "downloads: tests/unit/verbs/test_pull.py",
     "models promote": "needs a learned network: tests/flow/test_learn.py",
     "models rollback": "needs a learned network: tests/flow/test_learn.py",
@@ -57,7 +57,7 @@ LAST = ("forget", "track remove")  # take away what others speak of
 # Exit codes that tell the truth here: no service runs, nobody has logged in, no network made masks.
 TRUE_HERE = {"doctor": 4, "status": 1, "status --json": 1, "masks import coco/": 8}
 # Every image has the same hashtags, so none of them tells anything.
-TRUE_HERE |= {"caption hoodies": 8, "caption hoodies --report": 8}
+TRUE_HERE |= {"caption hoodie": 8, "caption hoodie --report": 8}
 
 
 def commands(text: str) -> list[list[str]]:
