@@ -57,7 +57,7 @@ LAST = ("forget", "track remove")  # take away what others speak of
 # Exit codes that tell the truth here: no service runs, nobody has logged in, no network made masks.
 TRUE_HERE = {"doctor": 4, "status": 1, "status --json": 1, "masks import coco/": 8}
 # Every image has the same hashtags, so none of them tells anything.
-TRUE_HERE |= {"caption hoodie": 8, "caption hoodie --report": 8}
+TRUE_HERE |= {"caption hoodie": 8}
 
 
 def commands(text: str) -> list[list[str]]:
