@@ -76,6 +76,26 @@ def damaged() -> Any:
     raise WeightsError("weights are damaged")
 
 
+def detector(kind: str, folder: str, threads: int) -> Any:
+    """A box near the upper left corner, of the last class; or what TAGECHO_TEST_DETECTOR says."""
+    how = os.environ["TAGECHO_TEST_DETECTOR"]
+    if how == "import":
+        _import()
+    asked = []
+
+    def answer(facts: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arrays]:
+        if not arrays:
+            return {"known": ["person", "dog"]}, ()
+        asked.append(1)
+        if how == "crash on the second" and len(asked) == 2:
+            _crash()
+        scale = arrays[0].shape[1] / 80
+        corners = np.array([[8.0, 8.0, 40.0, 32.0]]) * scale
+        return {}, (np.array([0.9]), corners, np.array([len(facts["classes"]) - 1]))
+
+    return answer
+
+
 def captioner(folder: str, threads: int) -> Any:
     """What a captioner answers, or what TAGECHO_TEST_CAPTIONER says."""
     how = os.environ["TAGECHO_TEST_CAPTIONER"]

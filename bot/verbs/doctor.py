@@ -66,7 +66,7 @@ def examine(path: Path) -> list[Finding]:
     from bot.verbs.status import state_of  # noqa: PLC0415
 
     findings += [_disk(settings), *_database(settings), _weights(settings), *_masks(settings)]
-    findings += _words(settings)
+    findings += [*_words(settings), *_detectors(settings)]
     state = state_of(settings)
     findings.append(_service(state))
     findings += [_account(settings, account) for account in state.accounts]
@@ -207,7 +207,32 @@ def _words(settings: Settings) -> Iterator[Finding]:
         yield _timed(name, load)
 
 
-def _timed(name: str, load: Callable[[str], Any]) -> Finding:
+def _detectors(settings: Settings) -> Iterator[Finding]:
+    """The same for those that `tagecho label` asks."""
+    from bot.service.app import networks_of  # noqa: PLC0415
+    from models.base import WeightsError  # noqa: PLC0415
+    from models.detect.network import OfficialDetector  # noqa: PLC0415
+    from models.serving.catalogue import CATALOGUE, names  # noqa: PLC0415
+    from models.serving.network_process import ProcessBounds  # noqa: PLC0415
+    from models.serving.shelf import Shelf  # noqa: PLC0415
+
+    home, bounds = networks_of(settings), ProcessBounds(threads=settings.models.threads)
+
+    def load(name: str) -> Any:
+        try:
+            return OfficialDetector(name, home, bounds).asked_for(("person",))
+        except WeightsError as error:
+            raise ModelError(str(error)) from error
+
+    for name in names("detector"):
+        try:
+            Shelf(home, CATALOGUE[name]).present()
+        except WeightsError:
+            continue  # it was not pulled, so nobody asks for it
+        yield _timed(name, load, "objects")
+
+
+def _timed(name: str, load: Callable[[str], Any], topic: str = "words") -> Finding:
     """A grey picture, after one that starts the process."""
     import numpy as np  # noqa: PLC0415
 
@@ -217,7 +242,7 @@ def _timed(name: str, load: Callable[[str], Any]) -> Finding:
     try:
         network = load(name)
     except ModelError as error:
-        return Finding("words", False, str(error), error.exit_code)
+        return Finding(topic, False, str(error), error.exit_code)
     try:
         network(picture)
         began = time.monotonic()
@@ -225,10 +250,10 @@ def _timed(name: str, load: Callable[[str], Any]) -> Finding:
         seconds = time.monotonic() - began
     except NetworkFailed as error:
         what = NotInstalled if error.needs_package else ModelError
-        return Finding("words", False, f"{name}: {error}", what.exit_code)
+        return Finding(topic, False, f"{name}: {error}", what.exit_code)
     finally:
         network.stop()
-    return Finding("words", True, f"{name}: {seconds:.2g} s a picture, in a process of its own")
+    return Finding(topic, True, f"{name}: {seconds:.2g} s a picture, in a process of its own")
 
 
 def _service(state: ServiceState) -> Finding:

@@ -23,7 +23,7 @@ from models.metrics.masks import iou
 from models.segment.saliency import installed, masks_only
 from models.segment.teacher import both_ways
 from models.serving.catalogue import CATALOGUE
-from models.serving.network_process import NetworkFailed, ProcessBounds, Why
+from models.serving.network_process import NetworkFailed, ProcessBounds
 from models.serving.shelf import Shelf
 from storage.masks import PERSON
 
@@ -195,7 +195,7 @@ def lasting(ask: Callable[[], Any]) -> Any:
     try:
         return ask()
     except NetworkFailed as error:
-        if error.why is Why.MISSING:
+        if error.needs_package:
             raise NotInstalled(
                 f"official detectors need tagecho[official]: {error.detail}"
             ) from error

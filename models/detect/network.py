@@ -6,6 +6,7 @@ This side imports no torch: see `models.official.detection` and `models.official
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ KINDS = {
     "grounding-dino-tiny": "grounding-dino",
     "rtdetr-r18": "rt-detr",
 }
+ENTRY = "models.official.detection:answerer"
 FIXED = frozenset({"rtdetr-r18"})  # know their own classes only
 
 
@@ -35,7 +37,7 @@ class OfficialDetector:
             "folder": str(weights.path.parent),
             "threads": bounds.threads,
         }
-        self._process = NetworkProcess("models.official.detection:answerer", arguments, bounds)
+        self._process = NetworkProcess(ENTRY, arguments, bounds)
 
     def known(self) -> list[str]:
         """The classes of a detector with fixed ones; none: any words will do."""
@@ -48,8 +50,26 @@ class OfficialDetector:
         found = Boxes(corners.reshape(-1, 4), scores, numbers)
         return found.within(image.shape[1], image.shape[0])
 
+    def asked_for(self, classes: Sequence[str]) -> OneQuestion:
+        return OneQuestion(self, tuple(classes))
+
     def stop(self) -> None:
         self._process.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class OneQuestion:
+    """A detector that is asked for the same classes again and again."""
+
+    detector: OfficialDetector
+    classes: tuple[str, ...]
+    threshold: float = 0.3
+
+    def __call__(self, image: Image) -> Boxes:
+        return self.detector(image, self.classes, self.threshold)
+
+    def stop(self) -> None:
+        self.detector.stop()
 
 
 class BoxMasks:

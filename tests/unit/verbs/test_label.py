@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,23 @@ from sqlmodel import select
 from bot import config as configuration
 from bot.cli import main as cli
 from bot.config import Settings
-from bot.core.errors import NothingToDo, UsageError
-from bot.service.app import opened
+from bot.core.errors import ModelError, NothingToDo, NotInstalled, UsageError
+from bot.service.app import networks_of, opened
+from bot.verbs import doctor
 from bot.verbs import label as verb
 from bot.verbs import masks as drawn_masks
 from bot.verbs.class_evidence import named
 from bot.verbs.label import label
 from bot.verbs.labellers import FoundObject, LabelOptions
 from models.base import Image
+from models.detect import network
+from models.serving.catalogue import CATALOGUE
 from models.serving.network_process import NetworkFailed, Why
 from storage import objects
 from storage.forget import forget
 from storage.masks import MaskOrigin
 from storage.tables import ObjectJob, ObjectLabel
+from tests import official
 from tests.datasets import put
 from tests.paths import ROOT
 from tests.pictures import jpeg, noise, photo
@@ -106,7 +111,7 @@ def test_what_would_fail_for_every_image_ends_the_run_and_all_wait(
     fill(settings)
 
     def says(image: Image) -> list[FoundObject]:
-        raise NetworkFailed(Why.MISSING, "no torch")
+        raise NetworkFailed(Why.MISSING, "ModuleNotFoundError: no torch")
 
     answering(monkeypatch, says)
     with pytest.raises(Exception, match="official"):
@@ -199,6 +204,70 @@ def test_mistakes_are_told(settings: Settings) -> None:
             label(settings, "d", options)
     with pytest.raises(UsageError, match="no dataset"):
         label(settings, "nothing", LabelOptions(("hat",)))
+
+
+def pulled(settings: Settings, monkeypatch: pytest.MonkeyPatch, how: str, *names: str) -> None:
+    """Packs whose networks are tests.answerers."""
+    for name in names:
+        official.put_hub(networks_of(settings), name, partial(_empty, name=name))
+    monkeypatch.setattr(network, "ENTRY", "tests.answerers:detector")
+    monkeypatch.setenv("TAGECHO_TEST_DETECTOR", how)
+
+
+def _empty(folder: Path, name: str) -> None:
+    for file in CATALOGUE[name].files:
+        (folder / file.name).write_bytes(b"")
+
+
+def test_a_detector_that_crashes_costs_one_image(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(settings)
+    pulled(settings, monkeypatch, "crash on the second", "owlv2-base")
+    report = label(settings, "d", LabelOptions(("hat", "dog"), ("owlv2-base",)))
+    assert (report.states["done"], report.states["failed"]) == (2, 1)
+    assert "signal" in report.failures[0][1]
+    assert report.objects == {"dog": 2}
+    with opened(settings) as app, app.database.read() as session:
+        row = session.exec(select(ObjectLabel)).first()
+    assert row is not None
+    assert (row.left, row.top, row.right, row.bottom, row.mask) == (8, 8, 40, 32, None)
+
+
+def test_two_detectors_are_fused_and_views_brought_back(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(settings, 1)
+    pulled(settings, monkeypatch, "well", "owlv2-base", "grounding-dino-tiny")
+    by = ("owlv2-base", "grounding-dino-tiny")
+    report = label(settings, "d", LabelOptions(("hat", "dog"), by, augment=True))
+    assert report.objects == {"dog": 2}, "mirrored, the box is on the other side"
+    assert len(report.facts["networks"]) == 2
+
+
+def test_classes_that_a_detector_does_not_know_and_a_missing_package(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(settings, 1)
+    pulled(settings, monkeypatch, "well", "rtdetr-r18")
+    with pytest.raises(UsageError, match=r"does not know 'dogs'.*dog"):
+        label(settings, "d", LabelOptions(("dogs",), ("rtdetr-r18",)))
+    monkeypatch.setenv("TAGECHO_TEST_DETECTOR", "import")
+    with pytest.raises(NotInstalled, match="tagecho\\[official\\]"):
+        label(settings, "d", LabelOptions(("dog",), ("rtdetr-r18",)))
+    with pytest.raises(ModelError, match="models pull owlv2-base"):
+        label(settings, "d", LabelOptions(("dog",), ("owlv2-base",)))
+
+
+def test_doctor_says_how_long_a_detector_takes(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f'[data]\ndir = "{settings.data.dir}"\n', encoding="utf-8")
+    pulled(settings, monkeypatch, "well", "rtdetr-r18")
+    [found] = [one for one in doctor.examine(path) if one.topic == "objects"]
+    assert found.fine
+    assert found.text.startswith("rtdetr-r18: ") and "s a picture" in found.text
 
 
 CODE = """
