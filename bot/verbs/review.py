@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from bot.config import Settings
@@ -12,6 +13,7 @@ from bot.verbs.replies import VERBS, details
 from storage.tables import AuthorRow, PostRow, Reply, ReplyState
 
 S = ReplyState
+TO_DECIDE = (S.AWAITING_APPROVAL, S.UNKNOWN)  # these wait for a person
 # In which states what may be said; the functions of `storage` decide, this only offers.
 OFFERS: dict[str, frozenset[ReplyState]] = {
     "approve": frozenset({S.AWAITING_APPROVAL, S.UNKNOWN}),
@@ -22,6 +24,11 @@ OFFERS: dict[str, frozenset[ReplyState]] = {
     "confirm": frozenset({S.UNKNOWN}),
     "undo": frozenset({S.APPROVED, S.REJECTED}),
 }
+
+
+def to_decide(counts: Mapping[str, int]) -> int:
+    """How many replies wait for a person, of the numbers of replies by state."""
+    return sum(counts[state] for state in TO_DECIDE)
 
 
 def review(app: App, settings: Settings, reply_id: int) -> dict[str, Any]:

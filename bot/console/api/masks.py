@@ -77,7 +77,9 @@ class Shown(BaseModel):
 
 
 class NextImage(BaseModel):
-    media: int | None = Field(description="null: every image has a mask of a person.")
+    media: int | None = Field(
+        description="null: every image has a mask that a person drew or confirmed."
+    )
 
 
 @router.get("/images/{media}/masks", summary="The versions of an image's mask")
@@ -163,7 +165,9 @@ def suggest(request: Request, here: Here, media: Number, said: Shown) -> Respons
     return Response(found.png, media_type="image/png", headers={"Tagecho-Model": found.by})
 
 
-@router.get("/masks/next", summary="The next image that has no mask of a person")
+@router.get(
+    "/masks/next", summary="The next image that has no mask that a person drew or confirmed"
+)
 def next_image(
     here: Here,
     after: Annotated[

@@ -29,7 +29,7 @@ def following(
     after: Annotated[int | None, Query(ge=1, le=dataset.LARGEST)] = None,
     dataset: Dataset = "",
 ) -> Response:
-    """The next image that has no mask of a person."""
+    """The next image that has no mask that a person drew or confirmed."""
     media = masks.next_unreviewed(here.app, after, dataset)
     if media is None:
         return page(request, person, "masks_done.html", dataset=dataset)

@@ -18,8 +18,8 @@ from bot.console.context import Context
 from bot.core.clock import utc_now
 from bot.schema.values import format_duration
 from bot.verbs.pages import link, words
+from bot.verbs.review import to_decide
 from storage import outbox, pauses
-from storage.tables import ReplyState
 
 STATIC = Path(__file__).parents[1] / "static"
 # What the navigation lists: path and label, in this order.
@@ -96,10 +96,9 @@ def _environment() -> jinja2.Environment:
 
 def _shown_everywhere(here: Context) -> dict[str, Any]:
     with here.app.database.read() as session:
-        counts = outbox.states(session)
         return {
             "paused": pauses.all_paused(session),
-            "waiting": counts[ReplyState.AWAITING_APPROVAL],
+            "waiting": to_decide(outbox.states(session)),
         }
 
 

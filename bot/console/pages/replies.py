@@ -16,6 +16,7 @@ from bot.console.api import replies as api
 from bot.console.context import Here
 from bot.console.pages.rendering import page
 from bot.core.errors import UsageError
+from bot.verbs.review import TO_DECIDE
 from models.compose.styles import styles
 from storage import outbox
 from storage.tables import ReplyState
@@ -25,7 +26,7 @@ router = APIRouter(include_in_schema=False)
 PAGE = 40  # lines of the list
 # The lists that a person wants: name, label, the states in them.
 VIEWS: dict[str, tuple[str, tuple[ReplyState, ...]]] = {
-    "decide": ("To decide", (S.AWAITING_APPROVAL, S.UNKNOWN)),
+    "decide": ("To decide", TO_DECIDE),
     "underway": ("Under way", (S.QUEUED, S.RENDERING, S.APPROVED, S.SENDING)),
     "sent": ("Sent", (S.SENT, S.DRY_RUN)),
     "stopped": ("Stopped", (S.FAILED, S.REJECTED, S.EXPIRED, S.CANCELLED)),
@@ -65,6 +66,7 @@ def replies(
     with here.app.database.read() as session:
         counts = outbox.states(session)
     said = asdict(asked)
+    accounts = {name: one.username for name, one in here.settings.accounts.items()}
     chosen = id if id is not None else found.replies[0].id if found.replies else None
     return page(
         request,
@@ -84,6 +86,7 @@ def replies(
         query=urlencode([*(("state", one) for one in wanted), *_of(author)]),
         here_with=lambda **change: _address(said | change),
         states=list(ReplyState),
+        usernames=accounts,
         styles=styles(),
         reasons=REASONS,
     )

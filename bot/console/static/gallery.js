@@ -54,7 +54,15 @@ if (grid) {
 
   const near = () => end.getBoundingClientRect().top < innerHeight + 1500;
   new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting)) more(); }, { rootMargin: "1500px" }).observe(end);
-  grid.addEventListener("error", (event) => event.target.classList?.add("broken"), true);
+  /** Whether the picture of a tile came; what came or failed before this script did is looked up. */
+  function came(picture) {
+    picture.closest(".tile-image")?.classList.add("loaded");
+    picture.classList.toggle("broken", picture.naturalWidth === 0);
+  }
+  for (const kind of ["load", "error"]) {
+    grid.addEventListener(kind, (event) => { if (event.target.matches?.("img")) came(event.target); }, true);
+  }
+  for (const picture of grid.querySelectorAll("img")) if (picture.complete && picture.currentSrc) came(picture);
 
   // --- a person's word ------------------------------------------------------------------------------
   const WORDS = { true: "accepted", false: "rejected", null: "" };

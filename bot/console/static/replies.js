@@ -81,8 +81,20 @@ function ask(id, fill = {}) {
   });
 }
 
+/** How many of these may be on the network already: sent once more, they may be there twice. */
+function unsure(numbers) {
+  return numbers.filter((number) => {
+    const one = document.querySelector(`[data-reply="${number}"], [data-id="${number}"]`);
+    return one?.dataset.state === "unknown";
+  }).length;
+}
+
 /** What a word needs to know first. null: not to be said. */
-async function details(word) {
+async function details(word, numbers) {
+  if (word === "approve" && unsure(numbers)) {
+    const which = numbers.length === 1 ? "This reply" : `${unsure(numbers)} of these replies`;
+    return confirm(`${which} may be on the network already, and would then be there twice. Send again?`) ? {} : null;
+  }
   if (word === "reject") return ask("reject-dialog");
   if (word !== "redo") return {};
   const { style, text } = document.querySelector("[data-reply]").dataset;
@@ -91,7 +103,7 @@ async function details(word) {
 
 async function decide(word, numbers) {
   if (document.body.dataset.role !== "reviewer") return;
-  const extra = await details(word);
+  const extra = await details(word, numbers);
   if (extra) await say(word, numbers, extra);
 }
 
@@ -130,7 +142,7 @@ document.addEventListener("input", (event) => {
 const KEYS = {
   j: () => { const next = beside(current(), 1); if (next) open(next); },
   k: () => { const last = beside(current(), -1); if (last) open(last); },
-  a: () => { if (may("approve")) decide("approve", [current()]); },
+  a: () => { if (may("approve") && !unsure([current()])) decide("approve", [current()]); },
   r: () => { if (may("reject")) decide("reject", [current()]); },
   e: () => { if (may("redo")) decide("redo", [current()]); },
   z: undo,

@@ -89,6 +89,45 @@ def test_whoever_comes_second_is_told_who_was_first(console: Console, window: Wi
     window.complaints.clear()  # of the request that was stopped
 
 
+def test_what_may_be_out_already_is_not_sent_again_by_a_key_or_unasked(
+    console: Console, window: Window
+) -> None:
+    number = put(console, S.UNKNOWN)
+    window.go("/replies")
+    window.shows(f'[data-reply="{number}"]')
+    window.page.keyboard.press("a")
+    window.page.keyboard.press("j")
+    assert not window.complaints
+    window.page.click('[data-word="approve"]')
+    assert window.complaints == ["a dialog"]  # it asks, and is answered "no"
+    window.page.keyboard.press("x")
+    window.page.click('[data-bulk="approve"]')
+    assert window.complaints == ["a dialog"] * 2
+    window.complaints.clear()
+    assert state(console, number) == S.UNKNOWN
+    window.page.click('[data-word="confirm"]')
+    window.shows(".toast >> text=Confirmed")
+
+
+NARROW = """[...document.querySelectorAll(".card-text td, .card-text th")].filter((one) => {
+    const range = document.createRange();
+    range.selectNodeContents(one);
+    const words = one.textContent.trim().split(/\\s+/);
+    return words.length === 1 && range.getClientRects().length > 1;
+}).map((one) => one.textContent)"""
+
+
+def test_tables_fit_a_phone_without_a_break_inside_a_word(console: Console, chromium: Any) -> None:
+    window = Window(chromium, console, "phone")
+    window.go("/learning/networks/segment")
+    window.shows(".card-text table")
+    assert window.page.evaluate(NARROW) == []
+    scrolls = "all => all.some((one) => one.scrollWidth > one.clientWidth)"
+    assert window.page.eval_on_selector_all(".card-text .scroll", scrolls)
+    assert window.page.evaluate("document.documentElement.scrollWidth") <= window.width
+    window.close()
+
+
 def test_a_stranger_runs_nothing_in_a_page(console: Console, window: Window) -> None:
     number = put(console, reason=MARKUP, text=MARKUP)
     window.go(f"/replies?id={number}")

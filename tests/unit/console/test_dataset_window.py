@@ -70,6 +70,33 @@ def test_search_filters_and_the_reason_of_a_verdict(console: Console, window: Wi
     assert not serious(window)
 
 
+def test_a_picture_says_that_it_is_on_its_way_or_failed(console: Console, window: Window) -> None:
+    media = fill(console.app, 1)[0]
+    said = {
+        kind: f"getComputedStyle(document.querySelector('.tile-image'), '::{kind}').content"
+        for kind in ("before", "after")
+    }
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    window.page.route(f"**/images/{media}/picture*", hold)
+    with window.page.expect_request(f"**/images/{media}/picture*"):
+        window.page.goto("/dataset", wait_until="commit")
+    window.page.wait_for_selector(".tile-image")
+    assert "Loading" in window.page.evaluate(said["before"])
+    held[0].abort()
+    window.page.wait_for_selector(".tile-image img.broken", state="attached")
+    assert "cannot be shown" in window.page.evaluate(said["after"])
+    assert window.page.evaluate(said["before"]) == "none"
+    window.page.unroute_all()
+    window.go("/dataset")
+    window.page.wait_for_selector(".tile-image.loaded")
+    assert window.page.evaluate(said["before"]) == "none"
+    window.complaints.clear()  # of the request that was stopped
+
+
 def test_images_are_decided_by_keys_and_many_at_once(console: Console, window: Window) -> None:
     images = fill(console.app, 4)
     window.go("/dataset")

@@ -168,6 +168,10 @@ def test_the_pages_show_decision_reason_figures_and_curves(console: Console, lea
         assert "tagecho models pull u2netp" in page
         run = browser.get("/learning/runs/1").text
         assert "-0.060 to +0.020" in run and "not measured" in run
+        assert "Kept out because:</strong> kNN may be worse" in run
+        assert (
+            "not clearly better or worse" in run and '<td data-label="the new one is">better' in run
+        )
         assert "Loss of DINO" in run and "Collapse" in run and "Loss of the masks" not in run
         assert "Decision: kept out." in browser.get(f"/learning/networks/{version}").text
         assert browser.get("/learning/networks/nothing").status_code == 404

@@ -343,7 +343,7 @@ def test_next_goes_to_what_nobody_has_reviewed(
     window.page.keyboard.press("w")
     window.shows(f'#editor[data-media="{media}"][data-ready="yes"]')
     window.page.click("#save-next")
-    window.shows("text=Every image has a mask of a person.")
+    window.shows("text=Every image has a mask that a person drew or confirmed.")
     assert len(saved(console)) == 2
 
 

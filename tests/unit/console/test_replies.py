@@ -244,6 +244,31 @@ def test_many_at_once_and_what_cannot_be_is_told_one_by_one(console: Console) ->
     assert row.action == "reply approve" and "4711" in row.target and "only" in row.outcome
 
 
+def test_what_may_be_out_already_is_confirmed_first_and_sent_again_last(console: Console) -> None:
+    put(console)
+    number = put(console, S.UNKNOWN, "p2")
+    with console.browser() as browser:
+        page = browser.get("/replies", params={"id": number}).text
+        waiting = put(console, post="p3")
+        other = browser.get("/replies", params={"id": waiting}).text
+    actions = page.partition('class="actions"')[2].partition("</div>")[0]
+    assert actions.index('class="primary" data-word="confirm"') < actions.index("send again")
+    assert "<kbd>a</kbd>" not in actions and actions.count("primary") == 1
+    said = page.partition('class="why warn"')[2].partition("</p>")[0]
+    assert "may post it twice" in said and "@imagebot" in said
+    assert f'href="{read_reply(console.app.database, number).source_url}"' in said
+    assert "<kbd>a</kbd>" in other and "may post it twice" not in other
+
+
+def test_the_bar_and_the_list_count_the_same(console: Console) -> None:
+    for one in (S.AWAITING_APPROVAL, S.UNKNOWN, S.FAILED):
+        put(console, one, one)
+    with console.browser() as browser:
+        page = browser.get("/replies").text
+    assert 'id="waiting" data-live>2<' in page
+    assert 'To decide <span class="muted num">2</span>' in page
+
+
 @pytest.mark.parametrize("path", ["/api/replies/9", "/api/replies/9/images/after", "/replies?id=9"])
 def test_what_is_not_there_is_said(console: Console, path: str) -> None:
     with console.browser() as browser:
