@@ -34,6 +34,7 @@ class GridSource:
     example: int | None = None  # a stored one
     dropped: bool = False
     problem: str = ""
+    later: bool = False  # not the first page
 
 
 @router.get("/dataset")
@@ -56,7 +57,14 @@ def dataset(
             example = like
     except (UsageError, NothingToDo) as error:  # an author whom nobody has, too few vectors
         problem = str(error)
-    return _grid(request, here, person, asked, found, GridSource(example, problem=problem))
+    return _grid(
+        request,
+        here,
+        person,
+        asked,
+        found,
+        GridSource(example, problem=problem, later=before is not None),
+    )
 
 
 @router.post("/dataset/like")

@@ -95,25 +95,26 @@ def _span_of_days(
 def _plots(here: Here, span: TimeSpan) -> list[tuple[Series, Plot]]:
     rows = {which: rows_of(here.app, which, span) for which in Series}
     labels = plots.hours(span.buckets(), by_day=span.by is Unit.DAY)
-    return [
+    drawn = [
         (Series.POSTS, _posts(rows[Series.POSTS], labels)),
         (Series.REPLIES, _replies(rows[Series.REPLIES], labels)),
         (Series.LATENCIES, _latencies(rows[Series.LATENCIES], labels)),
         (Series.LIMITS, _requests(rows[Series.LIMITS], span, labels)),
         (Series.LIMITS, _held(rows[Series.LIMITS], span, labels)),
     ]
+    return sorted(drawn, key=lambda one: one[1].empty)  # what has nothing to show comes last
 
 
 def _posts(rows: list[dict[str, Any]], labels: list[str]) -> Plot:
     column = Column("posts", [row["posts"] for row in rows], "t0")
-    return plots.bars("posts", "Posts stored", labels, [column])
+    return plots.bars("posts", "Posts stored (number)", labels, [column])
 
 
 def _replies(rows: list[dict[str, Any]], labels: list[str]) -> Plot:
     columns = [
         Column(words(name), [row[name] for row in rows], tone) for name, tone in OUTCOMES.items()
     ]
-    return plots.bars("replies", "Replies, by what became of them", labels, columns)
+    return plots.bars("replies", "Replies, by what became of them (number)", labels, columns)
 
 
 def _latencies(rows: list[dict[str, Any]], labels: list[str]) -> Plot:
@@ -128,17 +129,19 @@ def _latencies(rows: list[dict[str, Any]], labels: list[str]) -> Plot:
     columns = [
         Column(name, [row[key] for row in rows], tone) for key, (name, tone) in named.items()
     ]
-    return plots.durations("latencies", "Time until a reply was published", labels, columns)
+    return plots.durations(
+        "latencies", "Time until a reply was published (s, min, h, d)", labels, columns
+    )
 
 
 def _requests(rows: list[dict[str, Any]], span: TimeSpan, labels: list[str]) -> Plot:
     columns = _by_class(rows, span, ("requests",))
-    return plots.bars("requests", "Requests under a limit", labels, columns)
+    return plots.bars("requests", "Requests that count towards a limit (number)", labels, columns)
 
 
 def _held(rows: list[dict[str, Any]], span: TimeSpan, labels: list[str]) -> Plot:
     columns = _by_class(rows, span, ("waits", "pauses"))
-    return plots.bars("held", "Held back: own limits and the platform's pauses", labels, columns)
+    return plots.bars("held", "Requests that had to wait (times)", labels, columns)
 
 
 def _by_class(rows: list[dict[str, Any]], span: TimeSpan, figures: Sequence[str]) -> list[Column]:

@@ -195,6 +195,8 @@ if (grid) {
     drop.hidden = true;
     byImage(event.dataTransfer.files[0]);
   });
+  // On a phone the images come first; the number beside "Filters" says how many are set.
+  if (matchMedia("(max-width: 760px)").matches) document.querySelector(".more-filters")?.removeAttribute("open");
   // Empty fields of the form stay out of the address.
   document.querySelector(".seek").addEventListener("submit", (event) => {
     for (const field of event.target.elements) field.disabled = field.name && !field.value;

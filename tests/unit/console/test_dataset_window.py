@@ -52,13 +52,15 @@ def test_search_filters_and_the_reason_of_a_verdict(console: Console, window: Wi
     window.page.keyboard.press("Enter")
     window.page.wait_for_url("**/dataset?text=dusk")  # empty fields stay out of the address
     assert shown(window) == [other]
-    window.page.click("text=Everything")
+    window.page.click("text=Clear search")
     window.page.wait_for_url("**/dataset")
     window.page.click("summary >> text=Filters")
     window.page.select_option("select[name=check]", "blur")
-    window.page.click("button >> text=Search")
+    window.page.click("button >> text=Apply")
     window.page.wait_for_url("**/dataset?check=blur")
     assert shown(window) == [images[1]]
+    assert "1 image." in window.page.inner_text("#result")
+    assert window.page.get_attribute("text=Reset", "href") == "/dataset"
     assert window.page.get_attribute(".mark.warn", "title") == WHY
     assert not serious(window)
     window.page.keyboard.press("ArrowRight")

@@ -104,6 +104,15 @@ def test_the_page_draws_what_happened_with_its_values(console: Console) -> None:
         assert "2026-01-02" in browser.get("/figures?since=2026-01-01&until=2026-01-02").text
 
 
+def test_what_has_nothing_to_show_comes_last(console: Console) -> None:
+    console.app.ledger.take("=main", "read", now=utc_now(), rate=1, burst=2)
+    with console.browser() as browser:
+        page = browser.get("/figures").text
+    order = [page.index(f'id="{name}"') for name in ("requests", "posts", "replies", "held")]
+    assert order == sorted(order)
+    assert "Posts stored (number)" in page and "Waits: our own limit" in page
+
+
 def test_bars_stand_on_each_other_up_to_the_top_of_the_scale() -> None:
     plot = plots.bars(
         "x", "X", ["a", "b"], [Column("sent", [3, 0], "t0"), Column("failed", [1, 2], "t1")]

@@ -164,6 +164,8 @@ def test_the_pages_show_decision_reason_figures_and_curves(console: Console, lea
         assert "Nothing was learned yet." in browser.get("/learning").text
         version = kept_out(console.app, learned)
         page = browser.get("/learning").text
+        assert "<strong>Kept out because:</strong> kNN may be worse" in page
+        assert f"{version} was kept out: kNN may be worse. Put it in service all the same?" in page
         assert "kept out" in page and "kNN may be worse" in page and version in page
         assert "tagecho models pull u2netp" in page
         run = browser.get("/learning/runs/1").text

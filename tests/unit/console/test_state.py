@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bot.console.pages.rendering import NAVIGATION
+from bot.core.clock import utc_now
 from bot.service.state import as_dict
 from bot.verbs.status import state_of
+from storage import audit
 from storage.tables import ReplyState
 from tests.replies import put_reply
 from tests.unit.console.conftest import CONFIG, Console
@@ -35,6 +37,28 @@ def test_the_first_page_shows_it_and_every_page_has_the_switch(console: Console)
             assert "Resume publishing" in page and "Publishing is paused" in page
         browser.change("/api/resume", {})
         assert "Pause publishing" in browser.get("/").text
+
+
+def test_what_needs_a_person_is_said_once_with_a_link(console: Console) -> None:
+    number = put_reply(console.app.database, ReplyState.UNKNOWN)
+    with console.browser() as browser:
+        text = browser.get("/").text
+    assert text.count("does not run") == 1 and text.count("tagecho run") == 1
+    assert f'href="/replies?state=unknown&amp;id={number}"' in text
+    assert "tagecho replies show" not in text
+    assert 'class="tile urgent" href="/replies?state=unknown"' in text
+
+
+def test_the_log_leads_to_what_it_names(console: Console) -> None:
+    said = (("reply approve", "1, 3"), ("mask save", "image 2, version 1"), ("login", ""))
+    with console.app.database.write() as session:
+        for action, target in said:
+            audit.add(session, "eva", "127.0.0.1", action, target, "done", utc_now())
+    with console.browser() as browser:
+        text = browser.get("/log").text
+    assert '<a href="/replies?view=all&amp;id=3">reply 3</a>' in text
+    assert '<a href="/masks/2">image 2, version 1</a>' in text
+    assert 'data-label="who">eva' in text
 
 
 def test_an_account_that_is_not_there_cannot_be_paused(console: Console) -> None:
