@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from storage.tables import ReplyState
+from tests import datasets
 from tests.replies import log, read_reply
 from tests.unit.console.conftest import PASSWORD, Console
 from tests.unit.console.test_replies import MARKUP, put, say, state
@@ -125,6 +126,20 @@ def test_tables_fit_a_phone_without_a_break_inside_a_word(console: Console, chro
     scrolls = "all => all.some((one) => one.scrollWidth > one.clientWidth)"
     assert window.page.eval_on_selector_all(".card-text .scroll", scrolls)
     assert window.page.evaluate("document.documentElement.scrollWidth") <= window.width
+    window.close()
+
+
+def test_on_a_phone_what_goes_on_is_marked_and_a_mask_can_be_saved(
+    console: Console, chromium: Any
+) -> None:
+    (media,) = datasets.put(console.app, "p1")
+    window = Window(chromium, console, "phone")
+    window.go("/replies")
+    marked = "all => all.every((one) => getComputedStyle(one).backgroundImage.includes('gradient'))"
+    assert window.page.eval_on_selector_all(".bar nav, .tabs", marked)
+    window.go(f"/masks/{media}")
+    box = window.page.locator("#save-next").bounding_box()
+    assert box and box["y"] + box["height"] <= SIZES["phone"][1]
     window.close()
 
 
