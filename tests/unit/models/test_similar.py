@@ -87,9 +87,11 @@ def test_features_are_of_length_one_and_a_flat_picture_has_some() -> None:
 def test_the_shipped_network_gives_its_tokens_and_the_same_mask() -> None:
     image, wanted = figure()
     patches = READER(image)
-    assert patches.features.shape[:2] == (GRID, GRID)
-    session = open_session(embedded_weights("segment").path, 1)
-    square = np.zeros((1, 3, 224, 224), np.float32)
+    weights = embedded_weights("segment")
+    side = int(weights.facts["side"])
+    assert patches.features.shape[:2] == (side // 14, side // 14)
+    session = open_session(weights.path, 1)
+    square = np.zeros((1, 3, side, side), np.float32)
     assert len(session.run(None, {"image": square})) == 2  # the file itself is as it was
     found = load_segmenter("embedded", RUNTIME)(image)
     again = similar(patches, image, Prompt(((120, 130),)))
