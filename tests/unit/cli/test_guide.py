@@ -41,6 +41,8 @@ NOT_HERE = {
     "collect": "needs a network: tests/e2e/test_collect.py",
     "learn": "trains for an hour: tests/flow/test_learn.py",
     "caption hoodie --network": "needs official weights: tests/unit/verbs/test_caption.py",
+    "label hoodie --classes hat, red shoe --by": "official weights: tests/unit/verbs/test_label.py",
+    "label hoodie --classes person": "official weights: tests/unit/verbs/test_label.py",
     "models pull": "downloads: tests/unit/verbs/test_pull.py",
     "models promote": "needs a learned network: tests/flow/test_learn.py",
     "models rollback": "needs a learned network: tests/flow/test_learn.py",
@@ -58,6 +60,7 @@ LAST = ("forget", "track remove")  # take away what others speak of
 TRUE_HERE = {"doctor": 4, "status": 1, "status --json": 1, "masks import coco/": 8}
 # Every image has the same hashtags, so none of them tells anything.
 TRUE_HERE |= {"caption hoodie": 8}
+TRUE_HERE["mine --gain"] = 8  # nothing has learned yet
 
 
 def commands(text: str) -> list[list[str]]:
@@ -111,7 +114,8 @@ def _sharp(seed: int) -> bytes:
 
 def _photos(folder: Path) -> None:
     cat = Image.fromarray(data.chelsea()[:300, 80:380]).resize((96, 96))
-    for name in ("one.jpg", "photo.jpg", "query.jpg", "photos/a.jpg", "photos/b.jpg"):
+    names = ("one.jpg", "photo.jpg", "query.jpg", "photos/a.jpg", "photos/b.jpg")
+    for name in (*names, "portfolio/mine.jpg", "failures/wrong.jpg"):
         (folder / name).parent.mkdir(exist_ok=True)
         shade = np.asarray(cat) // (1 + len(name) % 3)
         Image.fromarray(shade).save(folder / name)
