@@ -33,6 +33,11 @@ NEED = {
 # What is written behind a verb to reach the settings; most need nothing.
 WORDS: dict[str, list[str]] = {
     "backup": ["b.tar"],
+    "caption": ["none"],
+    "captions accept": ["1"],
+    "captions list": ["none"],
+    "captions unreview": ["1"],
+    "captions write": ["1", "--sentence", "a hat"],
     "restore": ["none.tar"],
     "collect": ["#dusk", "--account", "main"],
     "compose": ["one.png", "--out", "out"],
