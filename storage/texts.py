@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from weakref import WeakSet
 
-from sqlalchemy import Connection, and_, event, insert, inspect, text
+from sqlalchemy import Connection, Engine, and_, event, insert, inspect, text
 from sqlalchemy import select as columns_of  # SQLModel's takes four at most
 from sqlmodel import Session, col, delete, select
 
@@ -42,7 +43,8 @@ _CHUNK = 500  # a database takes only so many parameters at once
 _RENAMED = 1000  # posts of somebody renamed that follow at once, the newest
 _POSITION, _PLACES = 16_383, 256  # of one lexeme in PostgreSQL: the last one, and how many
 _PENDING = "search"  # in Session.info
-_SAID = "captions"  # a table, and in Connection.info: that it is there
+_SAID = "captions"  # a table
+_SAYING: WeakSet[Engine] = WeakSet()  # databases of which it is known that they have it
 
 _FTS = (  # the ascii tokenizer takes whatever is not ASCII as part of a word, as our tokens need
     "CREATE VIRTUAL TABLE search_fts USING fts5(document, content='search_texts', "
@@ -272,9 +274,9 @@ def _document(
 
 def _said(connection: Connection, posts: Sequence[int]) -> dict[int, list[str]]:
     """The sentences and tags of the images of these posts, whoever gave them."""
-    if _SAID not in connection.info and not inspect(connection).has_table(_SAID):
+    if connection.engine not in _SAYING and not inspect(connection).has_table(_SAID):
         return {}  # an older migration asks
-    connection.info[_SAID] = True
+    _SAYING.add(connection.engine)
     found: dict[int, set[str]] = {}
     for table, column in ((CaptionRow, CaptionRow.sentence), (ImageTag, ImageTag.tag)):
         statement = (

@@ -69,7 +69,7 @@ def overlapping_readers(database: Database) -> Iterator[None]:
 def test_readers_who_overlap_do_not_make_it_grow(
     database: Database, log: WriteAheadLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wal, "PATIENCE", 60_000)  # however slow the machine is
+    monkeypatch.setattr(wal, "PATIENCE", 600_000)  # however slow the machine is
     with overlapping_readers(database):
         assert write(database, log, 80) <= LIMIT + 2 * PIECE
     with database.read() as session:
