@@ -185,7 +185,7 @@ def _masks(settings: Settings) -> Iterator[Finding]:
         megabytes = CATALOGUE["u2netp"].bytes / 1e6
         yield Finding(
             "masks", True,
-            "by our own network; finer edges at three times the time: `tagecho models pull u2netp` "
+            "by our own network; finer edges at twice the time: `tagecho models pull u2netp` "
             f'({megabytes:.0f} MB), then [models] segmenter = "u2netp"',
         )  # fmt: skip
 
