@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
 
 from sqlalchemy import func, update
 from sqlmodel import Session, col, delete, or_, select
 
 from storage import human_labels
 from storage.checks import Check
+from storage.chunks import chunks
 from storage.components import components
 from storage.tables import (
     Curation,
@@ -27,8 +27,6 @@ from storage.tables import (
     Verdict,
 )
 
-_Thing = TypeVar("_Thing")
-CHUNK = 500  # a database takes only so many parameters at once
 SIMILARITY = "duplicate"  # the score of an image's nearest match, matched or not
 METHOD = "combined"  # of the label scores asked
 _HASHTAG_TRACK = ":hashtag:"
@@ -90,7 +88,7 @@ def to_measure(session: Session, versions: Sequence[str]) -> list[tuple[int, str
 
 def keep(session: Session, rows: Sequence[Curation]) -> None:
     """Store measurements in place of earlier ones. An image that went meanwhile is passed over."""
-    for chunk in _chunks(rows):
+    for chunk in chunks(rows):
         ids = [row.media for row in chunk]
         here = set(session.exec(select(MediaRow.id).where(col(MediaRow.id).in_(ids))))
         for row in chunk:
@@ -129,7 +127,7 @@ def unmatched(session: Session, version: str) -> list[int]:
 def pictures(session: Session, media: Iterable[int]) -> dict[int, tuple[int, bytes]]:
     """Hash and thumbnail of each; those without are left out."""
     found: dict[int, tuple[int, bytes]] = {}
-    for chunk in _chunks(list(media)):
+    for chunk in chunks(list(media)):
         statement = select(Curation.media, Curation.phash, Curation.thumbnail).where(
             col(Curation.media).in_(chunk)
         )
@@ -146,7 +144,7 @@ def matched(
 
     `found`: the same of the images that they were found to be similar to.
     """
-    for chunk in _chunks(sorted(compared.keys() | found.keys())):
+    for chunk in chunks(sorted(compared.keys() | found.keys())):
         for row in session.exec(select(Curation).where(col(Curation.media).in_(chunk))):
             alike = compared.get(row.media, row.scores.get(SIMILARITY, 0.0))
             alike = round(max(alike, found.get(row.media, 0.0)), 4)
@@ -186,7 +184,7 @@ def join(session: Session, pairs: Iterable[Pair]) -> set[int]:
 
 def others(session: Session, media: Iterable[int]) -> dict[int, Other]:
     found = {}
-    for chunk in _chunks(list(media)):
+    for chunk in chunks(list(media)):
         statement = (
             select(MediaRow, PostRow.url, PostRow.taken_at)
             .join(PostRow, col(PostRow.id) == col(MediaRow.post))
@@ -200,7 +198,7 @@ def others(session: Session, media: Iterable[int]) -> dict[int, Other]:
 def same_bytes(session: Session, sha256: Iterable[str]) -> dict[str, list[Other]]:
     """The images that have the same bytes as another one, by SHA-256; the earliest first."""
     found: dict[str, list[Other]] = {}
-    for chunk in _chunks(sorted(set(sha256))):
+    for chunk in chunks(sorted(set(sha256))):
         statement = (
             select(MediaRow, PostRow.url, PostRow.taken_at)
             .join(PostRow, col(PostRow.id) == col(MediaRow.post))
@@ -235,7 +233,7 @@ def all_fits(session: Session, limit: int | None = None) -> list[float]:
 def facts(session: Session, media: Iterable[int]) -> list[Facts]:
     """Of these images, as far as they are measured, in order."""
     found: list[Facts] = []
-    for chunk in _chunks(sorted(set(media))):
+    for chunk in chunks(sorted(set(media))):
         rows = session.exec(select(Curation).where(col(Curation.media).in_(chunk))).all()
         known = others(session, chunk) | others(session, {r.original for r in rows if r.original})
         copies = same_bytes(session, (known[r.media].sha256 for r in rows))
@@ -305,7 +303,7 @@ def _with_groups(session: Session, media: set[int]) -> dict[int, int | None]:
     links: dict[int, int | None] = {}
     ask = media
     while ask:
-        for chunk in _chunks(sorted(ask)):
+        for chunk in chunks(sorted(ask)):
             statement = select(Curation.media, Curation.original).where(
                 or_(col(Curation.media).in_(chunk), col(Curation.original).in_(chunk))
             )
@@ -316,8 +314,3 @@ def _with_groups(session: Session, media: set[int]) -> dict[int, int | None]:
 
 def _other(row: MediaRow, url: str, taken_at: datetime) -> Other:
     return Other(row.id or 0, row.sha256 or "", url, row.width, row.height, taken_at)
-
-
-def _chunks(things: Sequence[_Thing]) -> Iterator[Sequence[_Thing]]:
-    for start in range(0, len(things), CHUNK):
-        yield things[start : start + CHUNK]

@@ -5,7 +5,7 @@ A mask belongs to the bytes of an image, whoever posted them, and goes when they
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +14,7 @@ from sqlmodel import Session, col, func, select
 
 from bot.core.errors import Overtaken, UsageError
 from storage import blobs
+from storage.chunks import chunks
 from storage.tables import (
     Artifact,
     BlobRow,
@@ -27,7 +28,6 @@ from storage.text import storable
 
 MASK = "segment"  # the stage whose artifacts are masks
 PERSON = "person"  # in place of the version of a network
-CHUNK = 500  # a database takes only so many parameters at once
 
 
 class MaskOrigin(StrEnum):
@@ -110,7 +110,7 @@ def size_of(session: Session, source: str) -> tuple[int, int] | None:
 def drawn(session: Session, hashes: Collection[str] | None = None) -> dict[str, DrawnMask]:
     """The newest version of each image (None: of all) that people drew, by its SHA-256."""
     found: dict[str, DrawnMask] = {}
-    for part in [None] if hashes is None else _chunks(sorted(hashes)):
+    for part in [None] if hashes is None else chunks(sorted(hashes)):
         newest = select(DrawnMask).order_by(col(DrawnMask.version))
         if part is not None:
             newest = newest.where(col(DrawnMask.source_sha256).in_(part))
@@ -121,7 +121,7 @@ def drawn(session: Session, hashes: Collection[str] | None = None) -> dict[str, 
 def computed(session: Session, hashes: Collection[str]) -> dict[str, StoredMask]:
     """What networks found, by the SHA-256 of the image; of several masks the newest."""
     found: dict[str, StoredMask] = {}
-    for part in _chunks(sorted(hashes)):
+    for part in chunks(sorted(hashes)):
         statement = (
             select(Artifact)
             .where(Artifact.stage == MASK, col(Artifact.source_sha256).in_(part))
@@ -181,7 +181,3 @@ def forget(session: Session, sources: Iterable[str]) -> list[str]:
         session.flush()
         dead += blobs.unlink(session, [row.sha256 for row in rows])
     return dead
-
-
-def _chunks(names: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (names[start : start + CHUNK] for start in range(0, len(names), CHUNK))

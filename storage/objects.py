@@ -13,10 +13,9 @@ from typing import Any
 
 from sqlmodel import Session, col, delete, func, select, update
 
+from storage.chunks import chunks
 from storage.tables import BlobRow, ObjectJob, ObjectLabel, ObjectRecipe, ObjectState
 from storage.text import storable
-
-CHUNK = 500  # a database takes only so many parameters at once
 
 
 def recipe_of(facts: Mapping[str, Any]) -> str:
@@ -30,7 +29,7 @@ def plan(session: Session, facts: Mapping[str, Any], images: Iterable[str], now:
     if session.get(ObjectRecipe, recipe) is None:
         session.add(ObjectRecipe(id=recipe, facts=dict(facts), created=now))
         session.flush()
-    for some in _chunks(list(dict.fromkeys(images))):
+    for some in chunks(list(dict.fromkeys(images))):
         known = set(
             session.exec(
                 select(ObjectJob.sha256).where(
@@ -59,7 +58,7 @@ def again(session: Session, recipe: str, now: datetime) -> int:
 def waiting(session: Session, recipe: str, images: Sequence[str]) -> list[str]:
     """Those of these images that wait, in their order."""
     found: set[str] = set()
-    for some in _chunks(list(images)):
+    for some in chunks(list(images)):
         statement = select(ObjectJob.sha256).where(
             ObjectJob.recipe == recipe,
             ObjectJob.state == ObjectState.WAITING,
@@ -149,7 +148,3 @@ def _finish(
     values = {"state": state, "reason": reason, "changed": now}
     done = session.exec(mine.values(**values, attempts=col(ObjectJob.attempts) + 1))
     return bool(done.rowcount)
-
-
-def _chunks(things: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (things[start : start + CHUNK] for start in range(0, len(things), CHUNK))

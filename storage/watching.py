@@ -6,13 +6,14 @@ a number is to be compared only with what came later, on either side.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session, col, delete, func, or_, select
 
+from storage.chunks import chunks
 from storage.optouts import OptOuts
 from storage.tables import (
     AuthorRow,
@@ -24,8 +25,6 @@ from storage.tables import (
     WatchedPicture,
     WatchMatch,
 )
-
-CHUNK = 500  # a database takes only so many parameters at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ def next_number(session: Session) -> int:
 
 def unwatch(session: Session, numbers: Collection[int]) -> None:
     """Forget these pictures and what was found of them."""
-    for some in _chunks(sorted(numbers)):
+    for some in chunks(sorted(numbers)):
         session.exec(delete(WatchMatch).where(col(WatchMatch.picture).in_(some)))
         session.exec(delete(WatchedPicture).where(col(WatchedPicture.id).in_(some)))
 
@@ -137,7 +136,3 @@ def found(session: Session, optouts: OptOuts, since: datetime | None = None) -> 
 
 def checked(session: Session) -> int:
     return int(session.exec(select(func.count()).select_from(WatchCheck)).one())
-
-
-def _chunks(things: Sequence[int]) -> Iterable[Sequence[int]]:
-    return (things[start : start + CHUNK] for start in range(0, len(things), CHUNK))

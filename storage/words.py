@@ -6,7 +6,7 @@ answer is one row, replaced as a whole; a person's stands above all of them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,6 +14,7 @@ from sqlmodel import Session, col, delete, select
 
 from bot.core.normal_form import hashtag
 from storage import texts, tokens
+from storage.chunks import chunks
 from storage.tables import (
     BlobRow,
     CaptionRow,
@@ -26,7 +27,6 @@ from storage.tables import (
 from storage.text import storable
 
 PERSON = "person"  # in place of the name of a network
-CHUNK = 500  # a database takes only so many parameters at once
 MOST_TAG = 100  # characters
 
 
@@ -87,7 +87,7 @@ def asked(session: Session, network: str) -> set[str]:
 def current(session: Session, hashes: Collection[str]) -> dict[str, CurrentWords]:
     """What counts of each of these images of which anything was said."""
     found: dict[str, CurrentWords] = {}
-    for part in _chunks(sorted(set(hashes))):
+    for part in chunks(sorted(set(hashes))):
         rows = session.exec(
             select(CaptionRow).where(col(CaptionRow.sha256).in_(part)).order_by(col(CaptionRow.at))
         ).all()
@@ -124,8 +124,7 @@ def spoken(session: Session, posts: Sequence[int]) -> dict[int, frozenset[str]]:
     """The words of these posts, as they are searched: of caption, hashtags and sentences of their
     images; not of who posted them, nor of where they were filed."""
     found: dict[int, set[str]] = {}
-    for start in range(0, len(posts), CHUNK):
-        part = posts[start : start + CHUNK]
+    for part in chunks(posts):
         said = select(PostRow.id, PostRow.caption).where(col(PostRow.id).in_(part))
         latest = {post or 0: caption for post, caption in session.exec(said)}
         edits = (
@@ -182,11 +181,7 @@ def _put(
 
 def _note(session: Session, hashes: Iterable[str]) -> None:
     """Their posts are found by the new words after the transaction."""
-    for part in _chunks(sorted(set(hashes))):
+    for part in chunks(sorted(set(hashes))):
         statement = select(MediaRow.post).where(col(MediaRow.sha256).in_(part)).distinct()
         for post in session.exec(statement):
             texts.note(session, post)
-
-
-def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (names[start : start + CHUNK] for start in range(0, len(names), CHUNK))

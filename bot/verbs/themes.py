@@ -17,11 +17,11 @@ from models.words import kept
 from models.words.features import Vectors
 from models.words.themes import Theme, themes
 from storage import labels, words
+from storage.chunks import chunks
 from storage.tables import MediaRow, MediaState, PostHashtag
 
 SHOWN = 40  # lines of the table
 DRAWN = 12  # themes of the plot
-CHUNK = 500  # a database takes only so many parameters at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,7 @@ def _themes(app: App, settings: Settings, dataset: str) -> list[Theme]:
 def _tags(session: Session, media: Sequence[int]) -> list[tuple[str, set[str]]]:
     """(SHA-256, hashtags of its post and tags of its own) of each image that has any."""
     found = []
-    for start in range(0, len(media), CHUNK):
-        some = media[start : start + CHUNK]
+    for some in chunks(media):
         rows = session.exec(
             select(MediaRow.post, MediaRow.sha256).where(col(MediaRow.id).in_(some))
         ).all()

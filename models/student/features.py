@@ -74,7 +74,7 @@ def main() -> None:
     if out.exists():
         sys.exit(f"error: {out} is there already")
     photos = [p for p in learning(asked.photos) if target_path(asked.targets, p).exists()]
-    features = np.stack([_feature(target_path(asked.targets, photo)) for photo in photos])
+    features = np.stack([feature_of(target_path(asked.targets, photo)) for photo in photos])
     found = basis_of(asked.targets / "components.npz", features)
     segmenter = OnnxSegmenter(embedded_weights("segment", asked.like), Runtime(threads=2))
     shown = np.random.default_rng(0).permutation(len(photos))[: asked.most]
@@ -88,7 +88,8 @@ def main() -> None:
     sys.stderr.write(f"{out}: mean cosine to what the network gives {likeness:.2f}\n")
 
 
-def _feature(path: Path) -> Floats:
+def feature_of(path: Path) -> Floats:
+    """(D,) of length 1: what the teacher said of a photo, in the file of its targets."""
     with np.load(path) as stored:
         found: Floats = stored["feature"].astype(np.float32)
     return found

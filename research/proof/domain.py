@@ -24,7 +24,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import cv2
@@ -46,7 +46,7 @@ from models.segment.network import SegmentNet
 from models.segment.samples import Pool, Sample, background_strips
 from models.segment.train import SegmentRecipe, train
 from models.student.evaluate import NEAREST
-from models.student.features import basis_of
+from models.student.features import basis_of, feature_of
 from models.student.photos import Photo, hashtag_posts, judging_author, learning
 from models.student.samples import clear
 from models.student.targets import target_path
@@ -116,8 +116,9 @@ class Study:
                 return found
         raise ValueError(f"only {len(found)} photos have a mask that is sure, not {size}")
 
+    @lru_cache(maxsize=1)  # noqa: B019 - a study lives as long as its process
     def backbone(self, arm: str, seed: int) -> ViT:
-        """Of an arm; trained when it is not yet."""
+        """Of an arm; trained when it is not yet. All measurements of an arm follow each other."""
         half = self._recipe(self.steps // 2, seed)
         if arm == "nothing":
             return untrained(half)
@@ -144,11 +145,7 @@ class Study:
         return load_teacher(out / "last.pt").eval()
 
     def _taught(self, recipe: DinoRecipe, name: str) -> ViT:
-        features = []
-        for photo in self.photos:
-            with np.load(target_path(self.targets, photo)) as stored:
-                features.append(stored["feature"].astype(np.float32))
-        stacked = np.stack(features)
+        stacked = np.stack([feature_of(target_path(self.targets, p)) for p in self.photos])
         self.out.mkdir(parents=True, exist_ok=True)
         wanted = basis_of(self.out / "basis.npz", stacked).wanted(stacked)
         return taught(loaded(self.photos), wanted, recipe, self.out / "backbones" / name)
